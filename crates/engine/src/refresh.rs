@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::graph::Address;
 use crate::plan::LiveState;
-use crate::plan::diff::diff;
+use crate::plan::diff::{diff, limit_to_opinions};
 use crate::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
 };
@@ -91,7 +91,8 @@ fn differs(state: &State, address: &Address, observed: &Observed) -> bool {
                 record.status,
                 RecordStatus::Creating | RecordStatus::Updating | RecordStatus::Deleting
             );
-            is_settled && !diff(Some(inputs), Some(&record.inputs)).is_empty()
+            let live = limit_to_opinions(&record.inputs, inputs);
+            is_settled && !diff(Some(&live), Some(&record.inputs)).is_empty()
         }
     }
 }

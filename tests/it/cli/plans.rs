@@ -221,3 +221,37 @@ fn another_network_and_another_zone_are_planned_as_aws_lets_them_be_made() {
     desk.expect(0, &["plan", "--detailed-exitcode"]);
     desk.expect(0, &["destroy", "--auto-approve"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_that_is_gone_is_made_anew_and_the_running_machines_get_it() {
+    let desk = made();
+    let before = desk.machine("master-0").await;
+    let iam = aws_sdk_iam::Client::new(&desk.cloud.sdk_config());
+    let profiles = iam.list_instance_profiles().send().await.unwrap();
+    let profile = profiles.instance_profiles().iter();
+    let profile =
+        profile.clone().find(|one| one.instance_profile_name().ends_with("master-profile"));
+    let profile = profile.expect("the masters have a profile");
+    let (name, role) = (profile.instance_profile_name(), profile.roles()[0].role_name());
+    let call = iam.remove_role_from_instance_profile().instance_profile_name(name).role_name(role);
+    call.send().await.unwrap();
+    iam.delete_instance_profile().instance_profile_name(name).send().await.unwrap();
+    desk.cloud.clear_requests();
+
+    let plan = desk.expect(2, &["plan", "--detailed-exitcode"]).out;
+    assert!(plan.contains("+ iam_instance_profile.master"), "{plan}");
+    assert!(plan.contains("~ instance.master-0"), "{plan}");
+    assert!(!plan.contains("instance.master-0  replaced"), "{plan}");
+    desk.apply();
+    assert_eq!(desk.cloud.calls("RunInstances") + desk.cloud.calls("TerminateInstances"), 0);
+    assert_eq!(desk.machine("master-0").await, before);
+    let found = desk.ec2().describe_iam_instance_profile_associations().send().await.unwrap();
+    let id = iam.get_instance_profile().instance_profile_name(name).send().await.unwrap();
+    let id = id.instance_profile().unwrap().instance_profile_id().to_owned();
+    let associated = found.iam_instance_profile_associations().iter().any(|one| {
+        one.instance_id() == Some(&before)
+            && one.iam_instance_profile().and_then(|profile| profile.id()) == Some(&id)
+    });
+    assert!(associated, "{found:?}");
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}

@@ -25,7 +25,9 @@ use crate::client::ec2::{self, Ec2Object, pages};
 use crate::client::outcomes::ambiguous_on_failure;
 use crate::client::resource_type::{Live, PollResult, Recorded, Result};
 use crate::model::USER_DATA_LIMIT;
-use crate::model::ids::{ImageId, InstanceId, InstanceProfileName, SecurityGroupId};
+use crate::model::ids::{
+    ImageId, InstanceId, InstanceProfileId, InstanceProfileName, SecurityGroupId,
+};
 use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
 use crate::{Aws, Tags};
 
@@ -274,6 +276,8 @@ pub(crate) struct LiveSettings {
     pub(crate) instance_type: String,
     /// Instance profile: the last part of its ARN.
     pub(crate) profile: Option<InstanceProfileName>,
+    /// Unique ID of the instance profile.
+    pub(crate) profile_id: Option<InstanceProfileId>,
     /// Metadata options.
     pub(crate) metadata_options: MetadataOptions,
 }
@@ -283,11 +287,13 @@ impl LiveSettings {
     pub(crate) fn of(live: &types::Instance) -> Result<Self> {
         let call = "DescribeInstances";
         let instance_type = live.instance_type().map(|kind| kind.as_str().to_owned());
-        let arn = live.iam_instance_profile().and_then(types::IamInstanceProfile::arn);
+        let profile = live.iam_instance_profile();
+        let arn = profile.and_then(types::IamInstanceProfile::arn);
         Ok(Self {
             image: ec2::id(call, live.image_id())?,
             instance_type: ec2::part(call, "instanceType", instance_type)?,
             profile: arn.and_then(|arn| arn.rsplit('/').next()).map(Into::into),
+            profile_id: profile.and_then(types::IamInstanceProfile::id).map(Into::into),
             metadata_options: live_metadata_options(live),
         })
     }

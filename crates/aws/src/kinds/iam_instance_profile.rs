@@ -7,7 +7,7 @@ use crate::Tags;
 use crate::facts::{
     Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
-use crate::model::ids::{InstanceProfileName, RoleName};
+use crate::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
 use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an instance profile.
@@ -28,6 +28,9 @@ pub struct IamInstanceProfileOutputs {
     pub name: InstanceProfileName,
     /// ARN of the profile.
     pub arn: String,
+    /// Unique ID of the profile. `None` in records of older versions of groundplan.
+    #[serde(default)]
+    pub id: Option<InstanceProfileId>,
 }
 
 impl Resource for IamInstanceProfile {
@@ -262,6 +265,7 @@ mod calls {
         IamInstanceProfileOutputs {
             name: profile.instance_profile_name().into(),
             arn: profile.arn().to_owned(),
+            id: Some(profile.instance_profile_id().into()),
         }
     }
 }

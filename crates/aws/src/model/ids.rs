@@ -56,6 +56,9 @@ id! {
     InstanceId
     /// A private IPv4 address.
     PrivateIp
+    /// Unique ID of an instance profile: `AIPA…`. A profile that is created again under its name gets
+    /// another one.
+    InstanceProfileId
     /// Name of an IAM role.
     RoleName
     /// Name of an IAM instance profile.

@@ -238,6 +238,24 @@ impl<T> Input<T> {
     }
 }
 
+impl<T> Input<Option<T>> {
+    /// Returns a reference to an optional output as a required one, for outputs that a usable
+    /// resource has.
+    ///
+    /// # Panics
+    ///
+    /// If the input is not a reference.
+    #[must_use]
+    pub fn required(self) -> Input<T> {
+        match self {
+            Input::Ref(reference) => Input::Ref(reference),
+            Input::Known(_) | Input::Absent => {
+                unreachable!("BUG: the output of a node is a reference")
+            }
+        }
+    }
+}
+
 impl<T> From<T> for Input<T> {
     fn from(value: T) -> Self {
         Input::Known(value)

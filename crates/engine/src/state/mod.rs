@@ -456,9 +456,13 @@ impl State {
         current.chain(deposed).find(|record| record.generation == generation)
     }
 
-    /// Returns the value of a reference; `None` if the referenced output does not exist yet.
+    /// Returns the value of a reference; `None` if the referenced resource has no outputs yet.
+    ///
+    /// An output that the record lacks is `null`, which means no opinion: a version of the program
+    /// recorded the resource before its kind had this output.
     pub fn lookup(&self, r: &Ref) -> Option<&Value> {
-        self.resources.get(&r.address)?.outputs.get(&r.output)
+        let outputs = self.resources.get(&r.address)?.outputs.as_object()?;
+        Some(outputs.get(&r.output).unwrap_or(&Value::Null))
     }
 
     /// Returns the creation token of one generation. The token is known before the creation, is the

@@ -504,3 +504,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_output_that_an_older_record_lacks_is_no_opinion() {
+    let mut state = State::new("lab".to_owned());
+    for entry in [create("a", 1), created("a", RecordStatus::Ready), create("b", 1)] {
+        state.record(&entry).unwrap();
+    }
+    let output = |name: &str, output: &str| {
+        state.lookup(&Ref { address: address(name), output: output.to_owned() }).cloned()
+    };
+    assert_eq!(output("a", "id"), Some(json!("n-a")));
+    assert_eq!(output("a", "later"), Some(Value::Null));
+    assert_eq!(output("b", "id"), None, "not created yet");
+    assert_eq!(output("c", "id"), None, "not recorded");
+}

@@ -51,7 +51,8 @@ fn add_machine(
     let instance = Instance {
         image: site.image.id.clone(),
         instance_type: masters.instance_type.clone(),
-        profile,
+        profile: profile.name,
+        profile_id: profile.id,
         network,
         root_volume: InstanceRootVolume {
             device: site.image.root_device.clone(),

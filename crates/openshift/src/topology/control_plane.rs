@@ -37,7 +37,8 @@ pub(crate) fn add(
         let instance = Instance {
             image: site.image.id.clone(),
             instance_type: pool.instance_type.clone(),
-            profile: profiles.master.clone(),
+            profile: profiles.master.name.clone(),
+            profile_id: profiles.master.id.clone(),
             network: InstanceNetwork::Interface(out!(interface.id)),
             root_volume: root_volume(site),
             user_data: user_data.clone(),

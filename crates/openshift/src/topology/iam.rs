@@ -4,7 +4,7 @@
 use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
 use groundplan_aws::kinds::iam_role::IamRole;
 use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
-use groundplan_aws::model::ids::{InstanceProfileName, RoleName};
+use groundplan_aws::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
 use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
@@ -16,7 +16,16 @@ use super::naming::ResourceNames;
 /// Instance profiles of the machines.
 pub(crate) struct Profiles {
     /// Profile of the masters.
-    pub(crate) master: Input<InstanceProfileName>,
+    pub(crate) master: MachineProfile,
+}
+
+/// Instance profile of a machine.
+#[derive(Clone)]
+pub(crate) struct MachineProfile {
+    /// Name of the profile.
+    pub(crate) name: Input<InstanceProfileName>,
+    /// Unique ID of the profile. `None` for a profile of the user.
+    pub(crate) id: Option<Input<InstanceProfileId>>,
 }
 
 /// Adds the roles and profiles of masters and workers.
@@ -40,7 +49,7 @@ pub(crate) fn add_bootstrap(
     names: &ResourceNames,
     partition: Partition,
     masters: &PoolSpec,
-) -> Input<InstanceProfileName> {
+) -> MachineProfile {
     let site = IamBuilder { names, partition };
     site.add(graph, &names.layout.bootstrap, masters, bootstrap_policy())
 }
@@ -57,9 +66,9 @@ impl IamBuilder<'_> {
         layout: &RoleLayout,
         pool: &PoolSpec,
         policy: Value,
-    ) -> Input<InstanceProfileName> {
+    ) -> MachineProfile {
         if let Some(profile) = &pool.iam_profile {
-            return profile.clone().into();
+            return MachineProfile { name: profile.clone().into(), id: None };
         }
         let role = match &pool.iam_role {
             Some(role) => role.clone().into(),
@@ -68,7 +77,7 @@ impl IamBuilder<'_> {
         let name = InstanceProfileName(self.names.name(layout.profile));
         let tags = self.names.tags(layout.profile);
         let profile = graph.add(layout.role, &IamInstanceProfile { name, role, tags });
-        out!(profile.name)
+        MachineProfile { name: out!(profile.name), id: Some(out!(profile.id).required()) }
     }
 
     fn add_role(&self, graph: &mut Graph, layout: &RoleLayout, document: Value) -> Input<RoleName> {

@@ -3,7 +3,9 @@
 from contextlib import contextmanager
 
 from moto.ec2 import utils as ec2_utils
+from moto.ec2.models import EC2Backend
 from moto.ec2.models.elastic_block_store import VolumeAttachment
+from moto.ec2.models.iam_instance_profile import IamInstanceProfileAssociation
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
 from moto.ec2.models.instances import Instance, InstanceState
 from moto.ec2.responses import EC2Response
@@ -42,6 +44,30 @@ def goes_with_its_instance(attachment):
 
 
 VolumeAttachment.delete_on_termination = property(goes_with_its_instance)
+
+
+def show_profile_of(association):
+    """DescribeInstances has the ID of the profile, where moto has the one of the association."""
+    profile = association.iam_instance_profile
+    association.ec2_backend.modify_instance_attribute(
+        association.instance_id,
+        "iam_instance_profile",
+        {"Arn": profile.arn, "Id": profile.id},
+    )
+
+
+@mend(IamInstanceProfileAssociation)
+def __init__(self, moto, *arguments, **named):
+    moto(*arguments, **named)
+    show_profile_of(self)
+
+
+@mend(EC2Backend)
+def replace_iam_instance_profile_association(self, moto, *arguments, **named):
+    association = moto(*arguments, **named)
+    show_profile_of(association)
+    return association
+
 
 # Device name to its mapping in the request being served; one call at a time reaches moto.
 _devices = {}

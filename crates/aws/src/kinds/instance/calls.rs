@@ -7,6 +7,7 @@ use aws_sdk_ec2::types;
 use groundplan_engine::graph::Input;
 use groundplan_engine::provider::ProviderFuture;
 
+use super::profile::associate_profile;
 use super::{Instance, InstanceNetwork, InstanceOutputs, launch};
 use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
@@ -48,6 +49,9 @@ impl KindOperations for Instance {
         before: Recorded<Self>,
     ) -> Result<InstanceOutputs> {
         let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
+        if self.profile != before.inputs.profile || self.profile_id != before.inputs.profile_id {
+            associate_profile(aws, &outputs.id, self.profile.get()).await?;
+        }
         set_metadata_options(aws, &outputs.id, &self.metadata_options).await?;
         ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
         if self.volume_tags != before.inputs.volume_tags {
@@ -134,6 +138,7 @@ fn to_live(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>
         image: settings.image.into(),
         instance_type: settings.instance_type,
         profile: Input::live(settings.profile),
+        profile_id: Some(Input::live(settings.profile_id)),
         network: network(&recorded.network, live)?,
         root_volume: recorded.root_volume.clone(),
         // The state has only the digest, so the live content cannot be compared.

@@ -9,8 +9,8 @@ use crate::facts::{
     Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::{
-    BucketName, ImageId, InstanceId, InstanceProfileName, NetworkInterfaceId, PrivateIp,
-    SecurityGroupId, SubnetId,
+    BucketName, ImageId, InstanceId, InstanceProfileId, InstanceProfileName, NetworkInterfaceId,
+    PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
@@ -24,6 +24,11 @@ pub struct Instance {
     pub instance_type: String,
     /// Instance profile.
     pub profile: Input<InstanceProfileName>,
+    /// Unique ID of the instance profile. Differs from the live one after the profile was deleted
+    /// and created again under its name: the instance is then associated with it anew. `None` means
+    /// no opinion: the profile is the user's, or the record is of an older version of groundplan.
+    #[serde(default)]
+    pub profile_id: Option<Input<InstanceProfileId>>,
     /// Attachment to the network.
     pub network: InstanceNetwork,
     /// Root volume.
@@ -104,7 +109,7 @@ pub struct InstanceOutputs {
 
 impl Resource for Instance {
     const SCHEMA: Schema = Schema {
-        force_new: &["instance_type", "profile", "network", "root_volume"],
+        force_new: &["instance_type", "network", "root_volume"],
         create_only: &["image", "user_data"],
         ignores_drift: true,
         dependents_start: DependentsStart::Created,
@@ -121,16 +126,32 @@ impl Kind for Instance {
         create: &["ec2:RunInstances"],
         configure: &["ec2:CreateTags"],
         refresh: &["ec2:DescribeInstances", "ec2:DescribeVolumes"],
-        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        update: &[
+            "ec2:ModifyInstanceMetadataOptions",
+            "ec2:DescribeIamInstanceProfileAssociations",
+            "ec2:AssociateIamInstanceProfile",
+            "ec2:ReplaceIamInstanceProfileAssociation",
+            "iam:PassRole",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
         delete: &["ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
-    const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
+    // The API of both calls has no DryRun.
+    const WITHOUT_DRY_RUN: &'static [&'static str] =
+        &["ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation"];
     const ID_PREFIX: Option<&'static str> = Some("i");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::Vcpus);
     const ARN: ArnForm = ArnForm::Any;
     const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
+        security: SecurityFields::Fields(&[
+            "metadata_options",
+            "profile",
+            "profile_id",
+            "groups",
+            "kms_key",
+        ]),
         cosmetic: &["tags", "volume_tags"],
         always_shown: &["metadata_options"],
     };
@@ -141,6 +162,8 @@ impl Kind for Instance {
 mod calls;
 #[cfg(feature = "sdk")]
 mod launch;
+#[cfg(feature = "sdk")]
+mod profile;
 
 #[cfg(all(test, feature = "sdk"))]
 pub(crate) mod tests {
@@ -153,6 +176,7 @@ pub(crate) mod tests {
             image: Input::Known("ami-1".into()),
             instance_type: "m6i.xlarge".to_owned(),
             profile: Input::Known("profile".into()),
+            profile_id: Some(Input::Known("AIPA1".into())),
             network: InstanceNetwork::Interface(Input::Known("eni-1".into())),
             root_volume: InstanceRootVolume {
                 device: "/dev/xvda".to_owned(),

@@ -27,7 +27,7 @@ use groundplan_aws::kinds::load_balancer_attachment::{LoadBalancerAttachment, Lo
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::lookups::lookup::{InstancesNamed, Lookup};
 use groundplan_aws::model::ids::InstanceId;
-use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
+use groundplan_engine::graph::{Address, Graph, Handle, Resource};
 use groundplan_engine::out;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -190,7 +190,7 @@ fn register(
             load_balancer: balancer.clone(),
             kind: *kind,
             instance: out!(machine.id),
-            ip: present(out!(machine.private_ip)),
+            ip: out!(machine.private_ip).required(),
         };
         graph.add(registration(name, balancer).name(), &attachment);
     }
@@ -199,17 +199,6 @@ fn register(
 /// Returns the address of the registration of a machine with a load balancer.
 fn registration(machine: &str, balancer: &str) -> Address {
     Address::new(LoadBalancerAttachment::SCHEMA.kind, &format!("{machine}:{balancer}"))
-}
-
-/// Returns a reference to an optional output as a required one, because a ready machine has the
-/// output.
-fn present<T>(input: Input<Option<T>>) -> Input<T> {
-    match input {
-        Input::Ref(reference) => Input::Ref(reference),
-        Input::Known(_) | Input::Absent => {
-            unreachable!("BUG: the output of a node is a reference")
-        }
-    }
 }
 
 impl CompileFailure {

@@ -465,7 +465,7 @@ fn a_host_takes_the_place_of_every_other_placement() {
 fn c8_a_partition_without_its_group_is_refused() {
     let fields = json!({"placementGroupName": "g", "placementGroupPartition": 7});
     assert_eq!(launched(&fields).placement.partition, Some(7));
-    assert!(refused(&json!({"placementGroupPartition": 3}), &[]).contains("without a group"));
+    assert!(refused(&json!({"placementGroupPartition": 3}), &[]).contains("placementGroupName"));
     let fields = json!({"placementGroupName": "g", "placementGroupPartition": 8});
     assert!(refused(&fields, &[]).contains("from 1 to 7"));
 }
