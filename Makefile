@@ -20,7 +20,7 @@ help:
 	@echo 'make dist          the program, small and stripped: target/dist/groundplan (forty minutes)'
 	@echo 'make bench-engine  cost of the engine and of reading an install-config, without a cloud'
 	@echo 'make bench-controller  a thousand Machines: time, calls to EC2, memory'
-	@echo 'make bench-aws     cost of whole runs: AWS calls, CPU, memory (a release build: 20 minutes)'
+	@echo 'make bench-aws     cost of whole runs: AWS calls, CPU, memory (a release build: 6 minutes)'
 
 build: need-cargo
 	cargo build
@@ -65,7 +65,7 @@ lint: need-cargo
 doc: need-cargo
 	RUSTDOCFLAGS="$$RUSTDOCFLAGS -D warnings" cargo doc --workspace --no-deps
 
-# Without the SDK: minutes to build, not the twenty that its release build takes.
+# Without the SDK: less to build than the whole program.
 bench-engine: need-cargo
 	cargo bench -p groundplan-engine --features test-support
 	cargo bench -p groundplan-openshift --features test-support
