@@ -178,7 +178,7 @@ class Demo:
         return self.run([command, "--config", str(config), *self.state(), *more], brief)
 
     def state(self):
-        return ["--state-dir", str(self.scratch / "state")]
+        return ["--state", str(self.scratch / "state")]
 
     def run(self, arguments, brief):
         shown = " ".join(a.replace(f"{self.scratch}/", "") for a in arguments)
