@@ -50,15 +50,15 @@ class Demo:
         self.tell_inventory(before)
 
         required = self.config("required")
-        self.headline("Is the install-config valid?")
+        self.headline("Validate the install-config")
         self.groundplan("validate", required)
-        self.headline("What would be done? (metadataService.authentication: Required)")
+        self.headline("Plan the cluster (metadataService.authentication: Required)")
         self.groundplan("plan", required, "--out", str(self.scratch / "required.plan"))
-        self.headline("Do exactly that")
+        self.headline("Apply the saved plan")
         self.groundplan("apply", required, str(self.scratch / "required.plan"), "--auto-approve", brief=True)
         self.headline("The metadata options of every instance, as AWS reports them")
         self.tell_instances("required", {"required"})
-        self.headline("Plan again: nothing is left to do, and nothing is called that changes anything")
+        self.headline("Plan again: no changes, and no mutating call")
         calls = self.mutating_calls()
         said = self.groundplan("plan", required, "--detailed-exitcode")
         check("No changes." in said, "the second plan has no changes")
@@ -68,7 +68,7 @@ class Demo:
         self.headline("A second cluster, with authentication: Optional")
         self.groundplan("apply", optional, "--auto-approve", brief=True)
         self.tell_instances("optional", {"optional"})
-        self.headline("Optional becomes Required: changed in place, no machine is replaced")
+        self.headline("Change Optional to Required in place: no machine is replaced")
         machines = self.instance_ids("optional")
         optional.write_text(optional.read_text().replace("Optional", "Required"))
         said = self.groundplan("apply", optional, "--auto-approve")
@@ -78,19 +78,19 @@ class Demo:
         check(self.instance_ids("optional") == machines, "the machines are the same ones")
 
         self.workers_of_manifests(required)
-        self.headline("Destroy both")
+        self.headline("Destroy both clusters")
         self.groundplan("destroy", required, "--auto-approve", brief=True)
         self.groundplan("destroy", optional, "--auto-approve", brief=True)
         self.headline("The account after")
         after = self.inventory()
         self.tell_inventory(after)
-        check(after == before, "the account is as it was before, to the last record")
-        print(f"\nThat took {time.monotonic() - began:.0f} seconds.")
+        check(after == before, "the account has the same resources as before the demo")
+        print(f"\nThe demo took {time.monotonic() - began:.0f} seconds.")
 
     def workers_of_manifests(self, required):
         """The second act: the Machine API's manifests, workers made from them, and a spot notice."""
         manifests = self.scratch / "manifests"
-        self.headline("The second act: the manifests of the first cluster's machines")
+        self.headline("Render the Machine API manifests of the first cluster")
         self.groundplan("manifests", required, "--out", str(manifests))
         workers = manifests / "99_openshift-cluster-api_worker-machineset-0.yaml"
         self.tell_lines(workers, "metadataServiceOptions")
@@ -99,21 +99,21 @@ class Demo:
         (manifests / "user-data.yaml").write_text("---\n".join(secrets))
         masters = self.instance_ids("required")
 
-        self.headline("What would be made of them? The masters are there already and are left alone")
+        self.headline("Plan the workers: the masters exist already, and stay")
         self.machines("plan", manifests)
-        self.headline("Three workers, and the metadata options that each reports")
+        self.headline("Launch three workers")
         self.machines("apply", manifests, "--auto-approve", brief=True)
         self.tell_workers(3, masters)
         for wanted in (6, 2):
-            self.headline(f"The MachineSet is scaled to {wanted}")
+            self.headline(f"Scale the MachineSet to {wanted} replicas")
             text = workers.read_text()
             workers.write_text(re.sub(r"(?m)^  replicas: \d+$", f"  replicas: {wanted}", text))
             self.machines("apply", manifests, "--auto-approve", brief=True)
             self.tell_workers(wanted, masters)
 
-        self.headline("A spot notice: the handler on the machine tells the cluster, over IMDSv2 alone")
+        self.headline("A spot notice: the termination handler reads it over IMDSv2 and marks the Node")
         self.notice()
-        self.headline("The workers go, the masters stay")
+        self.headline("Destroy the workers; the masters stay")
         infra = re.match(r"required-[a-z0-9]{5}", name(self.instances("required")[0])).group()
         self.machines("destroy", None, "--cluster", infra, "--auto-approve", brief=True)
         check(self.instance_ids("required") == masters, "the masters are the same ones")
@@ -140,13 +140,13 @@ class Demo:
             environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
             environment.pop("AWS_EC2_METADATA_DISABLED", None)
             environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = service.endpoint
-            check(service.get_without_token() == 401, "the metadata service refuses IMDSv1")
+            check(service.get_without_token() == 401, "the metadata service rejects IMDSv1 with 401")
             service.refused = 0
             arguments = ["termination-handler", "--node-name", "worker-0", "--poll-interval", "1s"]
             print(f"$ groundplan {' '.join(arguments)}", flush=True)
             handler = subprocess.Popen([self.program, *arguments], env=environment)
             try:
-                check(until(lambda: service.answered > 1), "the handler asks, and nothing is announced")
+                check(until(lambda: service.answered > 1), "the handler polls, and there is no notice")
                 service.notice = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
                 until(lambda: cluster.events and cluster.condition("Terminating"))
             finally:
@@ -155,9 +155,9 @@ class Demo:
             condition = cluster.condition("Terminating") or {}
             print("\nThe Node has: " + json.dumps(condition, indent=2), flush=True)
             check(condition.get("status") == "True", "the Node is marked as Terminating")
-            check(bool(cluster.events), "an Event says why")
-            check(service.refused == 0, "no request went without a token")
-            check(ended == 0, "the handler ends with 0 when it is told to")
+            check(bool(cluster.events), "an Event has the reason")
+            check(service.refused == 0, "every request had a session token")
+            check(ended == 0, "the handler ends with exit code 0 after SIGTERM")
 
     def headline(self, text):
         self.stage += 1
@@ -178,7 +178,7 @@ class Demo:
         return self.run([command, "--config", str(config), *self.state(), *more], brief)
 
     def state(self):
-        return ["--state-dir", str(self.scratch / "state")]
+        return ["--state", str(self.scratch / "state")]
 
     def run(self, arguments, brief):
         shown = " ".join(a.replace(f"{self.scratch}/", "") for a in arguments)

@@ -81,7 +81,7 @@ pub enum ManifestsCommand {
 #[command(after_long_help = help::after(
     "groundplan manifests check assets/openshift
 groundplan manifests check workers.yaml infra.yaml
-oc get machinesets -n openshift-machine-api -o yaml | groundplan manifests check -",
+oc get machinesets -A -o yaml | groundplan manifests check -",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
 ))]
 pub struct ManifestsCheck {
@@ -172,7 +172,7 @@ pub struct MachinesApply {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan machines destroy --cluster demo-x7k2p
-groundplan machines destroy --manifests machines --target 'machine.*-worker-us-west-2a-*'",
+groundplan machines destroy --manifests machines --target 'machine.*-2a-*'",
     WRITING,
 ))]
 pub struct MachinesDestroy {

@@ -453,8 +453,8 @@ pub struct ClusterArg {
 /// Print a JSON Schema or a CustomResourceDefinition.
 ///
 /// By default the JSON Schema of install-config.yaml, for editors: the fields and values that this
-/// version of groundplan reads. With --of, the schema of a Machine API manifest on AWS, or (`-crd`) its
-/// CustomResourceDefinition, for a cluster without the Machine API.
+/// version of groundplan reads. With --of, the schema of a Machine API manifest on AWS. The
+/// values that end in -crd are CustomResourceDefinitions for a cluster without the Machine API.
 ///
 /// Editors with yaml-language-server use the schema if the first line of install-config.yaml is
 /// `# yaml-language-server: $schema=install-config.schema.json`.

@@ -11,8 +11,8 @@ pub(crate) fn nothing_recorded(name: &str, place: &StateLocation) -> CommandErro
     let diagnostic = Diagnostic::error(format!("no state of a cluster named `{name}` found"))
         .with_detail(format!("{place} does not exist"))
         .with_hint(
-            "check the name and --state; for a cluster without a state, use `groundplan destroy \
-             --infra-id ID`",
+            "check the name and --state; `groundplan recover` rebuilds a lost state, and `groundplan \
+             destroy --infra-id ID` deletes a cluster that has none",
         );
     CommandError::new(Exit::Failed, diagnostic)
 }
