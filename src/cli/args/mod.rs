@@ -4,6 +4,7 @@
 mod help;
 mod machines;
 mod state;
+mod tips;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,8 +58,42 @@ impl CliArguments {
     pub fn parse_line<T: Into<std::ffi::OsString> + Clone>(
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        let mut matches = help::command().try_get_matches_from(line)?;
-        Self::from_arg_matches_mut(&mut matches)
+        let matches = help::command().try_get_matches_from(line);
+        let parsed = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
+        parsed.map_err(tips::without_misleading_ones)
+    }
+}
+
+impl CommonArgs {
+    /// Returns the options that select the input files and the state, as the user must repeat them
+    /// in the next command: ` --state elsewhere --assets assets`. Options with their default, and a
+    /// state location from the environment, are left out.
+    pub fn repeated(&self) -> String {
+        let state = self.state.to_string();
+        let from_environment = std::env::var("GROUNDPLAN_STATE").is_ok_and(|set| set == state);
+        let given = [
+            (
+                "--config",
+                Some(&self.config).filter(|path| path.as_os_str() != "install-config.yaml"),
+            ),
+            ("--assets", self.assets.as_ref()),
+            ("--rhcos-stream", self.rhcos_stream.as_ref()),
+        ];
+        let state = Some(PathBuf::from(state))
+            .filter(|state| state.as_os_str() != "state" && !from_environment);
+        let options = given.into_iter().chain([("--state", state.as_ref())]);
+        let options = options.filter_map(|(name, path)| Some(format!(" {name} {}", quoted(path?))));
+        options.collect()
+    }
+}
+
+/// Returns a path as one word of a shell.
+pub fn quoted(path: &std::path::Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@+,".contains(c);
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 
@@ -640,5 +675,14 @@ mod tests {
         for wrong in ["", "30", "-5m", "soon", "5 parsecs"] {
             assert!(duration(wrong).unwrap_err().contains("`90s`"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_next_command_repeats_what_selects_files_and_state() {
+        let line = ["groundplan", "plan", "--assets", "my assets", "--state", "s3://b/p"];
+        let parsed = CliArguments::parse_line(line).unwrap();
+        assert_eq!(parsed.common.repeated(), " --assets 'my assets' --state s3://b/p");
+        let parsed = CliArguments::parse_line(["groundplan", "plan"]).unwrap();
+        assert_eq!(parsed.common.repeated(), "");
     }
 }

@@ -36,7 +36,10 @@ pub(crate) async fn run(
     let left = unless_stopped(stop, Box::pin(not_recovered(locked.aws(), &state))).await?;
     let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;
-    ui.print_line("\nNothing in AWS was changed. Review the differences with: groundplan plan")?;
+    let options = common.repeated();
+    ui.print_line(&format!(
+        "\nNothing in AWS was changed. Review the differences with: groundplan plan{options}"
+    ))?;
     Ok(Exit::Done)
 }
 

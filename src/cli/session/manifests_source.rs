@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::cli::args::quoted;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
@@ -136,7 +137,7 @@ impl DesiredState for ManifestsSource {
     }
 
     fn command(&self) -> String {
-        let named = self.paths.iter().map(|path| format!(" --manifests {}", path.display()));
+        let named = self.paths.iter().map(|path| format!(" --manifests {}", quoted(path)));
         format!("groundplan machines apply{}", named.collect::<String>())
     }
 

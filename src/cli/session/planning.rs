@@ -14,7 +14,7 @@ use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use groundplan_openshift::topology::{Compiled, Workers};
 use serde_json::Value;
 
-use crate::cli::args::{ApplyingArgs, GuardArgs, PlanningArgs, Renewal, TargetingArgs};
+use crate::cli::args::{ApplyingArgs, GuardArgs, PlanningArgs, Renewal, TargetingArgs, quoted};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
@@ -207,14 +207,15 @@ impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
     /// changes.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
-        let Self { held, inputs: Desired { source, compiled }, plan, .. } = self;
+        let Self { session, held, inputs: Desired { source, compiled }, plan, .. } = self;
         let is_changed = !plan.is_empty();
         if let Some(path) = out {
             let warnings = plan_warnings(&compiled.warnings, &plan);
             saved_plan::write(&saved_plan::of(&*source, options, warnings, plan), path)?;
-            let (path, command) = (path.display(), source.command());
+            let (path, command) = (quoted(path), source.command());
+            let options = session.common.repeated();
             ui.print_line(&format!(
-                "\nSaved to {path}. To apply exactly this plan: {command} {path}"
+                "\nSaved to {path}. To apply exactly this plan: {command}{options} {path}"
             ))?;
         }
         held.close().await?;

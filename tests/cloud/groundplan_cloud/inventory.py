@@ -362,6 +362,8 @@ def in_s3(s3):
             "name": bucket.name
         }
         for key in bucket.keys.values():
+            if not hasattr(key, "size"):  # a delete marker
+                continue
             yield "object", f"{bucket.name}/{key.name}", f"{bucket.name}/{key.name}", {}, {
                 "bucket": bucket.name,
                 "key": key.name,
