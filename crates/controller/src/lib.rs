@@ -4,7 +4,7 @@
 //!
 //! The program runs the controllers: `groundplan machine-controller`. A driver gets EC2 as a
 //! [`Provider`](groundplan_engine::provider::Provider) and as read-only
-//! [`Ec2`](groundplan_aws::lookups::Ec2), so tests run the controllers with an API server and an EC2 in
+//! [`Ec2`](groundplan_aws::machine_calls::Ec2), so tests run the controllers with an API server and an EC2 in
 //! memory:
 //!
 //! ```text
