@@ -219,6 +219,7 @@ mod tests {
 
     /// Placeholders of messages, with a value that the program could fill in.
     const FILLED: &[(&str, &str)] = &[
+        ("{options}", ""),
         ("{flag}", ""),
         ("{named}", ""),
         ("{plan}", "plan"),

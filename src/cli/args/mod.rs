@@ -679,9 +679,9 @@ mod tests {
 
     #[test]
     fn the_next_command_repeats_what_selects_files_and_state() {
-        let line = ["groundplan", "plan", "--assets", "my assets", "--state", "s3://b/p"];
+        let line = ["groundplan", "plan", "--assets", "my assets", "--state", "s3://bucket/p"];
         let parsed = CliArguments::parse_line(line).unwrap();
-        assert_eq!(parsed.common.repeated(), " --assets 'my assets' --state s3://b/p");
+        assert_eq!(parsed.common.repeated(), " --assets 'my assets' --state s3://bucket/p");
         let parsed = CliArguments::parse_line(["groundplan", "plan"]).unwrap();
         assert_eq!(parsed.common.repeated(), "");
     }
