@@ -6,6 +6,7 @@ mod machines;
 mod state;
 mod tips;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,12 +56,13 @@ impl CliArguments {
     /// # Errors
     ///
     /// The command line is invalid, or requests help or the version. The error prints itself.
-    pub fn parse_line<T: Into<std::ffi::OsString> + Clone>(
+    pub fn parse_line<T: Into<OsString> + Clone>(
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
-        let matches = help::command().try_get_matches_from(line);
+        let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+        let matches = help::command().try_get_matches_from(&line);
         let parsed = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
-        parsed.map_err(tips::without_misleading_ones)
+        parsed.map_err(|error| tips::without_misleading_ones(error, &line))
     }
 }
 

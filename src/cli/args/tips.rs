@@ -1,6 +1,8 @@
 //! Tips of the argument parser: misleading ones are removed, and options of other tools are
 //! translated.
 
+use std::ffi::OsString;
+
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Options and subcommands that users of other tools try, with ours.
@@ -8,7 +10,6 @@ const TRANSLATED: &[(&str, &str)] = &[
     ("--yes", "--auto-approve"),
     ("-y", "--auto-approve"),
     ("-auto-approve", "--auto-approve"),
-    ("--force", "--auto-approve"),
     ("--dry-run", "the command `groundplan plan`"),
     ("-out", "--out"),
     ("-target", "--target"),
@@ -21,8 +22,9 @@ const TRANSLATED: &[(&str, &str)] = &[
 ];
 
 /// Removes the tip to pass an unknown option as a value after `--`, because no command takes such
-/// values, and guesses for words of other tools. For these the tip names our option or command.
-pub(super) fn without_misleading_ones(mut error: clap::Error) -> clap::Error {
+/// values. For a word of another tool, the only tip is our option or command. `line` has the words of
+/// the command line: the parser reads `-auto-approve` letter by letter and reports `-a`.
+pub(super) fn without_misleading_ones(mut error: clap::Error, line: &[OsString]) -> clap::Error {
     if !matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
         return error;
     }
@@ -38,13 +40,11 @@ pub(super) fn without_misleading_ones(mut error: clap::Error) -> clap::Error {
         _ => None,
     };
     let given = text(ContextKind::InvalidArg).or_else(|| text(ContextKind::InvalidSubcommand));
-    let line: Vec<String> = std::env::args().collect();
-    // A single hyphen is parsed letter by letter, so the whole word is only on the command line.
     let translated = TRANSLATED.iter().find(|(theirs, _)| {
         given.as_deref() == Some(*theirs)
             || (theirs.starts_with('-')
                 && !theirs.starts_with("--")
-                && line.iter().any(|word| word == theirs))
+                && line.iter().any(|word| word == *theirs))
     });
     if let Some((_, ours)) = translated {
         error.remove(ContextKind::SuggestedArg);
@@ -70,6 +70,8 @@ mod tests {
             ("groundplan apply --dry-run", "tip: use the command `groundplan plan`"),
             ("groundplan taint instance.master-0", "tip: use `groundplan plan --replace ADDRESS`"),
             ("groundplan import", "tip: use `groundplan recover`"),
+            ("groundplan apply -auto-approve", "tip: use --auto-approve"),
+            ("groundplan plan -out x", "tip: use --out"),
         ] {
             let message = said(line);
             assert!(message.contains(tip), "{line}: {message}");
