@@ -82,6 +82,39 @@ async fn what_cannot_be_launched_is_refused() {
 }
 
 #[tokio::test]
+async fn an_instance_shows_the_id_of_its_profile_also_after_another_association() {
+    let account = Account::new();
+    let subnet = account.subnet(&account.vpc().await).await;
+    let mut ids = Vec::new();
+    for name in ["first", "second"] {
+        let request = account.iam.create_instance_profile().instance_profile_name(name);
+        let made = request.send().await.expect("a profile").instance_profile.expect("a profile");
+        ids.push(made.instance_profile_id().to_owned());
+        let role = account.iam.create_role().role_name(name).assume_role_policy_document("{}");
+        role.send().await.expect("a role");
+        let request = account.iam.add_role_to_instance_profile().instance_profile_name(name);
+        request.role_name(name).send().await.expect("added");
+    }
+    account.cloud.settle("");
+    let profile = |name| IamInstanceProfileSpecification::builder().name(name).build();
+    let request = account.run(&subnet, "a").iam_instance_profile(profile("first"));
+    let launched = request.send().await.expect("an instance");
+    let id = launched.instances()[0].instance_id().expect("an ID").to_owned();
+    let shown = async || {
+        let live = account.described(&id).await;
+        live.iam_instance_profile().and_then(|profile| profile.id()).map(str::to_owned)
+    };
+    assert_eq!(shown().await.as_ref(), Some(&ids[0]));
+    let found = account.ec2.describe_iam_instance_profile_associations();
+    let found = found.filters(filter("instance-id", &id)).send().await.expect("associations");
+    let association = found.iam_instance_profile_associations()[0].association_id().expect("an ID");
+    let request = account.ec2.replace_iam_instance_profile_association();
+    let request = request.association_id(association).iam_instance_profile(profile("second"));
+    request.send().await.expect("replaced");
+    assert_eq!(shown().await.as_ref(), Some(&ids[1]));
+}
+
+#[tokio::test]
 async fn metadata_options_left_out_stay_and_take_their_time() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;

@@ -249,6 +249,18 @@ async fn equal_worlds_have_equal_inventories() {
     assert_eq!(one.cloud.requests().len(), 0);
 }
 
+#[tokio::test]
+async fn an_empty_answer_lacks_what_there_is_and_comes_once() {
+    let account = Account::new();
+    account.vpc().await;
+    let vpcs = async || account.ec2.describe_vpcs().send().await.expect("VPCs").vpcs().len();
+    let before = vpcs().await;
+    assert!(before > 0);
+    account.cloud.fault(&json!({ "action": "DescribeVpcs", "kind": "empty" }));
+    assert_eq!(vpcs().await, 0);
+    assert_eq!(vpcs().await, before);
+}
+
 #[test]
 fn a_cloud_ends_with_its_starter() {
     let cloud = Cloud::start();
