@@ -82,7 +82,7 @@ impl<'a> PreflightInputs<'a> {
             let (actions, inputs) = match &step.op {
                 Op::Create { inputs, .. } => (of.creation(), inputs),
                 Op::Finish { .. } => (of.creation(), recorded().unwrap_or(nothing)),
-                Op::Update { before, inputs, .. } => (changing(of.update, before, inputs), inputs),
+                Op::Update { before, inputs, .. } => (changing(facts, before, inputs), inputs),
                 Op::Delete { .. } => {
                     let inputs = recorded().unwrap_or(nothing);
                     (deleting(of.delete, address, inputs), inputs)
@@ -134,15 +134,26 @@ fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'st
     }
 }
 
-/// Returns the actions of `all` that this in-place update takes.
-fn changing(all: &[&'static str], before: &Value, inputs: &Value) -> Vec<&'static str> {
-    let differs = |name: &String| before.get(name) != inputs.get(name);
+/// Returns the actions of this in-place update. A `null` among the inputs is no opinion and changes
+/// nothing.
+fn changing(facts: &KindFacts, before: &Value, inputs: &Value) -> Vec<&'static str> {
+    let differs = |name: &str| {
+        let wanted = inputs.get(name).filter(|wanted| !wanted.is_null());
+        wanted.is_some_and(|wanted| before.get(name) != Some(wanted))
+    };
     let names: Vec<&String> = inputs.as_object().into_iter().flat_map(|all| all.keys()).collect();
     let is_tags = |name: &&String| name.contains("tags");
     let tags = names.iter().any(|name| is_tags(name) && differs(name));
     let rest = names.iter().any(|name| !is_tags(name) && differs(name));
-    let taken = |action: &&&str| if tags_only(action) { tags } else { rest };
-    all.iter().filter(taken).copied().collect()
+    let taken = |action: &&&str| {
+        let only = facts.updates_of.iter().find(|(_, actions)| actions.contains(action));
+        match only {
+            Some((of, _)) => of.iter().any(|name| differs(name)),
+            None if tags_only(action) => tags,
+            None => rest,
+        }
+    };
+    facts.actions.update.iter().filter(taken).copied().collect()
 }
 
 /// Amount of a quota that a plan requires, per zone if AWS counts the quota by zone.

@@ -255,3 +255,30 @@ async fn a_profile_that_is_gone_is_made_anew_and_the_running_machines_get_it() {
     assert!(associated, "{found:?}");
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_with_a_profile_of_the_user_are_never_associated_anew() {
+    let desk = Desk::new();
+    let iam = aws_sdk_iam::Client::new(&desk.cloud.sdk_config());
+    let (name, role) = ("ours", "masters");
+    let call = iam.create_role().role_name(role).assume_role_policy_document("{}");
+    call.send().await.unwrap();
+    iam.create_instance_profile().instance_profile_name(name).send().await.unwrap();
+    let call = iam.add_role_to_instance_profile().instance_profile_name(name).role_name(role);
+    call.send().await.unwrap();
+    let pool = "type: m5.2xlarge\n";
+    rewrite(&desk, pool, &format!("{pool}      iamProfile: {name}\n"));
+    desk.apply();
+    // Credentials that may not associate profiles can change everything else.
+    desk.cloud.deny(&[
+        "ec2:AssociateIamInstanceProfile",
+        "ec2:DescribeIamInstanceProfileAssociations",
+        "ec2:ReplaceIamInstanceProfileAssociation",
+    ]);
+    desk.cloud.clear_requests();
+    rewrite(&desk, "authentication: Required", "authentication: Optional");
+    desk.apply();
+    assert!(desk.cloud.calls("ModifyInstanceMetadataOptions") > 0);
+    assert_eq!(desk.cloud.calls("DescribeIamInstanceProfileAssociations"), 0);
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}

@@ -111,6 +111,18 @@ mod tests {
     }
 
     #[test]
+    fn what_only_some_updates_need_is_an_action_of_the_update_and_names_inputs() {
+        for (facts, names) in crate::registry::inputs() {
+            for (inputs, actions) in facts.updates_of {
+                let kind = facts.name();
+                assert!(inputs.iter().all(|input| names.contains(input)), "{kind}: {inputs:?}");
+                let of = facts.actions.update;
+                assert!(actions.iter().all(|action| of.contains(action)), "{kind}: {actions:?}");
+            }
+        }
+    }
+
+    #[test]
     fn every_call_that_a_kind_makes_is_among_its_actions() {
         for facts in KINDS {
             let (kind, known) = (facts.name(), all(&facts.actions));

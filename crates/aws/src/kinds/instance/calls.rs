@@ -49,7 +49,8 @@ impl KindOperations for Instance {
         before: Recorded<Self>,
     ) -> Result<InstanceOutputs> {
         let outputs = ec2::part("DescribeInstances", "id", before.outputs)?;
-        if self.profile != before.inputs.profile || self.profile_id != before.inputs.profile_id {
+        let is_another = self.profile_id.is_some() && self.profile_id != before.inputs.profile_id;
+        if is_another || self.profile != before.inputs.profile {
             associate_profile(aws, &outputs.id, self.profile.get()).await?;
         }
         set_metadata_options(aws, &outputs.id, &self.metadata_options).await?;

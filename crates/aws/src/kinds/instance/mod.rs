@@ -131,13 +131,20 @@ impl Kind for Instance {
             "ec2:DescribeIamInstanceProfileAssociations",
             "ec2:AssociateIamInstanceProfile",
             "ec2:ReplaceIamInstanceProfileAssociation",
-            "iam:PassRole",
             "ec2:CreateTags",
             "ec2:DeleteTags",
         ],
         delete: &["ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[(
+        &["profile", "profile_id"],
+        &[
+            "ec2:DescribeIamInstanceProfileAssociations",
+            "ec2:AssociateIamInstanceProfile",
+            "ec2:ReplaceIamInstanceProfileAssociation",
+        ],
+    )];
     // The API of both calls has no DryRun.
     const WITHOUT_DRY_RUN: &'static [&'static str] =
         &["ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation"];
