@@ -60,7 +60,7 @@ def modify_instance_metadata_options(self, _moto):
     if not params:
         refuse("MissingParameter", "The request must contain at least one metadata option.")
     self.error_on_dryrun()
-    if instance.state in ("shutting-down", "terminated"):
+    if instance.state not in ("running", "stopped"):
         refuse(
             "IncorrectInstanceState",
             f"The instance '{instance.id}' is not in a state from which its metadata options can be modified.",

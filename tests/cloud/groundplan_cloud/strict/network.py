@@ -206,13 +206,7 @@ def create_vpc_endpoint(self, moto):
     for table in tables:
         backend.get_route_table(table)
     if kind == "Gateway":
-        for other in backend.vpc_end_points.values():
-            if other.service_name == service and set(other.route_table_ids) & set(tables):
-                refuse(
-                    "RouteAlreadyExists",
-                    f"route table {sorted(set(other.route_table_ids) & set(tables))[0]} already has a route "
-                    f"with destination-prefix-list-id {other.destination_prefix_list_id}",
-                )
+        refuse_second_route(backend, service, tables)
     answer = moto()
     endpoint = answer._result["VpcEndpoint"]
     for eni_id in endpoint.network_interface_ids:
@@ -227,6 +221,43 @@ def create_vpc_endpoint(self, moto):
     if kind != "Gateway" or here.delays["vpc_endpoint_pending"] > 0:
         endpoint.state = "pending"
         here.after("vpc_endpoint_pending", lambda: setattr(endpoint, "state", "available"))
+    return answer
+
+
+def refuse_second_route(backend, service, tables):
+    """A route table has at most one route to a service."""
+    for other in backend.vpc_end_points.values():
+        taken = sorted(set(other.route_table_ids) & set(tables))
+        if other.service_name == service and taken:
+            refuse(
+                "RouteAlreadyExists",
+                f"route table {taken[0]} already has a route "
+                f"with destination-prefix-list-id {other.destination_prefix_list_id}",
+            )
+
+
+@mend(EC2Response)
+def modify_vpc_endpoint(self, moto):
+    """Moto changes the list of route tables and leaves their routes."""
+    backend = self.ec2_backend
+    wanted = self._get_param("VpcEndpointId")
+    endpoint = backend.vpc_end_points.get(wanted)
+    if endpoint is None:
+        refuse("InvalidVpcEndpointId.NotFound", f"The Vpc Endpoint Id '{wanted}' does not exist")
+    prefix_list = endpoint.destination_prefix_list_id
+    before = set(endpoint.route_table_ids)
+    added = [t for t in self._get_param("AddRouteTableIds", []) if t not in before]
+    for table in added:
+        backend.get_route_table(table)
+    refuse_second_route(backend, endpoint.service_name, added)
+    answer = moto()
+    for table in added if prefix_list else []:
+        backend.create_route(
+            table, None, gateway_id=endpoint.id, destination_prefix_list_id=prefix_list
+        )
+    for table_id in before - set(endpoint.route_table_ids):
+        table = backend.get_route_table(table_id)
+        table._routes = {i: r for i, r in table._routes.items() if r.gateway is not endpoint}
     return answer
 
 
