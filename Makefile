@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test test-busy fuzz crash-matrix storms lint doc bench-engine bench-controller bench-aws need-cargo need-python
+.PHONY: help build dist demo test test-busy fuzz crash-matrix edit-trials storms lint doc bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -13,6 +13,7 @@ help:
 	@echo 'make test-busy     the tests with signals, kills and leases, beside four busy loops (some minutes)'
 	@echo 'make fuzz          all readers of files with random input, 30 seconds each (FUZZ=180 for longer)'
 	@echo 'make crash-matrix  kill -9 at every mutating call, then run again (half an hour)'
+	@echo 'make edit-trials   kill -9 at a random call, edit the configuration, run again, compare (ten minutes)'
 	@echo 'make storms        throttling, errors, resets, timeouts, late lists: same result, calls counted (five minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make doc           API documentation of all crates; a broken link is an error (a minute)'
@@ -51,6 +52,11 @@ fuzz: need-cargo
 crash-matrix: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/crash_matrix.py "$(TARGET)/debug/groundplan" $(CRASH)
+
+# EDITS='--trials 20 --seed 7' is a smaller sample of other trials.
+edit-trials: need-cargo need-python
+	cargo build --quiet --bin groundplan
+	@tests/cloud/play tests/cloud/trials/edits.py "$(TARGET)/debug/groundplan" $(EDITS)
 
 storms: need-cargo need-python
 	cargo build --quiet --bin groundplan

@@ -34,7 +34,15 @@ fn anew(look: impl FnOnce(&PreflightInputs)) {
 
 fn recorded(inputs: serde_json::Value, outputs: serde_json::Value) -> Record {
     let unknown = BTreeMap::new();
-    Record { generation: 1, status: RecordStatus::Ready, inputs, outputs, after: vec![], unknown }
+    Record {
+        generation: 1,
+        status: RecordStatus::Ready,
+        inputs,
+        outputs,
+        after: vec![],
+        prior_inputs: vec![],
+        unknown,
+    }
 }
 
 fn workers(replicas: u32) -> Vec<Workers> {

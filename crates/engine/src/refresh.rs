@@ -9,9 +9,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::graph::Address;
 use crate::plan::LiveState;
-use crate::plan::diff::{diff, limit_to_opinions};
+use crate::plan::diff::{diff, is_leaf, limit_to_opinions};
 use crate::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
 };
@@ -155,11 +157,82 @@ async fn ask(
 ) -> Result<Vec<(Address, Observed)>, ProviderError> {
     // Built again for each attempt: retries are rare, and a copy of everything is large.
     let known = || {
-        records.iter().map(|(address, record)| recorded_resource(state, address, record)).collect()
+        records
+            .iter()
+            .map(|(address, record)| RecordedResource {
+                inputs: possible_inputs(record),
+                ..recorded_resource(state, address, record)
+            })
+            .collect()
     };
     let observed = retry_reads(|| provider.refresh(kind.to_owned(), known())).await?;
-    let addresses = records.iter().map(|(address, _)| (*address).clone());
-    Ok(addresses.zip(observed).collect())
+    let observed = records.iter().zip(observed).map(|((address, record), observed)| {
+        let observed = match observed {
+            Observed::Present { mut inputs, outputs } if !record.prior_inputs.is_empty() => {
+                drop_repetitions(&mut inputs);
+                Observed::Present { inputs, outputs }
+            }
+            observed => observed,
+        };
+        ((*address).clone(), observed)
+    });
+    Ok(observed.collect())
+}
+
+/// Returns the inputs that a resource may have: the recorded ones and, while an update is not
+/// finished, those from before it.
+///
+/// Providers report only what groundplan configured, such as tags and rules of these inputs, and
+/// return inputs without a read as recorded. The inputs from before an interrupted update are
+/// needed for both: what the update was to remove is still reported, and an input without a read
+/// still differs, so that the next update repeats its calls.
+fn possible_inputs(record: &Record) -> Value {
+    let prior = record.prior_inputs.iter().rev();
+    prior.fold(record.inputs.clone(), |inputs, prior| with_prior(inputs, prior))
+}
+
+fn with_prior(current: Value, prior: &Value) -> Value {
+    match (current, prior) {
+        (Value::Object(mut current), Value::Object(prior))
+            if !is_leaf(&current) && !is_leaf(prior) =>
+        {
+            for (name, prior) in prior {
+                let value = match current.remove(name) {
+                    Some(current) => with_prior(current, prior),
+                    None => prior.clone(),
+                };
+                current.insert(name.clone(), value);
+            }
+            Value::Object(current)
+        }
+        (Value::Array(mut current), Value::Array(prior)) => {
+            for item in prior {
+                if !current.contains(item) {
+                    current.push(item.clone());
+                }
+            }
+            Value::Array(current)
+        }
+        (current, Value::Null) => current,
+        (_, prior) => prior.clone(),
+    }
+}
+
+/// Removes equal items of lists. One live item can stand for a current and for an earlier one.
+fn drop_repetitions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(drop_repetitions),
+        Value::Array(items) => {
+            let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+            for item in items.drain(..) {
+                if !kept.contains(&item) {
+                    kept.push(item);
+                }
+            }
+            *items = kept;
+        }
+        _ => {}
+    }
 }
 
 /// Returns a recorded resource in the form that providers accept.
@@ -278,6 +351,28 @@ mod tests {
         let live = read_live_state(&harness.state, &*harness.cloud).await.unwrap();
         assert_eq!(live[&Address::from("machine.a")], Observed::Missing);
         assert!(began.elapsed() < PAUSES[0]);
+    }
+
+    #[test]
+    fn an_unfinished_update_may_have_left_what_it_was_to_remove() {
+        let record = |inputs: Value, prior_inputs: Vec<Value>| Record {
+            generation: 1,
+            status: RecordStatus::Updating,
+            inputs,
+            outputs: Value::Null,
+            after: Vec::new(),
+            prior_inputs,
+            unknown: BTreeMap::new(),
+        };
+        let current = json!({"tags": {"a": "2"}, "rules": [1, 2], "key": null, "size": 3});
+        let first =
+            json!({"tags": {"a": "1", "b": "1"}, "rules": [2, 3], "key": "k", "size": null});
+        let second = json!({"tags": {"c": "1"}, "rules": [2], "key": null, "size": 2});
+        assert_eq!(possible_inputs(&record(current.clone(), Vec::new())), current);
+        assert_eq!(
+            possible_inputs(&record(current, vec![first, second])),
+            json!({"tags": {"a": "1", "b": "1", "c": "1"}, "rules": [1, 2, 3], "key": "k", "size": 2})
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -170,6 +170,7 @@ mod tests {
             inputs: json!({}),
             after: vec![],
             prior: PriorObject::Nothing,
+            found: None,
         };
         let after = after.iter().map(|&(step, until)| Dependency { step, until }).collect();
         Step { op, after }

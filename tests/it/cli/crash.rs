@@ -30,6 +30,36 @@ fn k1_and_k9_killed_anywhere_and_run_again_it_ends_the_same() {
     });
 }
 
+/// A sample of `make edit-trials`. The creations in doubt of the killed run have the inputs of the
+/// configuration before the edit.
+#[test]
+fn killed_edited_and_run_again_it_ends_as_the_edited_configuration() {
+    let cloud = Cloud::start();
+    let reference = Desk::on(cloud.another_account());
+    reference.write_config("Optional", "blue");
+    reference.cloud.clear_requests();
+    reference.expect(0, &["apply", "--auto-approve"]);
+    let (calls, edited) = (reference.cloud.mutating_calls(), comparable(&reference));
+    // Most creations of machines are among the last calls.
+    let places = [1, calls / 3, calls / 2, calls - 9, calls - 5, calls - 2];
+    std::thread::scope(|scope| {
+        for (index, place) in places.into_iter().enumerate() {
+            let desk = Desk::on(cloud.another_account());
+            let edited = &edited;
+            scope.spawn(move || {
+                let when = WHENS[(index + 1) % 2];
+                let story = format!("killed {when} call {place} of {calls}");
+                desk.write_config("Required", "red");
+                desk.kill(&["apply", "--auto-approve"], place, when);
+                desk.write_config("Optional", "blue");
+                desk.expect(0, &["apply", "--auto-approve"]);
+                assert_eq!(comparable(&desk), *edited, "{story}");
+                desk.expect(0, &["plan", "--detailed-exitcode"]);
+            });
+        }
+    });
+}
+
 /// Results of runs without a kill.
 struct Undisturbed {
     /// Inventory before the apply and after the destroy: only a foreign network.

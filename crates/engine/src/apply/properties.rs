@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{ApplyOutcome, Observer, Shutdown, apply};
 use crate::event::Event;
@@ -30,16 +30,17 @@ struct RandomNode {
     fixed: u8,
     size: u8,
     needs: u16,
+    tags: u8,
 }
 
 fn worlds() -> impl Strategy<Value = (RandomGraph, RandomGraph)> {
     // The kind belongs to the address; all other values may differ between before and after.
-    let wish = || (any::<bool>(), 0..3u8, 0..3u8, any::<u16>());
+    let wish = || (any::<bool>(), 0..3u8, 0..3u8, any::<u16>(), 0..16u8);
     prop::collection::vec((0..RIGID_KINDS.len(), wish(), wish()), 1..10).prop_map(|wishes| {
         let world = |after: bool| {
             let wish = |(kind, a, b): &(usize, _, _)| {
-                let &(wanted, fixed, size, needs) = if after { b } else { a };
-                RandomNode { kind: *kind, wanted, fixed, size, needs }
+                let &(wanted, fixed, size, needs, tags) = if after { b } else { a };
+                RandomNode { kind: *kind, wanted, fixed, size, needs, tags }
             };
             RandomGraph(wishes.iter().map(wish).collect())
         };
@@ -62,12 +63,38 @@ impl RandomGraph {
                 .map(|(_, name)| &**name)
                 .collect();
             let address = format!("{}.n{i}", RIGID_KINDS[wish.kind].kind);
-            let inputs = json!({ "fixed": wish.fixed, "size": wish.size });
+            let tags = (0..2).filter_map(|key| match wish.tags >> (2 * key) & 3 {
+                0 => None,
+                value => Some((format!("tag-{key}"), value.into())),
+            });
+            let tags: Map<String, Value> = tags.collect();
+            let inputs = json!({ "fixed": wish.fixed, "size": wish.size, "tags": tags });
             node(&mut graph, &address, inputs, &needs);
             names.push(address);
         }
         graph
     }
+}
+
+/// Random desired states before, during and after an interrupted run. The kind belongs to the
+/// address; the other values of each state are independent.
+fn edited_worlds() -> impl Strategy<Value = [RandomGraph; 3]> {
+    let wish = || (any::<bool>(), 0..2u8, 0..3u8, any::<u16>(), 0..16u8);
+    let wishes = prop::collection::vec((0..RIGID_KINDS.len(), [wish(), wish(), wish()]), 1..8);
+    wishes.prop_map(|wishes| {
+        [0, 1, 2].map(|moment: usize| {
+            let wish = |(kind, states): &(usize, [_; 3])| {
+                let (wanted, fixed, size, needs, tags) = states[moment];
+                RandomNode { kind: *kind, wanted, fixed, size, needs, tags }
+            };
+            RandomGraph(wishes.iter().map(wish).collect())
+        })
+    })
+}
+
+/// Number of random histories of each property: 1,000, or `PROPTEST_CASES`.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
 }
 
 fn on_a_paused_clock<T>(future: impl Future<Output = T>) -> T {
@@ -154,6 +181,8 @@ async fn undisturbed(before: &Graph, after: &Graph) -> Harness {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
+
     /// After an apply the next plan is empty, and a destroy leaves no resource. The cloud rejects
     /// every call in the wrong order.
     #[test]
@@ -204,6 +233,43 @@ proptest! {
                 killed(&mut harness, Some(&after), death).await;
             }
             // If the cloud hid a resource from a refresh, one or two more runs are necessary.
+            let mut runs = 0;
+            while !audited(&mut harness, Some(&after)).await.summary.complete() {
+                runs += 1;
+                assert!(runs < 8, "{:#?}", harness.recording.events);
+            }
+            assert_eq!(harness.cloud.inventory(), whole.cloud.inventory());
+            tokio::time::sleep(Duration::from_secs(12)).await;
+            let plan = harness.plan(&after).await;
+            assert!(plan.is_empty(), "{plan:#?}");
+        });
+    }
+
+    /// A run that is killed at any moment, an edit of the configuration, and a run to the end: the
+    /// first run that reports success has made what an undisturbed run of the edited configuration
+    /// makes. No plan promises inputs that its run does not apply.
+    #[test]
+    fn killed_anywhere_edited_and_run_again_it_ends_as_the_edited_configuration(
+        [before, during, after] in edited_worlds(),
+        deaths in prop::collection::vec((any::<bool>(), 0..12_000u64), 1..4),
+        unseen in 0..12u64,
+        looks in 0..5u32,
+        latency in prop::sample::select(vec![0u64, 0, 90, 700]),
+    ) {
+        on_a_paused_clock(async {
+            let [before, during, after] = [before.graph(), during.graph(), after.graph()];
+            let whole = undisturbed(&before, &after).await;
+            let mut harness = Harness::with_kinds(RIGID_KINDS);
+            harness.cloud.hide_new(Duration::from_secs(unseen));
+            harness.recording.latency = Duration::from_millis(latency);
+            RIGID_KINDS.iter().filter(|kind| kind.ready.is_some()).for_each(|kind| {
+                harness.cloud.slow(kind.kind, looks);
+            });
+            harness.apply(&before).await;
+            for (is_edited, death) in deaths {
+                let wanted = if is_edited { &after } else { &during };
+                killed(&mut harness, Some(wanted), death).await;
+            }
             let mut runs = 0;
             while !audited(&mut harness, Some(&after)).await.summary.complete() {
                 runs += 1;

@@ -6,12 +6,14 @@
 //! ```text
 //!   Create, new                                        Create ─▶ Configure ─▶ Wait(Ready)
 //!   Create, result lost or token consumed   Create ─▶ Find ─┬─▶ Configure or Wait(Ready)
+//!                                                           ├─▶ as an update that is not finished
 //!                                                           └─▶ Create
 //!   Create, recorded and not seen           Recheck ─┬─▶ Configure, or done
 //!                                                    └─▶ Create
 //!   Create, replaces one in doubt           FindDeposed ─▶ Create
 //!   Finish                                             Configure ─▶ Wait(Ready)
-//!   Update                                             Configure ─▶ Update ─▶ Wait(Ready)
+//!   Update                                                          Update ─▶ Wait(Ready)
+//!   Update, not finished before       Configure ─▶ Wait(Ready) ─▶ Update ─▶ Wait(Ready)
 //!   Delete                                  FindDoomed ─▶ Delete ─▶ Wait(Deleted)
 //! ```
 //!
@@ -31,6 +33,7 @@ use super::error::StepError;
 use crate::event::{Event, ReportedError};
 use crate::graph::{Address, Schema, Wait, resolve};
 use crate::plan::decide::id;
+use crate::plan::diff::{FieldChange, diff};
 use crate::plan::{Op, Plan, PriorObject};
 use crate::provider::{Cause, ErrorClass, Poll, ProviderError, RecordedResource, Request};
 use crate::refresh::recorded_resource;
@@ -55,6 +58,10 @@ pub(super) struct StepMachine<'p> {
     generation: u64,
     /// Inputs with all references resolved; `null` for a deletion.
     inputs: Value,
+    /// Live inputs of a resource that is changed in place; `None` for other steps.
+    before: Option<Value>,
+    /// True if the change in place is announced.
+    is_update_announced: bool,
     /// Start of the step.
     started: Duration,
     /// Next phase, or the phase in progress.
@@ -213,7 +220,12 @@ impl<'p> StepMachine<'p> {
             schema,
             limits,
             generation: step.generation,
-            inputs: inputs(op, at.state),
+            inputs: inputs(op, schema, at.state),
+            before: match op {
+                Op::Update { before, .. } => Some(before.clone()),
+                _ => None,
+            },
+            is_update_announced: false,
             started: at.now,
             phase: first_phase(op, schema, at.state),
             failures: 0,
@@ -273,13 +285,9 @@ impl<'p> StepMachine<'p> {
                 Call::Configure(request, record.map_or(Value::Null, |it| it.outputs.clone()))
             }
             Phase::Update => {
-                let Op::Update { before, .. } = self.op else {
-                    unreachable!("BUG: only an update updates");
-                };
-                Call::Update(
-                    request,
-                    RecordedResource { inputs: before.clone(), ..self.recorded_resource(state) },
-                )
+                let before = self.before.clone().unwrap_or_default();
+                let known = RecordedResource { inputs: before, ..self.recorded_resource(state) };
+                Call::Update(request, known)
             }
             Phase::Delete => Call::Delete(self.recorded_resource(state)),
             Phase::Wait(_) | Phase::Ended => unreachable!("BUG: {address} has no call to send"),
@@ -299,12 +307,7 @@ impl<'p> StepMachine<'p> {
             (Phase::Recheck, Reply::Found(None)) => self.recreate_or_skip(at),
             (Phase::Recheck, Reply::Found(Some(_))) => self.still_there(at),
             (Phase::Find, Reply::Found(None)) => self.not_found(at),
-            (Phase::Find, Reply::Found(Some(outputs))) => {
-                // The found resource has the recorded inputs. Newer inputs are left to the next
-                // plan.
-                self.inputs = self.recorded(at.state).inputs.clone();
-                self.created(outputs, at);
-            }
+            (Phase::Find, Reply::Found(Some(outputs))) => self.adopt(outputs, at),
             (Phase::FindDeposed, Reply::Found(None)) => {
                 if !self.search_again(at) {
                     self.fail(StepError::Disappeared, at);
@@ -370,9 +373,53 @@ impl<'p> StepMachine<'p> {
         }
         if same {
             self.enter(Phase::Create, at);
+        } else if matches!(self.op, Op::Create { found: Some(_), .. }) && self.token_error.is_none()
+        {
+            // Another token could create a duplicate of the resource that refresh has seen.
+            self.fail(StepError::Disappeared, at);
         } else {
             self.start_new_generation(at);
         }
+    }
+
+    /// Continues with the resource of a creation in doubt. The resource has the recorded inputs of
+    /// that creation, so planned inputs that differ from these are applied in the same step.
+    ///
+    /// A difference that cannot be applied in place fails the step, because the plan promised other
+    /// inputs. The resource is recorded, and the next plan replaces it or shows the difference.
+    fn adopt(&mut self, outputs: Value, at: &Context<'_>) {
+        let record = self.recorded(at.state);
+        let schema = self.schema();
+        if matches!(self.op, Op::Create { found: Some(_), .. }) {
+            // The plan has shown these differences as ignored.
+            keep_create_only(&mut self.inputs, &record.inputs, schema);
+        }
+        let differences = diff(Some(&record.inputs), Some(&self.inputs));
+        let Op::Create { address, after, found, .. } = self.op else {
+            unreachable!("BUG: only a creation searches for its result");
+        };
+        if differences.is_empty() {
+            let is_relinked = record.after != *after;
+            self.inputs = record.inputs.clone();
+            if is_relinked {
+                let (address, after) = (address.clone(), after.clone());
+                self.append(Entry::DependenciesUpdated { address, after });
+            }
+            return self.created(outputs, at);
+        }
+        let status = status_of_new(schema);
+        let is_outdated = differences
+            .iter()
+            .map(FieldChange::input)
+            .any(|input| schema.force_new.contains(&input) || schema.create_only.contains(&input));
+        self.before = Some(found.clone().unwrap_or_else(|| record.inputs.clone()));
+        self.append(Entry::Created { address: address.clone(), outputs, status });
+        if is_outdated {
+            return self.fail(StepError::PlanOutdated, at);
+        }
+        let phase = first_phase_of_update(schema, status);
+        self.announce_update(phase);
+        self.enter(phase, at);
     }
 
     /// Starts a new generation with a new token. Other inputs must not use the old token, and a
@@ -408,12 +455,7 @@ impl<'p> StepMachine<'p> {
     }
 
     fn created(&mut self, outputs: Value, at: &Context<'_>) {
-        let schema = self.schema();
-        let status = match (schema.configures, schema.ready) {
-            (true, _) => RecordStatus::Created,
-            (false, Some(_)) => RecordStatus::Configured,
-            (false, None) => RecordStatus::Ready,
-        };
+        let status = status_of_new(self.schema());
         let id = id(&outputs);
         self.append(Entry::Created { address: self.address().clone(), outputs, status });
         self.effects.push(Effect::ReleaseDependents);
@@ -425,7 +467,7 @@ impl<'p> StepMachine<'p> {
     }
 
     fn configured(&mut self, outputs: Value, at: &Context<'_>) {
-        if matches!(self.op, Op::Update { .. }) {
+        if self.is_update_announced {
             return self.enter(Phase::Update, at);
         }
         let outputs = self.if_changed(outputs, at);
@@ -544,6 +586,12 @@ impl<'p> StepMachine<'p> {
             (Poll::Pending(status), _) => self.still_waits(status, at),
             (Poll::Failed(error), _) => self.fail(error.into(), at),
             (Poll::Ready(_), Phase::Wait(WaitFor::Deleted)) => self.deleted(at),
+            (Poll::Ready(outputs), _) if self.before.is_some() && !self.is_update_announced => {
+                let outputs = self.if_changed(outputs, at);
+                self.advance(RecordStatus::Ready, outputs);
+                self.announce_update(Phase::Update);
+                self.enter(Phase::Update, at);
+            }
             (Poll::Ready(outputs), _) => {
                 let outputs = self.if_changed(outputs, at);
                 self.settled(outputs, at);
@@ -588,11 +636,7 @@ impl<'p> StepMachine<'p> {
             }
             (Op::Create { .. }, Phase::Create) => self.announce_creation(),
             (Op::Finish { .. }, _) => self.effects.push(Effect::ReleaseDependents),
-            (Op::Update { address, after, .. }, _) => {
-                let (address, after) = (address.clone(), after.clone());
-                let inputs = self.inputs.clone();
-                self.append(Entry::UpdateStarted { address, inputs, after });
-            }
+            (Op::Update { .. }, phase) => self.announce_update(phase),
             (Op::Delete { address, generation, .. }, Phase::Delete) => {
                 let (address, generation) = (address.clone(), *generation);
                 self.append(Entry::DeleteStarted { address, generation });
@@ -618,6 +662,22 @@ impl<'p> StepMachine<'p> {
             inputs: self.inputs.clone(),
             after: after.clone(),
         });
+    }
+
+    /// Records the intent of the change in place, unless the resource must be ready before it.
+    ///
+    /// The calls of [`Phase::Configure`] have the new inputs, too. Without a wait in between, the
+    /// announcement precedes them.
+    fn announce_update(&mut self, phase: Phase) {
+        let (Op::Create { address, after, .. } | Op::Update { address, after, .. }) = self.op
+        else {
+            unreachable!("BUG: only a creation and an update change in place");
+        };
+        if phase == Phase::Update || self.schema().ready.is_none() {
+            let (address, after, inputs) = (address.clone(), after.clone(), self.inputs.clone());
+            self.append(Entry::UpdateStarted { address, inputs, after });
+            self.is_update_announced = true;
+        }
     }
 
     /// Moves to the next phase. A kind without readiness is ready at once.
@@ -698,14 +758,41 @@ impl<'p> StepMachine<'p> {
     }
 }
 
+/// Returns the status of a resource of the kind after its create call.
+fn status_of_new(schema: &Schema) -> RecordStatus {
+    match (schema.configures, schema.ready) {
+        (true, _) => RecordStatus::Created,
+        (false, Some(_)) => RecordStatus::Configured,
+        (false, None) => RecordStatus::Ready,
+    }
+}
+
 /// Returns the inputs of an operation with all references resolved.
-fn inputs(op: &Op, state: &State) -> Value {
+fn inputs(op: &Op, schema: Option<&Schema>, state: &State) -> Value {
     match op {
-        Op::Create { inputs, .. } | Op::Update { inputs, .. } => {
-            resolve(inputs, &|r| state.lookup(r).cloned())
+        Op::Create { inputs, .. } => resolve(inputs, &|r| state.lookup(r).cloned()),
+        Op::Update { address, inputs, .. } => {
+            let mut inputs = resolve(inputs, &|r| state.lookup(r).cloned());
+            if let Some(schema) = schema {
+                keep_create_only(&mut inputs, &state.resources[address].inputs, schema);
+            }
+            inputs
         }
         Op::Finish { address, .. } => state.resources[address].inputs.clone(),
         Op::Delete { .. } => Value::Null,
+    }
+}
+
+/// Sets the create-only inputs to the recorded ones. A change in place does not apply them, and the
+/// record must show what the resource has.
+fn keep_create_only(inputs: &mut Value, recorded: &Value, schema: &Schema) {
+    let (Some(inputs), Some(recorded)) = (inputs.as_object_mut(), recorded.as_object()) else {
+        return;
+    };
+    for name in schema.create_only {
+        if let (Some(input), Some(recorded)) = (inputs.get_mut(*name), recorded.get(*name)) {
+            *input = recorded.clone();
+        }
     }
 }
 
@@ -734,10 +821,10 @@ fn first_phase(op: &Op, schema: Option<&'static Schema>, state: &State) -> Phase
                 Phase::Wait(WaitFor::Ready)
             }
         }
-        Op::Update { address, .. } => {
-            let is_unconfigured = state.resources[address].status == RecordStatus::Created;
-            if is_unconfigured && configures { Phase::Configure } else { Phase::Update }
-        }
+        Op::Update { address, .. } => match schema {
+            Some(schema) => first_phase_of_update(schema, state.resources[address].status),
+            None => Phase::Update,
+        },
         Op::Delete { address, generation, unseen } => {
             let in_doubt = |record: &Record| match record.status {
                 RecordStatus::Creating => true,
@@ -750,6 +837,18 @@ fn first_phase(op: &Op, schema: Option<&'static Schema>, state: &State) -> Phase
                 Phase::Delete
             }
         }
+    }
+}
+
+/// Returns the first phase of a change in place. A resource whose creation is not finished is
+/// finished first: EC2 changes the metadata options of running and stopped instances only.
+fn first_phase_of_update(schema: &Schema, status: RecordStatus) -> Phase {
+    match status {
+        RecordStatus::Created if schema.configures => Phase::Configure,
+        RecordStatus::Created | RecordStatus::Configured if schema.ready.is_some() => {
+            Phase::Wait(WaitFor::Ready)
+        }
+        _ => Phase::Update,
     }
 }
 

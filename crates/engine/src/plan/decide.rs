@@ -23,7 +23,7 @@ pub(super) struct ObjectDecision {
     pub(super) unanswered: bool,
     /// True if refresh did not find the object.
     pub(super) unseen: bool,
-    /// Live inputs, if the object is changed in place.
+    /// Live inputs, if the object is changed in place or refresh found a creation in doubt.
     pub(super) before: Option<Value>,
 }
 
@@ -121,7 +121,7 @@ impl<'a> DecisionInputs<'a> {
         if verdict.change.action == Action::DeleteThenCreate {
             self.succeeded.insert(&node.address, vec![&node.address]);
         }
-        if verdict.unanswered {
+        if verdict.unanswered && verdict.before.is_none() {
             self.unsettled.insert(&node.address);
         }
         verdict
@@ -137,8 +137,10 @@ impl<'a> DecisionInputs<'a> {
         self.state.lookup(r).cloned()
     }
 
-    /// Finishes a creation in doubt. The resource is replaced only if refresh found it and the
-    /// difference requires a replacement.
+    /// Finishes a creation in doubt.
+    ///
+    /// A resource that refresh found is compared with the configuration like any other: it is
+    /// replaced, or finished and changed in place. Without one, the change shows a creation.
     fn finish_in_doubt(
         &self,
         node: &GraphNode,
@@ -147,12 +149,17 @@ impl<'a> DecisionInputs<'a> {
         schema: &Schema,
         after: &Value,
     ) -> ObjectDecision {
-        if let Some(Observed::Present { .. }) = observed {
+        if let Some(Observed::Present { inputs, outputs }) = observed {
             let at = Comparison { schema, record, live: &record.inputs, after };
-            let verdict = self.compare(node, &at);
-            if verdict.change.action.replaces() {
-                return verdict;
+            let mut verdict = self.compare(node, &at);
+            verdict.change.id = id(outputs);
+            if !verdict.change.action.replaces() {
+                verdict.change.action = Action::Finish;
+                verdict.change.reason = Reason::Unfinished;
+                verdict.unanswered = true;
+                verdict.before = Some(inputs.clone());
             }
+            return verdict;
         }
         let mut verdict = create(node, after, Reason::Unfinished);
         verdict.change.action = Action::Finish;

@@ -227,7 +227,7 @@ impl<'a> Shape<'a> {
 }
 
 /// Returns true for a reference or a secret, which is compared as one value.
-fn is_leaf(fields: &Map<String, Value>) -> bool {
+pub(crate) fn is_leaf(fields: &Map<String, Value>) -> bool {
     fields.contains_key("$ref") || fields.contains_key("$secret")
 }
 

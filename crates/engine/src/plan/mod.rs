@@ -252,6 +252,10 @@ pub enum Op {
         after: Vec<Address>,
         /// Recorded object at the address.
         prior: PriorObject,
+        /// Live inputs of a creation in doubt that refresh found. The step changes the inputs that
+        /// differ from these.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        found: Option<Value>,
     },
     /// Finishes a creation or an update from the phase that it has reached.
     Finish {
@@ -297,8 +301,9 @@ pub enum PriorObject {
     DeletedOutside,
     /// The old object, which a later step deletes (create before destroy).
     Deposed,
-    /// A creation in doubt from an earlier run. The executor finds and finishes its resource, or
-    /// repeats the call, with the same token if its inputs are unchanged.
+    /// A creation in doubt from an earlier run. The executor finds its resource, finishes it and
+    /// changes it in place to the planned inputs, or repeats the call, with the same token if its
+    /// inputs are unchanged.
     #[serde(rename = "unanswered")]
     CreateInDoubt,
 }

@@ -115,6 +115,7 @@ impl<'a> Order<'a> {
                 inputs: node.inputs.clone(),
                 after,
                 prior: PriorObject::CreateInDoubt,
+                found: verdict.before.clone(),
             },
             Action::Finish => Op::Finish { address, generation: life },
             Action::Update => Op::Update {
@@ -134,6 +135,7 @@ impl<'a> Order<'a> {
                     (_, Reason::Missing) => PriorObject::DeletedOutside,
                     _ => PriorObject::Nothing,
                 },
+                found: None,
             },
         };
         let step = self.push(op);

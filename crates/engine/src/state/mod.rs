@@ -45,7 +45,7 @@ use crate::graph::{Address, Ref};
 /// A minor may add fields to the state and to a [`Record`]. A field that a minor adds to an
 /// [`Entry`] belongs to the record that the entry is about. Every other change requires a new
 /// major.
-pub const FORMAT: Format = Format { major: 3, minor: 0 };
+pub const FORMAT: Format = Format { major: 3, minor: 1 };
 
 /// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -158,6 +158,10 @@ pub struct Record {
     /// Direct dependencies, which determine the order of a destroy without a configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<Address>,
+    /// Inputs before each update since the resource was last ready, oldest first. The cloud may have
+    /// parts of these inputs while an update is not finished. Empty without such an update.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prior_inputs: Vec<Value>,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -246,6 +250,7 @@ impl State {
                     inputs: inputs.clone(),
                     outputs: Value::Null,
                     after: after.clone(),
+                    prior_inputs: Vec::new(),
                     unknown,
                 };
                 self.resources.insert(address.clone(), record);
@@ -277,6 +282,9 @@ impl State {
                     return Err("the status would go back");
                 }
                 record.status = *status;
+                if *status == RecordStatus::Ready {
+                    record.prior_inputs.clear();
+                }
                 if let Some(outputs) = outputs {
                     record.outputs = outputs.clone();
                 }
@@ -292,7 +300,10 @@ impl State {
                     ],
                 )?;
                 record.status = RecordStatus::Updating;
-                record.inputs = inputs.clone();
+                let prior = std::mem::replace(&mut record.inputs, inputs.clone());
+                if prior != *inputs && !record.prior_inputs.contains(&prior) {
+                    record.prior_inputs.push(prior);
+                }
                 record.after = after.clone();
             }
             Entry::DependenciesUpdated { address, after } => {

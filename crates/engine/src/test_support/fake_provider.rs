@@ -5,7 +5,8 @@
 //! that others reference. A repeated creation returns the same object for kinds with a token or
 //! name as identity. With only a tag, a second object is created. A token whose object was deleted
 //! is consumed and creates nothing. A deletion of an object that is not yet visible returns success
-//! without effect. Schemas define the kinds. The cloud keeps a list of calls.
+//! without effect. Other programs may set `tags`, so only those in the recorded inputs are
+//! reported. Schemas define the kinds. The cloud keeps a list of calls.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -366,7 +367,14 @@ impl FakeProviderState {
         let Some(object) = self.objects.get_mut(&id) else {
             unreachable!("BUG: it was seen just now");
         };
+        if object.looks > 0 {
+            return Err(refuse("IncorrectState", &request.address));
+        }
+        let tags = tags_after(&object.inputs, &before.inputs, &request.inputs);
         let old = std::mem::replace(&mut object.inputs, request.inputs);
+        if let Some(tags) = tags {
+            object.inputs["tags"] = tags;
+        }
         let new = object.inputs.clone();
         self.count(&old, |n| n.saturating_sub(1));
         self.count(&new, |n| n + 1);
@@ -434,7 +442,12 @@ impl FakeProviderState {
         let Some(outputs) = found else { return Observed::Missing };
         match self.objects.get(object_id(&outputs)) {
             Some(object) if object.is_seen() => {
-                Observed::Present { inputs: object.inputs.clone(), outputs }
+                let mut inputs = object.inputs.clone();
+                let own = known.inputs.get("tags").and_then(Value::as_object);
+                if let Some(tags) = inputs.get_mut("tags").and_then(Value::as_object_mut) {
+                    tags.retain(|name, _| own.is_some_and(|own| own.contains_key(name)));
+                }
+                Observed::Present { inputs, outputs }
             }
             _ => Observed::Missing,
         }
@@ -532,6 +545,18 @@ fn spent(code: &str, address: &Address) -> ProviderError {
 fn not_yet(id: &str, address: &Address) -> ProviderError {
     let message = format!("{address}: {id} is not visible yet");
     ProviderError::new(ErrorClass::Retryable, "fake", message).with_code("NotFound")
+}
+
+/// Returns the tags after an update, which sets the new tags, removes those that `before` has in
+/// addition, and leaves all others.
+fn tags_after(live: &Value, before: &Value, new: &Value) -> Option<Value> {
+    let new = new.get("tags")?.as_object()?;
+    let mut tags = live.get("tags")?.as_object()?.clone();
+    if let Some(before) = before.get("tags").and_then(Value::as_object) {
+        tags.retain(|name, _| !before.contains_key(name));
+    }
+    tags.extend(new.clone());
+    Some(Value::Object(tags))
 }
 
 fn object_id(outputs: &Value) -> &str {

@@ -302,7 +302,15 @@ mod tests {
     fn recorded(graph: &Graph, address: &Address, outputs: serde_json::Value) -> Record {
         let inputs = graph.get(address).unwrap().inputs.clone();
         let (after, unknown) = (vec![], BTreeMap::new());
-        Record { generation: 1, status: RecordStatus::Ready, inputs, outputs, after, unknown }
+        Record {
+            generation: 1,
+            status: RecordStatus::Ready,
+            inputs,
+            outputs,
+            after,
+            prior_inputs: Vec::new(),
+            unknown,
+        }
     }
 
     /// Outputs report the current state, and no configuration sets them. A difference in outputs

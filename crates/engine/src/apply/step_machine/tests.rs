@@ -148,7 +148,7 @@ fn error(class: ErrorClass) -> ProviderError {
 fn create(kind: &str, prior: PriorObject) -> Op {
     let generation = if prior == PriorObject::CreateInDoubt { 1 } else { NEW };
     let (address, inputs) = (Address::new(kind, "a"), json!({ "size": 1 }));
-    Op::Create { address, generation, inputs, after: Vec::new(), prior }
+    Op::Create { address, generation, inputs, after: Vec::new(), prior, found: None }
 }
 
 fn update(kind: &str) -> Op {
@@ -292,7 +292,14 @@ fn create_before_destroy_of_a_creation_in_doubt_that_disappears_records_nothing(
 fn create_resolves_its_references_when_it_begins() {
     let (address, after) = (Address::from("node.a"), Vec::new());
     let inputs = json!({ "vpc": { "$ref": "first.a", "output": "id" } });
-    let op = Op::Create { address, generation: NEW, inputs, after, prior: PriorObject::Nothing };
+    let op = Op::Create {
+        address,
+        generation: NEW,
+        inputs,
+        after,
+        prior: PriorObject::Nothing,
+        found: None,
+    };
     let bench = Bench::begin(&op, recorded("first", RecordStatus::Ready));
     let Call::Create(request) = bench.call() else { panic!("{:?}", bench.call()) };
     assert_eq!(request.inputs, json!({ "vpc": "old" }));
@@ -541,12 +548,107 @@ fn in_doubt_is_searched_before_anything_is_recorded() {
 }
 
 #[test]
-fn in_doubt_is_found_with_its_recorded_inputs() {
+fn in_doubt_is_brought_to_the_planned_inputs_in_the_same_step() {
     let op = create("stepped", PriorObject::CreateInDoubt);
     let mut bench = Bench::begin(&op, in_doubt("stepped", json!({ "size": 7 })));
-    assert_eq!(bench.found("n-1"), ["created", "release", "send"]);
-    let Call::Configure(request, _) = bench.call() else { panic!("{:?}", bench.call()) };
-    assert_eq!(request.inputs, json!({ "size": 7 }), "the plan's are left to the next plan");
+    assert_eq!(bench.found("n-1"), ["created", "update_started", "send"]);
+    let Call::Configure(request, outputs) = bench.call() else { panic!("{:?}", bench.call()) };
+    assert_eq!((&request.inputs, &outputs), (&json!({ "size": 1 }), &json!({ "id": "n-1" })));
+    assert_eq!(bench.replied("n-1"), ["send"]);
+    let Call::Update(request, known) = bench.call() else { panic!("{:?}", bench.call()) };
+    assert_eq!((request.inputs, known.inputs), (json!({ "size": 1 }), json!({ "size": 7 })));
+    assert_eq!(bench.replied("n-1"), ["advanced", "says it finished", "finish"]);
+    assert_eq!(bench.state.resources[op.address()].inputs, json!({ "size": 1 }));
+}
+
+#[test]
+fn in_doubt_that_refresh_found_is_changed_from_its_live_inputs() {
+    let op = Op::Create {
+        address: "slow.a".into(),
+        generation: 1,
+        inputs: json!({ "size": 1 }),
+        after: Vec::new(),
+        prior: PriorObject::CreateInDoubt,
+        found: Some(json!({ "size": 6 })),
+    };
+    let mut bench = Bench::begin(&op, in_doubt("slow", json!({ "size": 7 })));
+    assert_eq!(bench.found("n-1"), ["created", "poll ready in 250ms"]);
+    assert_eq!(bench.ready("n-1"), ["advanced", "update_started", "send"]);
+    let Call::Update(_, known) = bench.call() else { panic!("{:?}", bench.call()) };
+    assert_eq!(known.inputs, json!({ "size": 6 }));
+    assert_eq!(bench.replied("n-1"), ["poll ready in 250ms"]);
+    assert_eq!(bench.ready("n-1"), ["advanced", "says it finished", "finish"]);
+}
+
+#[test]
+fn in_doubt_with_a_difference_that_cannot_be_made_in_place_fails_the_step() {
+    for input in ["fixed", "image"] {
+        let op = create("node", PriorObject::CreateInDoubt);
+        let recorded = json!({ "size": 1, input: 1 });
+        let Op::Create { inputs, .. } = &op else { unreachable!() };
+        let mut wanted = inputs.clone();
+        wanted[input] = 2.into();
+        let op = Op::Create {
+            address: op.address().clone(),
+            generation: 1,
+            inputs: wanted,
+            after: Vec::new(),
+            prior: PriorObject::CreateInDoubt,
+            found: None,
+        };
+        let mut bench = Bench::begin(&op, in_doubt("node", recorded.clone()));
+        assert_eq!(bench.found("n-1"), ["created", "says it failed", "fail"], "{input}");
+        assert_eq!(*bench.error(), StepError::PlanOutdated);
+        assert_eq!(bench.state.resources[op.address()].inputs, recorded, "{input}");
+    }
+}
+
+#[test]
+fn in_doubt_that_refresh_found_and_no_search_finds_gets_no_second_resource() {
+    let op = Op::Create {
+        address: "node.a".into(),
+        generation: 1,
+        inputs: json!({ "size": 1 }),
+        after: Vec::new(),
+        prior: PriorObject::CreateInDoubt,
+        found: Some(json!({ "size": 7 })),
+    };
+    let mut bench = Bench::begin(&op, in_doubt("node", json!({ "size": 7 })));
+    assert_eq!(bench.search_in_vain().0, ["says it failed", "fail"]);
+    assert_eq!(*bench.error(), StepError::Disappeared);
+    assert_eq!(bench.state.resources[op.address()].status, RecordStatus::Creating);
+}
+
+#[test]
+fn in_doubt_with_other_dependencies_alone_gets_them_recorded() {
+    let op = Op::Create {
+        address: "node.a".into(),
+        generation: 1,
+        inputs: json!({ "size": 1 }),
+        after: vec!["node.b".into()],
+        prior: PriorObject::CreateInDoubt,
+        found: None,
+    };
+    let mut bench = Bench::begin(&op, in_doubt("node", json!({ "size": 1 })));
+    let names = bench.found("n-1");
+    assert_eq!(names, ["relinked", "created", "release", "says it finished", "finish"]);
+}
+
+#[test]
+fn an_update_records_the_create_only_inputs_that_the_resource_has() {
+    let op = Op::Update {
+        address: "node.a".into(),
+        generation: 1,
+        before: json!({ "size": 1, "image": 1 }),
+        inputs: json!({ "size": 2, "image": 2 }),
+        after: Vec::new(),
+    };
+    let mut state = in_doubt("node", json!({ "size": 1, "image": 1 }));
+    let (address, outputs) = (op.address().clone(), json!({ "id": "n-1" }));
+    state.record(&Entry::Created { address, outputs, status: RecordStatus::Ready }).unwrap();
+    let bench = Bench::begin(&op, state);
+    let record = &bench.state.resources[op.address()];
+    assert_eq!(record.inputs, json!({ "size": 2, "image": 1 }));
 }
 
 #[test]

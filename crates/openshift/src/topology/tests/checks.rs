@@ -240,6 +240,7 @@ fn made(resources: &[(&str, serde_json::Value)]) -> State {
         inputs: inputs.clone(),
         outputs: json!({}),
         after: Vec::new(),
+        prior_inputs: Vec::new(),
         unknown: Default::default(),
     };
     let resources = resources.iter().map(|(address, inputs)| ((*address).into(), record(inputs)));

@@ -232,7 +232,7 @@ fn a_snapshot_changed_by_hand_is_taken_when_its_writer_says_so() {
 fn r6_a_newer_major_is_refused_and_not_touched() {
     let (_root, dir) = place();
     write(&dir, &history());
-    let newer = Format { major: FORMAT.major + 1, minor: 0 };
+    let newer = Format { major: FORMAT.major + 1, minor: FORMAT.minor };
     let is_newer = |error: &StateError| matches!(error, StateError::NewerFormat { found, .. } if *found == newer);
     let by_hand = |name: &str| {
         let text = String::from_utf8(bytes(&dir, name)).unwrap();
@@ -242,7 +242,7 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     by_hand(JOURNAL);
     let error = refusal(&dir);
     assert!(is_newer(&error), "{error}");
-    let newest = "journal: the file has format 4.0, but this program reads up to 3.0";
+    let newest = "journal: the file has format 4.1, but this program reads up to 3.1";
     assert!(error.to_string().ends_with(newest), "{error}");
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
