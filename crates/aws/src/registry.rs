@@ -171,6 +171,7 @@ pub(crate) mod tests {
                 schema.blocks_deletion_of,
                 schema.conflicting,
                 schema.create_only,
+                schema.write_only,
             ];
             let named = lists.into_iter().chain([drift.cosmetic, drift.always_shown]).flatten();
             for name in named {

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::graph::Address;
 use crate::plan::LiveState;
@@ -27,6 +27,10 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(6),
     Duration::from_secs(12),
 ];
+
+/// Value of an entry of a write-only map that an unfinished update may or may not have changed. AWS
+/// allows no such tag value.
+const UNCERTAIN: &str = "(unknown after an unfinished update)";
 
 /// Returns the live state of all recorded resources. All kinds are queried concurrently, with a
 /// number of calls that grows with kinds and result pages, not with resources. Resources that
@@ -170,6 +174,10 @@ async fn ask(
         let observed = match observed {
             Observed::Present { mut inputs, outputs } if !record.prior_inputs.is_empty() => {
                 drop_repetitions(&mut inputs);
+                let schema = provider.schema(kind);
+                for name in schema.map_or(&[][..], |schema| schema.write_only) {
+                    inputs[*name] = uncertain_map(record, name);
+                }
                 Observed::Present { inputs, outputs }
             }
             observed => observed,
@@ -182,10 +190,8 @@ async fn ask(
 /// Returns the inputs that a resource may have: the recorded ones and, while an update is not
 /// finished, those from before it.
 ///
-/// Providers report only what groundplan configured, such as tags and rules of these inputs, and
-/// return inputs without a read as recorded. The inputs from before an interrupted update are
-/// needed for both: what the update was to remove is still reported, and an input without a read
-/// still differs, so that the next update repeats its calls.
+/// Providers report only what groundplan configured, such as tags and rules of these inputs. With
+/// the inputs from before an interrupted update, what the update was to remove is still reported.
 fn possible_inputs(record: &Record) -> Value {
     let prior = record.prior_inputs.iter().rev();
     prior.fold(record.inputs.clone(), |inputs, prior| with_prior(inputs, prior))
@@ -216,6 +222,24 @@ fn with_prior(current: Value, prior: &Value) -> Value {
         (current, Value::Null) => current,
         (_, prior) => prior.clone(),
     }
+}
+
+/// Returns the possible entries of a write-only map. An entry that an unfinished update may or may
+/// not have changed has the value [`UNCERTAIN`].
+fn uncertain_map(record: &Record, name: &str) -> Value {
+    let candidates: Vec<&Map<String, Value>> = std::iter::once(&record.inputs)
+        .chain(&record.prior_inputs)
+        .filter_map(|inputs| inputs.get(name)?.as_object())
+        .collect();
+    let keys: BTreeSet<&String> = candidates.iter().flat_map(|map| map.keys()).collect();
+    let entries = keys.into_iter().map(|key| {
+        let mut values = candidates.iter().map(|map| map.get(key));
+        let first = values.next().flatten();
+        let is_certain = values.all(|value| value == first);
+        let value = first.filter(|_| is_certain).cloned();
+        (key.clone(), value.unwrap_or_else(|| UNCERTAIN.into()))
+    });
+    Value::Object(entries.collect())
 }
 
 /// Removes equal items of lists. One live item can stand for a current and for an earlier one.

@@ -68,7 +68,8 @@ impl RandomGraph {
                 value => Some((format!("tag-{key}"), value.into())),
             });
             let tags: Map<String, Value> = tags.collect();
-            let inputs = json!({ "fixed": wish.fixed, "size": wish.size, "tags": tags });
+            let mut inputs = json!({ "fixed": wish.fixed, "size": wish.size, "tags": tags });
+            inputs["labels"] = inputs["tags"].clone();
             node(&mut graph, &address, inputs, &needs);
             names.push(address);
         }

@@ -113,6 +113,9 @@ pub struct Schema {
     /// Create-only inputs. A later change is reported as an ignored difference; only a forced
     /// replacement applies the change.
     pub create_only: &'static [&'static str],
+    /// Write-only inputs, maps of strings. No call reads them, so refresh returns the recorded value.
+    /// After an interrupted update the value is uncertain, and the next update sends it again.
+    pub write_only: &'static [&'static str],
     /// True if drift never replaces the resource. An out-of-band change of a force-new input is
     /// reported as an ignored difference; a configuration change still replaces.
     pub ignores_drift: bool,
@@ -145,6 +148,7 @@ impl Schema {
             blocks_deletion_of: &[],
             conflicting: &[],
             create_only: &[],
+            write_only: &[],
             ignores_drift: false,
             identity,
             create_before_destroy: false,

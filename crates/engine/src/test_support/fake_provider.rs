@@ -370,10 +370,13 @@ impl FakeProviderState {
         if object.looks > 0 {
             return Err(refuse("IncorrectState", &request.address));
         }
-        let tags = tags_after(&object.inputs, &before.inputs, &request.inputs);
+        let maps = ["tags", "labels"].map(|name| {
+            let entries = entries_after(name, &object.inputs, &before.inputs, &request.inputs);
+            entries.map(|entries| (name, entries))
+        });
         let old = std::mem::replace(&mut object.inputs, request.inputs);
-        if let Some(tags) = tags {
-            object.inputs["tags"] = tags;
+        for (name, entries) in maps.into_iter().flatten() {
+            object.inputs[name] = entries;
         }
         let new = object.inputs.clone();
         self.count(&old, |n| n.saturating_sub(1));
@@ -411,8 +414,13 @@ impl FakeProviderState {
         made.find(|(_, object)| object.is_seen()).map(|(id, _)| json!({ "id": id }))
     }
 
-    fn refresh(&mut self, known: &RecordedResource) -> Observed {
+    fn refresh(&mut self, known: &RecordedResource, schema: Option<&Schema>) -> Observed {
         let mut observed = self.truth(known);
+        if let Observed::Present { inputs, .. } = &mut observed {
+            for name in schema.map_or(&[][..], |schema| schema.write_only) {
+                inputs[*name] = known.inputs[*name].clone();
+            }
+        }
         let lies =
             self.lies.iter_mut().filter(|(address, _, _)| *address == known.address.as_str());
         for (_, times, lie) in lies.filter(|(_, times, _)| *times > 0) {
@@ -524,11 +532,10 @@ impl Provider for FakeProvider {
         known: Vec<RecordedResource>,
     ) -> ProviderFuture<'_, Vec<Observed>> {
         let call = format!("observe {kind} {}", known.len());
-        Box::pin(
-            self.act(call, move |world| {
-                Ok(known.iter().map(|known| world.refresh(known)).collect())
-            }),
-        )
+        let schema = self.schema(&kind);
+        Box::pin(self.act(call, move |world| {
+            Ok(known.iter().map(|known| world.refresh(known, schema)).collect())
+        }))
     }
 }
 
@@ -547,16 +554,17 @@ fn not_yet(id: &str, address: &Address) -> ProviderError {
     ProviderError::new(ErrorClass::Retryable, "fake", message).with_code("NotFound")
 }
 
-/// Returns the tags after an update, which sets the new tags, removes those that `before` has in
-/// addition, and leaves all others.
-fn tags_after(live: &Value, before: &Value, new: &Value) -> Option<Value> {
-    let new = new.get("tags")?.as_object()?;
-    let mut tags = live.get("tags")?.as_object()?.clone();
-    if let Some(before) = before.get("tags").and_then(Value::as_object) {
-        tags.retain(|name, _| !before.contains_key(name));
+/// Returns a map of strings after an update, which sends only the differences between `before` and
+/// `new` and leaves all other entries.
+fn entries_after(name: &str, live: &Value, before: &Value, new: &Value) -> Option<Value> {
+    let new = new.get(name)?.as_object()?;
+    let before = before.get(name)?.as_object()?;
+    let mut live = live.get(name)?.as_object()?.clone();
+    live.retain(|key, _| new.contains_key(key) || !before.contains_key(key));
+    for (key, value) in new.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
+        live.insert(key.clone(), value.clone());
     }
-    tags.extend(new.clone());
-    Some(Value::Object(tags))
+    Some(Value::Object(live))
 }
 
 fn object_id(outputs: &Value) -> &str {

@@ -18,7 +18,7 @@ use crate::state::State;
 pub const KINDS: &[Schema] = &[
     plain("node"),
     Schema { create_before_destroy: true, ..plain("first") },
-    Schema { configures: true, ..plain("stepped") },
+    Schema { configures: true, write_only: &["labels"], ..plain("stepped") },
     Schema { ready: Some(WAIT), gone: Some(WAIT), typical_seconds: 60, ..plain("slow") },
     Schema {
         dependents_start: DependentsStart::Created,

@@ -111,6 +111,7 @@ impl Resource for Instance {
     const SCHEMA: Schema = Schema {
         force_new: &["instance_type", "network", "root_volume"],
         create_only: &["image", "user_data"],
+        write_only: &["volume_tags"],
         ignores_drift: true,
         dependents_start: DependentsStart::Created,
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
