@@ -13,6 +13,7 @@ mod reads;
 mod recovery;
 mod refusals;
 mod saved_plans;
+mod sole_owner;
 mod states;
 mod storms;
 mod streams;

@@ -33,6 +33,10 @@ pub(crate) trait DesiredState {
     /// Returns the identity of the cluster. `known` is the recorded identity.
     fn cluster(&self, known: Option<Cluster>) -> Result<Cluster>;
 
+    /// Returns the domain that only this cluster may have, or an empty text if other clusters may have
+    /// it, too. `None` if another state records the cluster.
+    fn sole_domain(&self) -> Option<String>;
+
     /// Returns the settings of the AWS client.
     fn settings(&self, cluster: &Cluster) -> AwsSettings;
 

@@ -81,6 +81,12 @@ impl DesiredState for InstallConfigSource {
         cluster(&self.inputs, known)
     }
 
+    fn sole_domain(&self) -> Option<String> {
+        let config = &self.inputs.config;
+        let is_own_zone = config.aws.hosted_zone.is_none();
+        Some(if is_own_zone { config.cluster_domain() } else { String::new() })
+    }
+
     fn settings(&self, cluster: &Cluster) -> AwsSettings {
         aws_session::settings(&self.inputs.config, cluster)
     }

@@ -169,6 +169,10 @@ impl DesiredState for ManifestsSource {
         }
     }
 
+    fn sole_domain(&self) -> Option<String> {
+        None
+    }
+
     fn settings(&self, cluster: &Cluster) -> AwsSettings {
         aws_session::settings_without_config(cluster)
     }

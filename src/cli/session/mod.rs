@@ -18,6 +18,7 @@ pub(crate) mod preflight;
 pub(crate) mod recovery;
 pub(crate) mod saved_plan;
 pub(crate) mod signals;
+mod sole_owner;
 pub(crate) mod stages;
 pub(crate) mod state_backend;
 pub(crate) mod state_errors;

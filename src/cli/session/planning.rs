@@ -23,6 +23,7 @@ use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::sole_owner::{ensure_sole_owner, warn_of_neighbours};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
 use crate::cli::session::{saved_plan, targeting};
 use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
@@ -133,6 +134,7 @@ impl<'a, P> Session<'a, P> {
         fits: Fits<'_>,
         ui: &mut Ui,
     ) -> Result<Locked<'a, P, Desired>> {
+        let common = self.common;
         let claimed = self.claim(source.name(), ui).await?;
         fits(&*source, claimed.state())?;
         let cluster = source.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
@@ -142,6 +144,12 @@ impl<'a, P> Session<'a, P> {
         let has_assets = source.has_assets(&lookup_cache)?;
         let nothing = State::default();
         let state = connected.state().unwrap_or(&nothing);
+        if state.has_nothing()
+            && let Some(domain) = source.sole_domain()
+        {
+            warn_of_neighbours(&cluster, common, ui)?;
+            ensure_sole_owner(connected.aws(), &cluster, &domain, common, ui).await?;
+        }
         let (compiled, results) =
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());

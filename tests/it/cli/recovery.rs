@@ -386,8 +386,9 @@ fn r5_a_lost_state_is_recovered_by_tags_and_the_plan_is_empty() {
     let infra_id: Value = serde_json::from_str(&infra_id).unwrap();
     let infra_id = infra_id["cluster"]["infra_id"].as_str().unwrap().to_owned();
     lose_the_state(&desk);
-    let lost = desk.expect(0, &["plan"]).out; // without a state, all resources are planned as new
-    assert!(!lost.contains(&infra_id), "{lost}");
+    // Without a state, all resources would be planned as new.
+    let lost = desk.expect(7, &["plan"]).err;
+    assert!(lost.contains(&format!("groundplan recover --infra-id {infra_id}")), "{lost}");
 
     let ran = desk.expect(0, &["recover"]);
     let count = recorded.lines().count();

@@ -1,5 +1,9 @@
 //! Invalid input is reported once and clearly. No run makes a mutating call or writes a file.
 
+use aws_sdk_route53::types::{
+    Change, ChangeAction, ChangeBatch, ResourceRecord, ResourceRecordSet, RrType,
+};
+
 use super::Desk;
 
 /// Asserts that there was no mutating call and that there is no state.
@@ -122,13 +126,28 @@ async fn a_cluster_of_the_same_name_stops_the_plan_and_our_own_records_do_not() 
     let dns = aws_sdk_route53::Client::new(&desk.cloud.sdk_config());
     let zone = dns.create_hosted_zone().name("example.com").caller_reference("theirs");
     let zone = zone.send().await.expect("a zone").hosted_zone.expect("it").id;
-    desk.apply();
-    desk.expect(0, &["plan"]);
-    // The same cluster name, with a new state.
-    let ran = desk.expect(3, &["plan", "--state", "elsewhere"]);
+    let record = |action| async {
+        let target = ResourceRecord::builder().value("api.elsewhere.example").build().unwrap();
+        let record = ResourceRecordSet::builder()
+            .name("api.demo.example.com")
+            .r#type(RrType::Cname)
+            .ttl(60)
+            .resource_records(target)
+            .build()
+            .unwrap();
+        let change = Change::builder().action(action).resource_record_set(record).build().unwrap();
+        let batch = ChangeBatch::builder().changes(change).build().unwrap();
+        let call = dns.change_resource_record_sets().hosted_zone_id(&zone).change_batch(batch);
+        call.send().await.expect("changed");
+    };
+    record(ChangeAction::Create).await;
+    let ran = desk.expect(3, &["plan"]);
     assert!(ran.err.contains("metadata.name: demo.example.com is in use"), "{}", ran.err);
     assert!(ran.err.contains(zone.rsplit('/').next().unwrap()), "{}", ran.err);
     assert!(ran.err.contains("install-config.yaml:3:9"), "{}", ran.err);
+    record(ChangeAction::Delete).await;
+    desk.apply();
+    desk.expect(0, &["plan"]);
     let calls = |desk: &Desk| {
         let requests = desk.cloud.requests();
         requests.iter().filter(|one| one["action"] == "ListResourceRecordSets").count()

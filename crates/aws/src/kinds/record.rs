@@ -242,8 +242,10 @@ mod calls {
             let what = format!("the record {} in zone {}", self.name, self.zone.get());
             let by = format!("a record that points to {}", points_to(live));
             taken(call, &what, &by).with_hint(format!(
-                "delete the record in zone {} if it is unused, and run the same command again; \
-                 groundplan does not change records that point elsewhere",
+                "another cluster may answer there. If that cluster is recorded elsewhere, select \
+                 its state with --state or GROUNDPLAN_STATE; else set another metadata.name. Delete \
+                 the record in zone {} only if nothing uses it; groundplan does not change records \
+                 that point elsewhere",
                 self.zone.get()
             ))
         }

@@ -1,7 +1,10 @@
 //! Read-only lookups: the questions and the types of their results, and with the feature `sdk` the
-//! calls that answer them and the index of tags.
+//! calls that answer them the index of tags, and
+//! clusters that another state owns.
 
 pub mod lookup;
+#[cfg(feature = "sdk")]
+pub mod ownership;
 #[cfg(feature = "sdk")]
 pub mod queries;
 #[cfg(feature = "sdk")]

@@ -477,8 +477,9 @@ impl CompileError {
                 format!("create the {what}, or remove the field to let groundplan create one")
             }
             NameTaken { record, .. } => format!(
-                "check --state if this is the existing cluster, or choose another `metadata.name`; \
-                 if no cluster uses the name, delete {record} and the other records of this domain"
+                "the record {record} answers for another cluster. If that cluster is recorded \
+                 elsewhere, select its state with --state or GROUNDPLAN_STATE; else choose another \
+                 metadata.name. Delete the record only if nothing uses it"
             ),
             ImageNotFound { .. } => "check the id and the region, or ask the owner to share the \
                  image"

@@ -163,6 +163,7 @@ mod tests {
             inputs: json!({}),
             outputs: json!({"id": "vpc-1"}),
             after: vec![],
+            prior_inputs: vec![],
             unknown: BTreeMap::new(),
         };
         State { resources: BTreeMap::from([("vpc.main".into(), record)]), ..state }

@@ -11,7 +11,7 @@ use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::local::{LocalBackend, OpenedLocal};
 use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::lock::{self, BrokenLock, LockError, UnlockError};
-use groundplan_engine::state::{Format, State};
+use groundplan_engine::state::{Cluster, Format, State};
 
 use crate::cli::args::CommonArgs;
 use crate::cli::exit_code::Exit;
@@ -51,6 +51,42 @@ fn folder_is_there(dir: &Path) -> Result<bool> {
         let path = dir.to_owned();
         unusable(&StateError::Unreadable { path, source })
     })
+}
+
+/// Cluster that a folder of states records.
+#[derive(Debug)]
+pub(crate) struct RecordedCluster {
+    pub(crate) cluster: Cluster,
+    /// Number of recorded resources, at least one.
+    pub(crate) resources: usize,
+}
+
+/// Returns the clusters in a folder of states that record resources, by name. Skips states that
+/// cannot be read. Empty for a bucket.
+pub(crate) fn recorded_clusters(states: &StateLocation) -> Result<Vec<RecordedCluster>> {
+    let StateLocation::Folder(root) = states else { return Ok(Vec::new()) };
+    if !folder_is_there(root)? {
+        return Ok(Vec::new());
+    }
+    let unreadable = |source| {
+        let path = root.clone();
+        unusable(&StateError::Unreadable { path, source })
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(root).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let Some(opened) = path.is_dir().then(|| LocalBackend::open(&path)) else { continue };
+        let Ok(OpenedLocal { state, .. }) = opened else { continue };
+        let resources = state.resources.len();
+        found.extend(
+            state
+                .cluster
+                .filter(|_| resources > 0)
+                .map(|cluster| RecordedCluster { cluster, resources }),
+        );
+    }
+    found.sort_by(|one, other| one.cluster.name.cmp(&other.cluster.name));
+    Ok(found)
 }
 
 /// Reads a state and its warnings without the lock; `None` if there is no state.
