@@ -41,8 +41,9 @@ pub async fn preflight(
     let mut report = counted.unwrap_or_else(|_| not_checked_note("quotas").into());
     let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("dry runs").into());
     let denials = denials.unwrap_or_else(|_| Err(not_checked_note("the policy simulation")));
-    let DryRunReport { allowed, mut denied, note } = rehearsed;
+    let DryRunReport { allowed, mut denied, executed, note } = rehearsed;
     report.notes.extend(note);
+    report.findings.extend(executed);
     match denials {
         Ok(denials) => denied.extend(judge::simulated(denials, &allowed, &denied)),
         Err(note) => report.notes.push(note),
@@ -74,6 +75,8 @@ impl From<Diagnostic> for DryRunReport {
 struct DryRunReport {
     allowed: BTreeSet<String>,
     denied: Vec<DeniedAction>,
+    /// Findings about calls that the endpoint executed.
+    executed: Vec<Diagnostic>,
     note: Option<Diagnostic>,
 }
 
@@ -87,8 +90,21 @@ async fn dry_runs(aws: &Aws, calls: BTreeMap<&'static str, DryRunTarget>) -> Dry
         rehearsed.note = Some(Diagnostic::warning(note));
         return rehearsed;
     }
-    let asked = calls.iter().map(|(action, subject)| dry_run::dry_run(aws, action, subject));
-    let verdicts = all(asked.collect()).await;
+    // Calls go one by one until one proves that the endpoint obeys `DryRun`. Another endpoint then
+    // executes one call only.
+    let calls = in_order(&calls);
+    let mut verdicts = Vec::with_capacity(calls.len());
+    for (action, about) in &calls {
+        verdicts.push(dry_run::dry_run(aws, action, about).await);
+        if verdicts.last() != Some(&DryRunResult::Unclear) || verdicts.len() == FREE.len() {
+            break;
+        }
+    }
+    if verdicts.last() != Some(&DryRunResult::Executed) {
+        let rest = calls.iter().skip(verdicts.len());
+        let asked = rest.map(|(action, about)| dry_run::dry_run(aws, action, about));
+        verdicts.extend(all(asked.collect()).await);
+    }
     for ((action, subject), verdict) in calls.iter().zip(verdicts) {
         match verdict {
             DryRunResult::Allowed => {
@@ -98,9 +114,26 @@ async fn dry_runs(aws: &Aws, calls: BTreeMap<&'static str, DryRunTarget>) -> Dry
                 rehearsed.denied.push(DeniedAction::rehearsed(action, &subject.address, &error));
             }
             DryRunResult::Unclear => {}
+            DryRunResult::Executed => {
+                let made = dry_run::created_by_dry_runs(aws, &subject.address).await;
+                rehearsed.executed.push(judge::executed(action, &subject.address, &made));
+            }
         }
     }
     rehearsed
+}
+
+/// Dry run of an action about a resource.
+type DryRun<'a> = (&'static str, &'a DryRunTarget);
+
+/// Creations that cost nothing and whose objects can be deleted at once.
+const FREE: [&str; 3] = ["ec2:CreateVpc", "ec2:CreateDhcpOptions", "ec2:CreateSecurityGroup"];
+
+/// Returns the dry runs, those of free creations first.
+fn in_order<'a>(calls: &'a BTreeMap<&'static str, DryRunTarget>) -> Vec<DryRun<'a>> {
+    let mut all: Vec<DryRun<'a>> = calls.iter().map(|(action, about)| (*action, about)).collect();
+    all.sort_by_key(|(action, _)| FREE.iter().position(|one| one == action).unwrap_or(FREE.len()));
+    all
 }
 
 /// Returns the actions that IAM denies, with their resources and reasons.

@@ -39,6 +39,27 @@ impl DeniedAction {
     }
 }
 
+/// Returns an error about a dry run that the endpoint executed. `made` has the IDs of the objects that
+/// carry the resource's address as their token.
+pub fn executed(
+    action: &str,
+    address: &str,
+    made: &Result<Vec<String>, ProviderError>,
+) -> Diagnostic {
+    let made = match made {
+        Ok(ids) if ids.is_empty() => "no object with the tag of a dry run was found".to_owned(),
+        Ok(ids) => format!("created by dry runs: {}", ids.join(", ")),
+        Err(error) => format!("the objects of dry runs could not be listed: {error}"),
+    };
+    Diagnostic::error(format!("the endpoint executed a dry run of {action} for {address}"))
+        .with_detail("it ignores DryRun, which AWS does not; it is probably an emulator")
+        .with_detail(made)
+        .with_hint(
+            "delete what the dry run created or changed, and pass --preflight=false for this \
+             endpoint",
+        )
+}
+
 /// Returns EC2's message without the encoded authorization failure, which has hundreds of
 /// characters.
 fn plain(message: &str) -> String {

@@ -194,7 +194,7 @@ async fn ask(
 /// the inputs from before an interrupted update, what the update was to remove is still reported.
 fn possible_inputs(record: &Record) -> Value {
     let prior = record.prior_inputs.iter().rev();
-    prior.fold(record.inputs.clone(), |inputs, prior| with_prior(inputs, prior))
+    prior.fold(record.inputs.clone(), with_prior)
 }
 
 fn with_prior(current: Value, prior: &Value) -> Value {

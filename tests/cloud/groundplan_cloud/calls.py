@@ -35,6 +35,8 @@ class Call:
     mutating: bool
     params: dict = field(default_factory=dict)
     signed: bool = True
+    # What was sent, which the same question has in common.
+    request: tuple = ()
     # Its line in the log.
     entry: dict = field(default_factory=dict)
 
@@ -61,6 +63,12 @@ def identify(environ, body):
         mutating=not READING.match(action) and params.get("DryRun") != "true",
         params=params,
         signed=signature is not None,
+        request=(
+            environ.get("REQUEST_METHOD"),
+            environ.get("PATH_INFO"),
+            environ.get("QUERY_STRING"),
+            body,
+        ),
     )
 
 

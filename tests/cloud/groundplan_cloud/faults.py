@@ -23,9 +23,23 @@ FIELDS = {
     "dry_run",
     "mutating",
 }
-KINDS = {"error", "drop", "delay", "hang", "hold", "throttle", "empty"}
+KINDS = {
+    "error",
+    "drop",
+    "delay",
+    "hang",
+    "hold",
+    "throttle",
+    "empty",
+    "truncate",
+    "keep",
+    "stale",
+    "execute",
+}
+# Kinds that change or keep AWS's answer, so that there must be one.
+ANSWERED = {"empty", "truncate", "keep", "stale"}
 # What goes on until it is cleared, unless a test says how often.
-LASTING = {"hold", "throttle"}
+LASTING = {"hold", "throttle", "keep", "execute"}
 THROTTLED = {
     "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
     "s3": (503, "SlowDown", "Please reduce your request rate."),
@@ -64,8 +78,10 @@ def new_fault(wanted):
         "dry_run": False,
         "mutating": None,
     }
-    if kind == "empty":
+    if kind in ANSWERED:
         fault["when"] = "after"
+    if kind == "execute":
+        fault["dry_run"] = True
     return {**fault, **wanted, "released": False}
 
 
@@ -99,11 +115,46 @@ def meet(world, call, when, given=None):
         elif fault["kind"] == "empty":
             status, headers, body = given
             answer = answer or (status, headers, CONTENT.sub(b"", body))
+        elif fault["kind"] == "truncate":
+            status, headers, body = given
+            answer = answer or (status, headers, without_last(body))
+        elif fault["kind"] == "keep":
+            if not call.mutating:
+                world.kept.setdefault(call.request, given)
+        elif fault["kind"] == "stale":
+            answer = answer or world.kept.get(call.request)
+        elif fault["kind"] == "execute":
+            pass  # `executes_dry_runs` asks for it
         elif fault["kind"] == "throttle":
             answer = answer or error(call, *THROTTLED.get(call.service, THROTTLED_ELSEWHERE))
         else:
             answer = answer or error(call, fault["status"], fault["code"], fault["message"])
     return answer
+
+
+# An opening, closing or empty element of a list.
+LISTED = re.compile(rb"<(/?)(item|member|ResourceRecordSet|Tag)(/?)>")
+
+
+def without_last(body):
+    """The answer without the last outermost element, as if there were no next page."""
+    depth, began, elements = 0, 0, []
+    for found in LISTED.finditer(body):
+        closing, empty = found.group(1), found.group(3)
+        if not closing and depth == 0:
+            began = found.start()
+        depth += 0 if empty else (-1 if closing else 1)
+        if depth == 0:
+            elements.append((began, found.end()))
+    if not elements:
+        return body
+    start, end = elements[-1]
+    return body[:start] + body[end:]
+
+
+def executes_dry_runs(world):
+    with world.lock:
+        return any(fault["kind"] == "execute" for fault in world.faults)
 
 
 def hold(world, fault, call):

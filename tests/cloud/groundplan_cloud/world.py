@@ -45,6 +45,8 @@ class World:
         self.delays = dict(DELAYS)
         self.latency = {}
         self.faults = []
+        # The first answers to reads, while a fault of the kind `keep` is set.
+        self.kept = {}
         self.kill = None
         self.denied = set()
         self.quotas = {}

@@ -156,3 +156,21 @@ fn the_table_of_actions_has_every_call_of_a_clusters_life() {
         assert!(known.contains(action), "{action}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_executes_a_dry_run_gets_no_further_one() {
+    let desk = Desk::new();
+    desk.cloud.fault(&json!({ "kind": "execute" }));
+    let ran = desk.expect(7, &["apply", "--auto-approve"]);
+    let said = "the endpoint executed a dry run of ec2:CreateVpc";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    assert!(ran.err.contains("--preflight=false"), "{}", ran.err);
+    let dry_runs = desk.cloud.rehearsals();
+    let actions: Vec<&str> = dry_runs.iter().filter_map(|one| one["action"].as_str()).collect();
+    assert_eq!(actions, ["DescribeVpcs", "CreateVpc"]);
+    desk.cloud.clear_faults();
+    let (_, made) = ran.err.split_once("created by dry runs: ").expect("an ID");
+    let vpc = made.lines().next().unwrap_or_default();
+    desk.ec2().delete_vpc().vpc_id(vpc).send().await.expect("deleted, as the hint says");
+    desk.apply();
+}

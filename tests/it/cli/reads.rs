@@ -17,6 +17,13 @@ impl Reads {
     /// Applies a cluster, then applies it again with each wrong answer of each read.
     fn sweep(&self) {
         let desk = Desk::new();
+        // Stale answers are those from before an update.
+        desk.apply();
+        desk.cloud.settle("");
+        desk.cloud.fault(&json!({ "kind": "keep", "mutating": false }));
+        desk.apply();
+        desk.cloud.clear_faults();
+        desk.write_config("Optional", "b");
         desk.apply();
         desk.cloud.settle("");
         desk.cloud.clear_requests();
@@ -43,7 +50,7 @@ impl Reads {
         ours.filter_map(|one| one["action"].as_str()).map(str::to_owned).collect()
     }
 
-    fn faults(&self, action: &str) -> [Value; 2] {
+    fn faults(&self, action: &str) -> [Value; 4] {
         let base = json!({ "service": self.service, "action": action });
         let with = |more: &Value| {
             let mut fault = base.clone();
@@ -54,6 +61,8 @@ impl Reads {
         };
         [
             with(&json!({ "kind": "empty" })),
+            with(&json!({ "kind": "truncate" })),
+            with(&json!({ "kind": "stale" })),
             with(&json!({ "status": 404, "code": (self.missing)(action), "message": "not found" })),
         ]
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_ec2::config::retry::RetryConfig;
 use aws_sdk_ec2::config::timeout::TimeoutConfig;
-use aws_sdk_ec2::error::SdkError;
+use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use serde_json::{Value, json};
 
 use super::{Account, filter, refused};
@@ -259,6 +259,38 @@ async fn an_empty_answer_lacks_what_there_is_and_comes_once() {
     account.cloud.fault(&json!({ "action": "DescribeVpcs", "kind": "empty" }));
     assert_eq!(vpcs().await, 0);
     assert_eq!(vpcs().await, before);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_lacks_one_and_a_stale_one_is_the_first() {
+    let account = Account::new();
+    let vpcs = async || account.ec2.describe_vpcs().send().await.expect("VPCs").vpcs().len();
+    account.vpc().await;
+    account.cloud.fault(&json!({ "kind": "keep", "mutating": false }));
+    let first = vpcs().await;
+    account.cloud.clear_faults();
+    account.vpc().await;
+    assert_eq!(vpcs().await, first + 1);
+    account.cloud.fault(&json!({ "action": "DescribeVpcs", "kind": "truncate" }));
+    assert_eq!(vpcs().await, first);
+    account.cloud.fault(&json!({ "action": "DescribeVpcs", "kind": "stale" }));
+    assert_eq!(vpcs().await, first);
+    assert_eq!(vpcs().await, first + 1);
+}
+
+#[tokio::test]
+async fn an_emulator_executes_dry_runs_of_changes() {
+    let account = Account::new();
+    let create = async || {
+        account.ec2.create_vpc().cidr_block("10.9.0.0/16").dry_run(true).send().await.is_ok()
+    };
+    assert!(!create().await);
+    account.cloud.fault(&json!({ "kind": "execute" }));
+    assert!(create().await);
+    let read = account.ec2.describe_vpcs().dry_run(true).send().await;
+    assert_eq!(read.unwrap_err().code(), Some("DryRunOperation"));
+    account.cloud.clear_faults();
+    assert!(!create().await);
 }
 
 #[test]

@@ -243,7 +243,7 @@ pub(crate) fn visible<T>(call: &str, id: &str, found: Option<T>) -> Result<T> {
 
 /// Returns the ID in a creation response.
 pub(crate) fn id<I: for<'a> From<&'a str>>(call: &str, id: Option<&str>) -> Result<I> {
-    part(call, "id", id).map(I::from)
+    part(call, "id", id.filter(|id| !id.is_empty())).map(I::from)
 }
 
 /// Returns the live ones of the recorded items, in recorded order. AWS does not preserve order.

@@ -6,7 +6,8 @@
 //! attributes that policies check: tags, instance types, metadata options.
 //!
 //! No call takes effect: one macro makes every request and sets `DryRun`. Before the first one,
-//! `supports_dry_run` checks with a harmless call that the endpoint implements `DryRun`.
+//! `supports_dry_run` checks with a harmless call that the endpoint implements `DryRun`. An endpoint
+//! that executes a dry run all the same gets no further one.
 
 pub use crate::model::dry_run::DryRunTarget;
 use crate::model::dry_run::NOBODY;
@@ -19,7 +20,7 @@ pub fn placeholder(kind: &str) -> Option<String> {
 }
 
 #[cfg(feature = "sdk")]
-pub use calls::{DryRunResult, dry_run, supports_dry_run};
+pub use calls::{DryRunResult, created_by_dry_runs, dry_run, supports_dry_run};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -27,7 +28,9 @@ mod calls {
 
     use super::DryRunTarget;
     use crate::Aws;
+    use crate::client::TOKEN_TAG;
     use crate::client::dry_run::dry;
+    use crate::client::ec2::{filter, pages};
     use crate::client::resource_type::Result;
     use crate::registry::calls;
 
@@ -40,6 +43,9 @@ mod calls {
         Denied(ProviderError),
         /// AWS returned another error before the permission check, usually about a placeholder.
         Unclear,
+        /// The endpoint returned success. AWS never does, so the endpoint ignores `DryRun` and has
+        /// executed the call.
+        Executed,
     }
 
     /// Returns true if the endpoint implements `DryRun`. Another endpoint would execute the call.
@@ -52,7 +58,8 @@ mod calls {
         match answer {
             Err(error) if error.is(&["DryRunOperation"]) => DryRunResult::Allowed,
             Err(error) if error.is(&["UnauthorizedOperation"]) => DryRunResult::Denied(error),
-            _ => DryRunResult::Unclear,
+            Err(_) => DryRunResult::Unclear,
+            Ok(()) => DryRunResult::Executed,
         }
     }
 
@@ -62,6 +69,18 @@ mod calls {
             Some(call) => to_result(call.await),
             None => DryRunResult::Unclear,
         }
+    }
+
+    /// Returns the IDs of the objects that executed dry runs about a resource have created. A dry run
+    /// of a creation sends the address as the token tag.
+    ///
+    /// # Errors
+    /// If the tags cannot be listed.
+    pub async fn created_by_dry_runs(aws: &Aws, address: &str) -> Result<Vec<String>> {
+        let of_dry_run = vec![filter("key", &[TOKEN_TAG]), filter("value", &[address])];
+        let request = aws.ec2.describe_tags().set_filters(Some(of_dry_run)).max_results(1000);
+        let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
+        Ok(tags.filter_map(|tag| tag.resource_id).collect())
     }
 
     /// Returns the unsent request of the subject's kind. Requests for tags are the same for all

@@ -3,7 +3,9 @@
 from moto.core.utils import method_names_from_class
 from moto.ec2.responses import EC2Response
 
-from .mend import replace
+from .. import faults
+from ..world import world_of
+from .mend import mend, replace
 
 CHANGING = (
     "allocate_",
@@ -25,6 +27,14 @@ CHANGING = (
 )
 # This one checks its parameters before it rehearses; run_instances does too.
 CHECKING = {"modify_instance_metadata_options"}
+
+
+@mend(EC2Response)
+def error_on_dryrun(self, moto):
+    """A fault makes the cloud an emulator that ignores DryRun for changes."""
+    changes = not self._get_action().startswith("Describe")
+    if not (changes and faults.executes_dry_runs(world_of(self))):
+        moto()
 
 
 def rehearsed(self, moto):
