@@ -36,6 +36,7 @@ pub struct IamInstanceProfileOutputs {
 impl Resource for IamInstanceProfile {
     const SCHEMA: Schema = Schema {
         force_new: &["name"],
+        stable_outputs: &["name", "arn"],
         blocks_deletion_of: &["role"],
         configures: true,
         typical_seconds: 10,

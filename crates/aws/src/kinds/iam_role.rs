@@ -34,6 +34,7 @@ pub struct IamRoleOutputs {
 impl Resource for IamRole {
     const SCHEMA: Schema = Schema {
         force_new: &["name"],
+        stable_outputs: &["name", "arn"],
         dependents_start: DependentsStart::Created,
         ..Schema::of("iam_role", Self::REPEAT.identity())
     };

@@ -32,6 +32,7 @@ pub struct IamRolePolicyOutputs {
 impl Resource for IamRolePolicy {
     const SCHEMA: Schema = Schema {
         force_new: &["role", "name"],
+        stable_outputs: &["role", "name"],
         ..Schema::of("iam_role_policy", Self::REPEAT.identity())
     };
     type Outputs = IamRolePolicyOutputs;

@@ -29,6 +29,7 @@ pub struct S3BucketOutputs {
 impl Resource for S3Bucket {
     const SCHEMA: Schema = Schema {
         force_new: &["name"],
+        stable_outputs: &["name"],
         configures: true,
         ..Schema::of("s3_bucket", Self::REPEAT.identity())
     };

@@ -37,6 +37,7 @@ pub struct S3ObjectOutputs {
 impl Resource for S3Object {
     const SCHEMA: Schema = Schema {
         force_new: &["bucket", "key"],
+        stable_outputs: &["bucket", "key"],
         ..Schema::of("s3_object", Self::REPEAT.identity())
     };
     type Outputs = S3ObjectOutputs;

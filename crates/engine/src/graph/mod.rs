@@ -119,6 +119,9 @@ pub struct Schema {
     /// True if drift never replaces the resource. An out-of-band change of a force-new input is
     /// reported as an ignored difference; a configuration change still replaces.
     pub ignores_drift: bool,
+    /// Outputs that follow from the force-new inputs. A resource that was deleted outside and is
+    /// created again has the same ones, so its dependents are not replaced.
+    pub stable_outputs: &'static [&'static str],
     /// Way to find the result of a creation in doubt.
     pub identity: Identity,
     /// True if a replacement creates the new resource before it deletes the old one (create before
@@ -150,6 +153,7 @@ impl Schema {
             create_only: &[],
             write_only: &[],
             ignores_drift: false,
+            stable_outputs: &[],
             identity,
             create_before_destroy: false,
             dependents_start: DependentsStart::Ready,

@@ -38,8 +38,9 @@ pub(super) fn decide(
     options: &PlanOptions,
 ) -> Vec<ObjectDecision> {
     let succeeded = succeeded(desired, state, schemas);
-    let unsettled = HashSet::new();
-    let mut judge = DecisionInputs { state, observed, schemas, options, unsettled, succeeded };
+    let (unsettled, remade) = (HashSet::new(), HashSet::new());
+    let mut judge =
+        DecisionInputs { state, observed, schemas, options, unsettled, remade, succeeded };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
     spread_create_before_destroy(desired, &mut verdicts);
     verdicts.extend(unwanted(operation, desired, state, observed));
@@ -53,6 +54,8 @@ struct DecisionInputs<'a> {
     options: &'a PlanOptions,
     /// Resources with outputs that are unknown until the plan is applied.
     unsettled: HashSet<&'a Address>,
+    /// Those of them that are created again with the force-new inputs that they had.
+    remade: HashSet<&'a Address>,
     /// Resources that must be deleted before others can be created, with those others.
     succeeded: HashMap<&'a Address, Vec<&'a Address>>,
 }
@@ -118,6 +121,11 @@ impl<'a> DecisionInputs<'a> {
         if matches!(verdict.change.action, Action::Create) || verdict.change.action.replaces() {
             self.unsettled.insert(&node.address);
         }
+        if verdict.change.reason == Reason::Missing
+            && record.is_some_and(|record| is_same_object(schema, &record.inputs, &after))
+        {
+            self.remade.insert(&node.address);
+        }
         if verdict.change.action == Action::DeleteThenCreate {
             self.succeeded.insert(&node.address, vec![&node.address]);
         }
@@ -129,7 +137,10 @@ impl<'a> DecisionInputs<'a> {
 
     fn lookup(&self, r: &Ref) -> Option<Value> {
         if self.unsettled.contains(&r.address) {
-            return None;
+            let schema = self.schemas.schema(r.address.kind())?;
+            let is_stable = schema.stable_outputs.contains(&&*r.output);
+            let known = || self.state.lookup(r).cloned();
+            return (is_stable && self.remade.contains(&r.address)).then(known)?;
         }
         if let Some(Observed::Present { outputs, .. }) = self.observed.get(&r.address) {
             return outputs.get(&r.output).cloned();
@@ -330,6 +341,12 @@ fn succeeded<'a>(
         }
     }
     succeeded
+}
+
+/// Returns true if no force-new input differs.
+fn is_same_object(schema: &Schema, recorded: &Value, after: &Value) -> bool {
+    let differs = |field: &FieldChange| schema.force_new.contains(&field.input());
+    !diff(Some(recorded), Some(after)).iter().any(differs)
 }
 
 /// Returns true if a string in `value` equals `text`.

@@ -450,3 +450,40 @@ async fn steps_that_are_left_out_leave_no_hole() {
         assert!(matches!(op, Op::Create { .. } | Op::Delete { .. } | Op::Update { .. }));
     }
 }
+
+/// Kinds whose outputs follow from their inputs, and a kind that refers to them for good.
+const NAMED_KINDS: &[Schema] = &[
+    Schema {
+        force_new: &["fixed"],
+        stable_outputs: &["id"],
+        ..Schema::of("named", Identity::Name)
+    },
+    Schema { force_new: &["fixed"], ..Schema::of("random", Identity::Name) },
+    Schema { force_new: &["needs"], ..Schema::of("user", Identity::Name) },
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_that_is_made_anew_with_the_same_name_replaces_nothing() {
+    let world = |fixed: u32| {
+        graph(&[
+            ("named.a", json!({ "fixed": fixed }), &[]),
+            ("random.b", json!({ "fixed": 1 }), &[]),
+            ("user.of-a", json!({}), &["named.a"]),
+            ("user.of-b", json!({}), &["random.b"]),
+        ])
+    };
+    let mut harness = Harness::with_kinds(NAMED_KINDS);
+    harness.apply(&world(1)).await;
+    harness.cloud.lose("named.a");
+    harness.cloud.lose("random.b");
+    let action = |plan: &Plan, address: &str| {
+        let change = plan.changes.iter().find(|change| change.address.as_str() == address);
+        change.unwrap().action
+    };
+    let plan = harness.plan(&world(1)).await;
+    assert_eq!(action(&plan, "named.a"), Action::Create);
+    assert_eq!(action(&plan, "user.of-a"), Action::Keep, "its name is the same");
+    assert_eq!(action(&plan, "user.of-b"), Action::DeleteThenCreate, "its ID is another one");
+    let plan = harness.plan(&world(2)).await;
+    assert_eq!(action(&plan, "user.of-a"), Action::DeleteThenCreate, "it gets another name");
+}
