@@ -241,6 +241,10 @@ fn read_hint(source: &io::Error) -> Option<String> {
             "pass a folder with --state; if a folder has replaced a file of the state, restore \
              the state from a backup"
         }
+        io::ErrorKind::InvalidInput => {
+            "remove the pipe or device and restore the file from a backup, or use another folder \
+             with --state"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -250,6 +254,9 @@ fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable, or use another one with --state"
+        }
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+            "remove what is there instead of the file, or use another folder with --state"
         }
         io::ErrorKind::NotFound => {
             "restore the folder of the state, or its name, and run the same command again"
