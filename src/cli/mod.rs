@@ -15,6 +15,7 @@ pub mod exit_code;
 pub mod output;
 mod session;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use groundplan_engine::apply::Shutdown;
@@ -23,14 +24,17 @@ use self::args::{CliArguments, Command};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::json_file::StreamFile;
+use crate::cli::output::output_file::is_standard_output;
 use crate::cli::output::ui::Ui;
+use crate::render::Diagnostic;
+use crate::render::screen::Screen;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
     let arguments = match CliArguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(answer) => {
-            let _ = answer.print(); // help, a version, or what is wrong with the arguments
+            let _ = print_answer(&answer); // there is nowhere else to say it
             return if answer.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };
@@ -50,7 +54,30 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// Prints help, a version, or an error of the arguments. An error repeats arguments, which may have
+/// control characters.
+fn print_answer(answer: &clap::Error) -> io::Result<()> {
+    let text = answer.render().ansi().to_string();
+    match answer.use_stderr() {
+        true => write!(Screen::new(anstream::stderr()), "{text}"),
+        false => write!(Screen::new(anstream::stdout()), "{text}"),
+    }
+}
+
+/// Rejects two files on standard output.
+fn ensure_one_standard_output(arguments: &CliArguments) -> Result<()> {
+    let files = arguments.output_files().filter(|path| is_standard_output(path)).count();
+    let document = usize::from(arguments.command.prints_a_document());
+    if files + document < 2 {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error("standard output is used for two files")
+        .with_hint("pass a file instead of one `-`");
+    Err(CommandError::new(Exit::Usage, diagnostic))
+}
+
 fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
+    ensure_one_standard_output(arguments)?;
     if let Some(file) = &arguments.common.json_into {
         ui.tell_into(StreamFile::create(file)?);
     }
@@ -73,7 +100,10 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         .map_err(|error| CommandError::could_not("listen for signals", &error))?;
     let common = &arguments.common;
     match &arguments.command {
-        Command::Validate(_) => commands::validate::run(common, ui),
+        Command::Validate(_) => {
+            session::signals::unless_stopped(&stop, async { commands::validate::run(common, ui) })
+                .await
+        }
         Command::Plan(arguments) => commands::plan::run(arguments, common, ui, &stop).await,
         Command::Apply(arguments) => commands::apply::run(arguments, common, ui, &stop).await,
         Command::Destroy(arguments) => commands::destroy::run(arguments, common, ui, &stop).await,

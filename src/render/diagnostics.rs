@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::painted;
 use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
+use super::screen::one_line;
 
 /// Message for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -113,12 +114,12 @@ impl Diagnostic {
             DiagnosticSeverity::Error => painted(ERROR, "error"),
             DiagnosticSeverity::Warning => painted(WARNING, "warning"),
         };
-        writeln!(out, "{label}: {}", painted(STRONG, &self.summary))?;
+        writeln!(out, "{label}: {}", painted(STRONG, one_line(&self.summary)))?;
         for line in &self.detail {
-            writeln!(out, "{}", format!("  {line}").trim_end())?;
+            writeln!(out, "{}", format!("  {}", one_line(line)).trim_end())?;
         }
         if let Some(hint) = &self.hint {
-            let mut lines = hint.lines();
+            let mut lines = hint.lines().map(one_line);
             writeln!(out, "{}: {}", painted(HINT, "hint"), lines.next().unwrap_or_default())?;
             for line in lines {
                 writeln!(out, "{}", painted(FAINT, format!("      {line}")))?;

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::plan::{ShownDrift, counts_by_kind, drift, drift_counts, reason};
+use super::screen::for_json;
 use super::value::{is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
 
@@ -173,9 +174,8 @@ impl<W: Write> JsonLines<W> {
             fields: &'a T,
         }
         let time = format!("{:.3}", (self.clock)());
-        let mut line = serde_json::to_vec(&EventLine { r#type: kind, time, fields })?;
-        line.push(b'\n');
-        self.out.write_all(&line)?;
+        let line = serde_json::to_string(&EventLine { r#type: kind, time, fields })?;
+        self.out.write_all(format!("{}\n", for_json(&line)).as_bytes())?;
         self.out.flush()
     }
 }

@@ -8,6 +8,7 @@
 //! - [`document`]: state and plan for programs, as one JSON document each.
 //! - [`state`] and [`dot`]: recorded state and desired graph.
 //! - [`diagnostics`]: all errors and warnings.
+//! - [`screen`]: text without characters that a terminal would obey.
 
 pub mod diagnostics;
 pub mod document;
@@ -18,6 +19,7 @@ pub mod json;
 pub mod plan;
 pub mod progress;
 pub mod remedies;
+pub mod screen;
 pub mod state;
 mod value;
 

@@ -18,6 +18,7 @@ use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChang
 use self::words::{as_created, long, one_line, style, symbol};
 use super::painted;
 use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
+use super::screen;
 use super::value::is_unknown;
 
 /// Plan with its display options.
@@ -64,13 +65,15 @@ impl PlanView<'_> {
             Operation::Apply => "Plan for",
             Operation::Destroy => "Plan to destroy",
         };
-        let (name, infra_id, region) = (&cluster.name, &cluster.infra_id, &cluster.region);
+        let (name, infra_id) =
+            (screen::one_line(&cluster.name), screen::one_line(&cluster.infra_id));
+        let region = screen::one_line(&cluster.region);
         writeln!(out, "{verb} cluster {} ({infra_id}) in {region}\n", painted(STRONG, name))
     }
 
     fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
         for warning in self.warnings {
-            writeln!(out, "{}: {warning}", painted(WARNING, "warning"))?;
+            writeln!(out, "{}: {}", painted(WARNING, "warning"), screen::one_line(warning))?;
         }
         if self.warnings.is_empty() { Ok(()) } else { writeln!(out) }
     }
@@ -101,9 +104,11 @@ impl PlanView<'_> {
         let width = acted().map(|change| change.address.as_str().len()).max().unwrap_or(0);
         for change in acted() {
             let symbol = painted(style(change.action), format!("{:>3}", symbol(change.action)));
-            let address = change.address.as_str();
+            let address = screen::one_line(change.address.as_str());
             let id = match (&change.id, change.action) {
-                (Some(id), Action::Delete) => painted(FAINT, format!("  [id={id}]")),
+                (Some(id), Action::Delete) => {
+                    painted(FAINT, format!("  [id={}]", screen::one_line(id)))
+                }
                 _ => String::new(),
             };
             let protected = match change.protected {
@@ -139,7 +144,7 @@ impl PlanView<'_> {
             };
             match long(field) {
                 Some(lines) => {
-                    writeln!(out, "      {}:{forces}", field.path)?;
+                    writeln!(out, "      {}:{forces}", screen::one_line(&field.path))?;
                     for line in lines {
                         writeln!(out, "        {line}")?;
                     }

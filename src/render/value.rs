@@ -6,6 +6,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::painted;
 use super::palette::{CREATE, DELETE, FAINT};
+use super::screen::{self, for_json, one_line};
 
 /// Text instead of a value that is known only after the apply.
 pub(super) const UNKNOWN: &str = "(known after apply)";
@@ -39,19 +40,19 @@ pub(super) fn inline(value: &Value) -> String {
         Value::Object(fields) if fields.contains_key("$secret") => SENSITIVE.to_owned(),
         Value::Object(fields) => {
             let fields: Vec<_> =
-                fields.iter().map(|(k, v)| format!("{k}: {}", inline(v))).collect();
+                fields.iter().map(|(k, v)| format!("{}: {}", one_line(k), inline(v))).collect();
             format!("{{{}}}", fields.join(", "))
         }
         Value::Array(items) => {
             format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", "))
         }
-        plain => plain.to_string(),
+        plain => for_json(&plain.to_string()).into_owned(),
     }
 }
 
 /// Returns a long text as lines; `None` if the value fits on one line.
 pub(super) fn lines(value: &Value) -> Option<String> {
-    let text = value.as_str()?;
+    let text = &*screen::lines(value.as_str()?);
     if let Some(pretty) = document(text) {
         return Some(pretty);
     }

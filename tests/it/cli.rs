@@ -2,6 +2,7 @@
 
 mod controller;
 mod crash;
+mod files;
 mod handler;
 mod in_s3;
 mod life;

@@ -156,7 +156,8 @@ async fn a_state_lives_in_a_bucket_and_moves_on_with_whoever_holds_it() {
         account.cloud.clear_requests();
         before = state;
     }
-    assert_eq!(requests, [13, 15, 15], "{:?}", account.cloud.requests());
+    // The first lock also proves that the store honours conditions (7).
+    assert_eq!(requests, [20, 15, 15], "{:?}", account.cloud.requests());
 }
 
 #[tokio::test]

@@ -161,6 +161,9 @@ impl S3StateStore {
     /// Throttles and write conflicts stay retryable.
     fn explained(&self, mut error: ProviderError) -> ProviderError {
         let code = error.code.clone().unwrap_or_default();
+        if matches!(&*code, "NotImplemented" | "501") {
+            error.class = ErrorClass::Permanent; // the request had no effect, and never has one
+        }
         let passes = is_throttle(&code) || CONFLICTS.contains(&code.as_str());
         if error.class == ErrorClass::Retryable && !passes {
             error.class = ErrorClass::Permanent;
@@ -192,6 +195,20 @@ impl S3StateStore {
                      account"
                 )
             }
+            "NotImplemented" | "501" => format!(
+                "the store of {name} lacks an operation that a state needs, such as conditional \
+                 writes: use a bucket of AWS S3, another store, or a folder with --state"
+            ),
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "301"
+            | "307" => format!(
+                "{name} is in another region than {}: set AWS_REGION to the region that `aws s3api \
+                 get-bucket-location --bucket {name}` prints, and unset AWS_ENDPOINT_URL",
+                self.here().region
+            ),
             _ if code.starts_with("KMS.") => {
                 "check that the key exists in the bucket's region and is enabled".to_owned()
             }
@@ -355,6 +372,13 @@ impl ObjectStore for S3StateStore {
         })
     }
 
+    fn store(&self) -> String {
+        let of_service = || std::env::var("AWS_ENDPOINT_URL_S3").ok();
+        let of_config = || self.config.endpoint_url().map(str::to_owned);
+        let endpoint = self.settings.endpoint.clone().or_else(of_service).or_else(of_config);
+        endpoint.unwrap_or_else(|| "aws".to_owned())
+    }
+
     fn keeps_versions(&self) -> ProviderFuture<'_, Option<bool>> {
         Box::pin(self.versioning())
     }
@@ -402,9 +426,19 @@ fn client_in(config: &SdkConfig, settings: &S3StateStoreSettings, region: &str) 
     Client::from_conf(builder.build())
 }
 
-/// Returns the bucket's region from an error response. S3 sends it with most errors.
+/// Returns the bucket's region from an error response. S3 sends it with most errors in a header, and
+/// with a wrong signature in the body as well (`AuthorizationHeaderMalformed`).
 fn region_in<E>(error: &SdkError<E, HttpResponse>) -> Option<String> {
-    Some(error.raw_response()?.headers().get("x-amz-bucket-region")?.to_owned())
+    let response = error.raw_response()?;
+    if let Some(region) = response.headers().get("x-amz-bucket-region") {
+        return Some(region.to_owned());
+    }
+    let body = std::str::from_utf8(response.body().bytes()?).ok()?;
+    let (region, _) = body.split_once("<Region>")?.1.split_once("</Region>")?;
+    let is_region = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    Some(region.to_owned()).filter(|region| is_region(region))
 }
 
 fn etag(call: &str, given: Option<&str>) -> Result<Etag, ProviderError> {
@@ -552,6 +586,31 @@ mod tests {
             let signed = sent.signatures();
             let regions: Vec<_> = signed.iter().map(|one| one.contains("eu-central-1")).collect();
             assert_eq!(regions, [false, true, true], "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_region_is_found_in_the_body_where_no_header_names_it() {
+        let body = "<Error><Code>AuthorizationHeaderMalformed</Code><Message>no</Message>\
+                    <Region>eu-central-1</Region></Error>";
+        let (bucket, sent) = bucket([Script::Answer(400, body.to_owned()), found(None)]);
+        bucket.get("prod/lock.json").await.unwrap();
+        assert!(sent.signatures()[1].contains("eu-central-1"));
+    }
+
+    #[tokio::test]
+    async fn a_bucket_elsewhere_and_a_store_without_conditions_are_said_with_a_remedy() {
+        for (script, hint) in [
+            (refused(301, "PermanentRedirect"), "aws s3api get-bucket-location --bucket acme"),
+            (refused(400, "AuthorizationHeaderMalformed"), "acme is in another region than us-"),
+            (refused(501, "NotImplemented"), "use a bucket of AWS S3"),
+        ] {
+            let (bucket, sent) = bucket([script.clone()]);
+            let put = bucket.put("prod/lock.json", Vec::new(), Precondition::Absent).await;
+            let error = put.unwrap_err();
+            assert_eq!(error.class, ErrorClass::Permanent, "{script:?}");
+            assert!(error.hint.as_ref().is_some_and(|given| given.contains(hint)), "{error:?}");
+            assert_eq!(sent.bodies().len(), 1, "{script:?}");
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! The identity of a creation is decided before its call is sent: a token in a tag, or a unique
 //! name. Every desired resource can therefore be searched as after a crash, without a record of it.
+//! A creation that was interrupted between its calls is recorded as one in doubt.
 //! The module only reads from a provider; it creates, changes and records nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,9 +124,11 @@ impl Search<'_> {
         }
         let mut lives = Vec::new();
         let (found, because) = self.find(&node.address, &inputs, latest).await?;
-        for (generation, outputs) in found {
-            let (status, outputs) =
-                self.status(&node.address, generation, &inputs, outputs).await?;
+        for FoundLife { generation, outputs, is_part } in found {
+            let (status, outputs) = match is_part {
+                true => (RecordStatus::Creating, outputs),
+                false => self.status(&node.address, generation, &inputs, outputs).await?,
+            };
             let (address, after) = (node.address.clone(), node.after.clone());
             let inputs = inputs.clone();
             lives.push(FoundObject { address, after, inputs, generation, outputs, status });
@@ -140,13 +143,13 @@ impl Search<'_> {
         address: &Address,
         inputs: &Value,
         latest: u64,
-    ) -> Result<(Vec<(u64, Value)>, String), ProviderError> {
+    ) -> Result<(Vec<FoundLife>, String), ProviderError> {
         let mut because = "no resource with this name or token".to_owned();
         let tagged: Vec<u64> = (1..=latest).filter(|one| self.tagged(address, *one)).collect();
         let mut found = Vec::new();
         for generation in tagged {
             if let SearchResult::Found(outputs) = self.ask(address, generation, inputs).await? {
-                found.push((generation, outputs));
+                found.push(FoundLife { generation, outputs, is_part: false });
             }
         }
         if !found.is_empty() {
@@ -155,7 +158,10 @@ impl Search<'_> {
         let (mut generation, mut last) = (latest, 1);
         loop {
             match self.ask(address, generation, inputs).await? {
-                SearchResult::Found(outputs) => return Ok((vec![(generation, outputs)], because)),
+                SearchResult::Found(outputs) => {
+                    let life = FoundLife { generation, outputs, is_part: false };
+                    return Ok((vec![life], because));
+                }
                 // Another generation made the resource with this name, and its token is in no
                 // listed tag.
                 SearchResult::OfAnother(by) => (because, last) = (by, latest + BEYOND),
@@ -172,21 +178,24 @@ impl Search<'_> {
         }
     }
 
-    /// Returns a part or a setting of another resource if any piece of it exists. The next plan
-    /// completes the rest.
+    /// Returns a part or a setting of another resource if any piece of it exists. Its creation was
+    /// interrupted: it is recorded as in doubt, so that the next apply repeats the whole creation.
+    /// An update would only add what the live state lacks, and leave what AWS itself put there, such
+    /// as the rule with which every new security group begins.
     async fn part(
         &self,
         address: &Address,
         inputs: &Value,
         generation: u64,
-    ) -> Result<Vec<(u64, Value)>, ProviderError> {
+    ) -> Result<Vec<FoundLife>, ProviderError> {
         let schema = self.provider.schema(address.kind());
         if schema.is_none_or(|schema| schema.identity != Identity::Parent) {
             return Ok(Vec::new());
         }
         let request = self.request(address, generation, inputs);
         let remains = retry_reads(|| self.provider.find_any_part(request.clone())).await?;
-        Ok(remains.into_iter().map(|outputs| (generation, outputs)).collect())
+        let life = |outputs| FoundLife { generation, outputs, is_part: true };
+        Ok(remains.into_iter().map(life).collect())
     }
 
     async fn ask(
@@ -271,6 +280,14 @@ fn current(sought: &Sought) -> Option<&FoundObject> {
     sought.as_ref().ok()?.last()
 }
 
+/// Generation of a resource that was found.
+struct FoundLife {
+    generation: u64,
+    outputs: Value,
+    /// True if only a piece of the resource exists.
+    is_part: bool,
+}
+
 /// Result of one search.
 enum SearchResult {
     Found(Value),
@@ -279,12 +296,14 @@ enum SearchResult {
 }
 
 impl FoundObject {
-    fn entries(self) -> [Entry; 2] {
+    /// Returns the entries of the creation, without a result if the creation is in doubt.
+    fn entries(self) -> Vec<Entry> {
         let FoundObject { address, after, inputs, generation, outputs, status } = self;
-        [
-            Entry::CreateStarted { address: address.clone(), generation, inputs, after },
-            Entry::Created { address, outputs, status },
-        ]
+        let started = Entry::CreateStarted { address: address.clone(), generation, inputs, after };
+        match status {
+            RecordStatus::Creating => vec![started],
+            _ => vec![started, Entry::Created { address, outputs, status }],
+        }
     }
 }
 

@@ -7,7 +7,7 @@ mod state;
 mod tips;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -64,6 +64,12 @@ impl CliArguments {
         let parsed = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
         parsed.map_err(|error| tips::without_misleading_ones(error, &line))
     }
+
+    /// Returns the files that the command is to write, as given.
+    pub(super) fn output_files(&self) -> impl Iterator<Item = &Path> {
+        let events = self.common.json_into.as_deref();
+        self.command.saved_plan().into_iter().chain(events)
+    }
 }
 
 impl CommonArgs {
@@ -90,7 +96,7 @@ impl CommonArgs {
 }
 
 /// Returns a path as one word of a shell.
-pub fn quoted(path: &std::path::Path) -> String {
+pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@+,".contains(c);
     match !text.is_empty() && text.chars().all(is_plain) {
@@ -167,7 +173,8 @@ pub struct CommonArgs {
     pub json: bool,
     /// Write the lines of --json to a file as well.
     ///
-    /// The file is overwritten, and only its owner can read it.
+    /// An earlier event file is replaced, and only its owner can read it. `-` is standard output; text
+    /// then goes to standard error. A file that groundplan did not write is not overwritten.
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true, value_parser = file)]
     pub json_into: Option<PathBuf>,
     /// Print without colours.
@@ -216,6 +223,18 @@ impl Command {
             _ => false,
         }
     }
+
+    /// Returns the file to save a plan to, as given.
+    fn saved_plan(&self) -> Option<&Path> {
+        match self {
+            Command::Plan(plan) => plan.how.out.as_deref(),
+            Command::Machines(machines) => match &machines.command {
+                MachinesCommand::Plan(plan) => plan.how.out.as_deref(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 /// Validate the install-config offline (no AWS calls).
@@ -260,8 +279,9 @@ pub struct PlanArgs {
 pub struct PlanningArgs {
     /// Save the plan to a file, for `apply`.
     ///
-    /// The file has no secrets.
-    #[arg(long, value_name = "FILE")]
+    /// The file has no secrets. `-` is standard output; other output then goes to standard error.
+    /// A file that groundplan did not write is not overwritten.
+    #[arg(long, value_name = "FILE", value_parser = file)]
     pub out: Option<PathBuf>,
     /// Exit with 2 if there are changes.
     ///
@@ -579,10 +599,10 @@ pub(super) fn cluster(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
-/// Parses the name of an output file; standard output has another option.
+/// Parses the name of an output file.
 fn file(text: &str) -> Result<PathBuf, String> {
     match text {
-        "" | "-" => Err("expected the name of a file; use --json for standard output".to_owned()),
+        "" => Err("expected the name of a file, or `-` for standard output".to_owned()),
         name => Ok(name.into()),
     }
 }
@@ -651,11 +671,13 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_goes_into_a_file_that_has_a_name() {
-        for wrong in ["-", ""] {
-            let line = ["groundplan", "plan", "--json-into", wrong];
-            let message = CliArguments::parse_line(line).unwrap_err().to_string();
-            assert!(message.contains("use --json for standard output"), "{message}");
+    fn an_output_goes_into_a_file_that_has_a_name() {
+        for option in ["--json-into", "--out"] {
+            let message = CliArguments::parse_line(["groundplan", "plan", option, ""]);
+            let message = message.unwrap_err().to_string();
+            assert!(message.contains("expected the name of a file"), "{message}");
+            let line = CliArguments::parse_line(["groundplan", "plan", option, "-"]).unwrap();
+            assert_eq!(line.output_files().collect::<Vec<_>>(), [Path::new("-")]);
         }
     }
 

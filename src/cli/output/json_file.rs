@@ -2,20 +2,27 @@
 //!
 //! The file contains only whole lines, even after write errors. A write error never stops a run.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::cli::exit_code::Exit;
-use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::command_error::Result;
+use crate::cli::output::output_file::OutputKind;
 use crate::render::Diagnostic;
 use crate::render::json::JsonLines;
 
 /// First bytes of every stream, which hardly any other file has.
 const BEGINS: &[u8] = br#"{"type":"version","#;
+
+/// The event stream as a file.
+const EVENTS: OutputKind = OutputKind {
+    noun: "an event file",
+    attempt: "write events to",
+    option: "--json-into",
+    begins: |text| text.starts_with(BEGINS),
+};
 
 /// Event stream to a file.
 #[derive(Debug)]
@@ -25,25 +32,18 @@ pub(crate) struct StreamFile {
 }
 
 impl StreamFile {
-    /// Starts the stream and overwrites an earlier stream in the file.
+    /// Starts the stream, in the place of an earlier stream with this name.
     ///
     /// Returns an error, before the command does anything, if the file cannot be written. A file
     /// with other content, such as an install-config, is an error, too.
     pub(crate) fn create(path: &Path) -> Result<Self> {
-        if has_something_else(path) {
-            return Err(not_overwritten(path));
-        }
-        let begun = open(path).and_then(|file| {
+        let begin = |file| {
             let mut lines = JsonLines::new(WholeLines { file, length: 0 }, Timestamp::now);
             lines.begin()?;
             Ok(lines)
-        });
-        match begun {
-            Ok(lines) => Ok(Self { lines, path: path.to_owned() }),
-            Err(error) => {
-                Err(CommandError::could_not(&format!("write events to {}", path.display()), &error))
-            }
-        }
+        };
+        let lines = EVENTS.begin(path, begin)?;
+        Ok(Self { lines, path: path.to_owned() })
     }
 
     /// Returns the warning for a failed write.
@@ -54,35 +54,6 @@ impl StreamFile {
         ))
         .with_detail(error.to_string())
     }
-}
-
-/// Opens the file for writing. A new file is readable by its owner only, from its first byte.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// Returns true if the file has content other than an event stream. Pipes and devices return false,
-/// because they have no content to lose.
-fn has_something_else(path: &Path) -> bool {
-    let is_file = path.metadata().is_ok_and(|known| known.is_file() && known.len() > 0);
-    is_file && File::open(path).is_ok_and(|file| !begins_as_a_stream(file))
-}
-
-fn begins_as_a_stream(file: File) -> bool {
-    let mut beginning = Vec::new();
-    let read = file.take(BEGINS.len() as u64).read_to_end(&mut beginning);
-    read.is_ok() && beginning == BEGINS
-}
-
-fn not_overwritten(path: &Path) -> CommandError {
-    let path = path.display();
-    let diagnostic = Diagnostic::error(format!(
-        "{path} is not an event file, so it is not \
-         overwritten"
-    ))
-    .with_detail("the file has other content than the events of an earlier run")
-    .with_hint("pass another file with --json-into, or remove this one");
-    CommandError::new(Exit::Usage, diagnostic)
 }
 
 /// File that contains a line completely or not at all, even if the disk is full.
@@ -113,6 +84,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::cli::exit_code::Exit;
 
     #[test]
     fn a_stream_takes_the_place_of_an_earlier_one_and_of_nothing_else() {
@@ -133,10 +105,11 @@ mod tests {
     #[test]
     fn what_cannot_be_written_is_found_before_anything_is_done() {
         let folder = tempfile::tempdir().unwrap();
-        for path in [folder.path().to_owned(), folder.path().join("no/such"), "/dev/full".into()] {
+        for path in [folder.path().join("no/such"), "/dev/full".into()] {
             let failure = StreamFile::create(&path).unwrap_err();
             assert_eq!(failure.exit, Exit::Failed, "{}", path.display());
             assert!(failure.diagnostics[0].summary.starts_with("could not write events to"));
         }
+        assert_eq!(StreamFile::create(folder.path()).unwrap_err().exit, Exit::Usage);
     }
 }

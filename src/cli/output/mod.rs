@@ -2,5 +2,6 @@
 
 pub(crate) mod command_error;
 pub(crate) mod json_file;
+pub(crate) mod output_file;
 pub(crate) mod prompt;
 pub(crate) mod ui;

@@ -18,15 +18,17 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{CliArguments, CommonArgs};
 use crate::cli::output::json_file::{StreamFile, WholeLines};
+use crate::cli::output::output_file::is_standard_output;
 use crate::render::json::JsonLines;
 use crate::render::progress::{Estimate, LiveRegion, ProgressLines};
+use crate::render::screen::{self, Screen};
 use crate::render::{Diagnostic, PlanView};
 
 /// Standard output and standard error with their formats.
 #[derive(Debug)]
 pub(crate) struct Ui {
     out: Out,
-    err: AutoStream<Stderr>,
+    err: Screen<AutoStream<Stderr>>,
     colour: bool,
     /// File of `--json-into`, independent of the terminal format.
     file: Option<StreamFile>,
@@ -36,8 +38,21 @@ pub(crate) struct Ui {
 
 #[derive(Debug)]
 enum Out {
-    Human(AutoStream<Stdout>),
+    Human(Screen<AutoStream<Stdout>>),
+    /// Text on standard error, because the user asked for a file on standard output.
+    Aside(Screen<AutoStream<Stderr>>),
     Json(JsonLines<Sink>),
+}
+
+impl Out {
+    /// Returns the writer of text for people; `None` if the output is JSON.
+    fn people(&mut self) -> Option<&mut dyn Write> {
+        match self {
+            Out::Human(out) => Some(out),
+            Out::Aside(out) => Some(out),
+            Out::Json(_) => None,
+        }
+    }
 }
 
 /// Destination of JSON lines.
@@ -70,19 +85,25 @@ impl Ui {
             Out::Json(JsonLines::new(Sink::Stdout(stdout()), Timestamp::now))
         } else {
             let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stdout()) };
-            Out::Human(AutoStream::new(stdout(), choice))
+            Out::Human(Screen::new(AutoStream::new(stdout(), choice)))
         };
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
-        Self { out, err: AutoStream::new(stderr(), choice), colour, file: None, aws: None }
+        let err = Screen::new(AutoStream::new(stderr(), choice));
+        Self { out, err, colour, file: None, aws: None }
     }
 
-    /// Returns the output for a command. With `--json`, a document gets standard output for itself,
-    /// and the JSON lines go to standard error.
+    /// Returns the output for a command. A file that is `-` gets standard output for itself, and
+    /// everything else goes to standard error. So does a document with `--json`.
     pub(crate) fn of(arguments: &CliArguments) -> Self {
         let mut ui = Self::new(&arguments.common);
-        if ui.is_json() && arguments.command.prints_a_document() {
+        let is_taken = arguments.output_files().any(is_standard_output);
+        if ui.is_json() && (is_taken || arguments.command.prints_a_document()) {
             ui.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
+        } else if is_taken {
+            let never = arguments.common.no_color;
+            let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
+            ui.out = Out::Aside(Screen::new(AutoStream::new(stderr(), choice)));
         }
         ui
     }
@@ -135,10 +156,7 @@ impl Ui {
 
     /// Prints a result for people.
     pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {
-        match &mut self.out {
-            Out::Human(out) => writeln!(out, "{line}"),
-            Out::Json(_) => Ok(()),
-        }
+        self.out.people().map_or(Ok(()), |out| writeln!(out, "{line}"))
     }
 
     /// Prints a result for programs.
@@ -149,7 +167,7 @@ impl Ui {
     ) -> io::Result<()> {
         self.tell_file(|lines| lines.line(kind, fields));
         match &mut self.out {
-            Out::Human(_) => Ok(()),
+            Out::Human(_) | Out::Aside(_) => Ok(()),
             Out::Json(lines) => lines.line(kind, fields),
         }
     }
@@ -162,13 +180,13 @@ impl Ui {
     /// Prints an error or a warning.
     pub(crate) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         self.tell_file(|lines| lines.diagnostic(diagnostic));
-        match &mut self.out {
-            Out::Human(out) => {
-                let _ = out.flush(); // that it fails may be just what is to be told
-                diagnostic.write(&mut self.err)
-            }
-            Out::Json(lines) => lines.diagnostic(diagnostic),
+        if let Out::Json(lines) = &mut self.out {
+            return lines.diagnostic(diagnostic);
         }
+        if let Some(out) = self.out.people() {
+            let _ = out.flush(); // that it fails may be just what is to be told
+        }
+        diagnostic.write(&mut self.err)
     }
 
     /// Prints the findings of an input file.
@@ -181,11 +199,11 @@ impl Ui {
         let told: Vec<_> = findings.iter().map(|one| for_programs(one, file)).collect();
         self.tell_file(|lines| told.iter().try_for_each(|one| lines.line("diagnostic", one)));
         match &mut self.out {
-            Out::Human(_) if findings.is_empty() => Ok(()),
-            Out::Human(_) => {
+            Out::Json(lines) => told.iter().try_for_each(|one| lines.line("diagnostic", one)),
+            _ if findings.is_empty() => Ok(()),
+            _ => {
                 writeln!(self.err, "{}", install_config::render(findings, file, text, self.colour))
             }
-            Out::Json(lines) => told.iter().try_for_each(|one| lines.line("diagnostic", one)),
         }
     }
 
@@ -193,13 +211,8 @@ impl Ui {
     pub(crate) fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         self.tell_file(|lines| lines.plan(view));
         match &mut self.out {
-            Out::Human(out) => {
-                let mut text = Vec::new();
-                view.write(&mut text)?;
-                out.write_all(&text)?;
-                out.flush()
-            }
             Out::Json(lines) => lines.plan(view),
+            people => at_once(people, |text| view.write(text)),
         }
     }
 
@@ -207,13 +220,8 @@ impl Ui {
     pub(crate) fn drift(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         self.tell_file(|lines| lines.drift_only(view));
         match &mut self.out {
-            Out::Human(out) => {
-                let mut text = Vec::new();
-                view.write_drift_only(&mut text)?;
-                out.write_all(&text)?;
-                out.flush()
-            }
             Out::Json(lines) => lines.drift_only(view),
+            people => at_once(people, |text| view.write_drift_only(text)),
         }
     }
 
@@ -224,25 +232,26 @@ impl Ui {
         programs: impl FnOnce() -> Value,
     ) -> io::Result<()> {
         if self.is_json() {
-            return self.document(|out| writeln!(out, "{}", programs()));
+            let document = programs().to_string();
+            return writeln!(stdout(), "{}", screen::for_json(&document));
         }
-        self.document(people)
+        at_once(&mut self.out, people)
     }
 
-    /// Prints a document that is the same for people and programs.
+    /// Prints a document that is the same for people and programs. Its bytes are exact, except on a
+    /// terminal, which would obey control characters.
     pub(crate) fn document(
         &mut self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        if !self.is_json() && stdout().is_terminal() {
+            return at_once(&mut self.out, write);
+        }
         let mut text = Vec::new();
         write(&mut text)?;
-        match &mut self.out {
-            Out::Human(out) => {
-                out.write_all(&text)?;
-                out.flush()
-            }
-            Out::Json(_) => stdout().write_all(&text),
-        }
+        let mut out = stdout().lock();
+        out.write_all(&text)?;
+        out.flush()
     }
 
     /// Returns the form of progress for a run of this plan.
@@ -265,14 +274,22 @@ impl Ui {
         match (&mut self.out, progress) {
             (Out::Json(lines), _) => lines.event(event),
             (_, ProgressForm::Live(live)) => live.event(event),
-            (Out::Human(out), ProgressForm::Lines(lines)) => {
+            (people, ProgressForm::Lines(lines)) => at_once(people, |out| {
                 lines.event(event)?;
-                out.write_all(&lines.take())?;
-                out.flush()
-            }
-            (Out::Human(_), ProgressForm::Json) => Ok(()),
+                out.write_all(&lines.take())
+            }),
+            (_, ProgressForm::Json) => Ok(()),
         }
     }
+}
+
+/// Writes a text for people in one piece, so that a concurrent reader never sees half of it.
+fn at_once(out: &mut Out, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut text = Vec::new();
+    write(&mut text)?;
+    let Some(out) = out.people() else { return Ok(()) };
+    out.write_all(&text)?;
+    out.flush()
 }
 
 /// Form in which the progress of a run is shown.

@@ -49,6 +49,7 @@ impl Session<'_, ToPlan> {
         how: &PlanningArgs,
         ui: &mut Ui,
     ) -> Result<Exit> {
+        how.out.as_deref().map_or(Ok(()), saved_plan::must_be_writable)?;
         let locked = self.lock(source, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(how.refresh).await?;
@@ -219,12 +220,14 @@ impl Planned<'_, ToPlan, Desired> {
         let is_changed = !plan.is_empty();
         if let Some(path) = out {
             let warnings = plan_warnings(&compiled.warnings, &plan);
-            saved_plan::write(&saved_plan::of(&*source, options, warnings, plan), path)?;
-            let (path, command) = (quoted(path), source.command());
-            let options = session.common.repeated();
-            ui.print_line(&format!(
-                "\nSaved to {path}. To apply exactly this plan: {command}{options} {path}"
-            ))?;
+            let saved = saved_plan::of(&*source, options, warnings, plan);
+            if saved_plan::write(&saved, path).await? {
+                let (path, command) = (quoted(path), source.command());
+                let options = session.common.repeated();
+                ui.print_line(&format!(
+                    "\nSaved to {path}. To apply exactly this plan: {command}{options} {path}"
+                ))?;
+            }
         }
         held.close().await?;
         Ok(is_changed)

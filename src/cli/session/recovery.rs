@@ -15,7 +15,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::LockedState;
-use crate::cli::session::stages::{Claimed, Connected, Locked, Session, ToRecover};
+use crate::cli::session::stages::{Claimed, Connected, Locked, RECOVER, Session, ToRecover};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
 
@@ -67,9 +67,10 @@ pub(crate) async fn looked_for(
     search.run().await.map_err(|error| CommandError::call("search for the resources", &error))
 }
 
-/// Returns an error for a state with records.
+/// Returns an error for a state with records, except those of a recovery alone: a recovery that was
+/// killed after its write can be repeated.
 fn ensure_empty(state: &State) -> Result<()> {
-    if state.has_nothing() {
+    if state.has_nothing() || is_as_recovered(state) {
         return Ok(());
     }
     let count = rows(state).count();
@@ -83,6 +84,12 @@ fn ensure_empty(state: &State) -> Result<()> {
             }
         ));
     Err(CommandError::new(Exit::Refused, diagnostic))
+}
+
+/// Returns true if a recovery wrote the state and no entry was recorded since.
+fn is_as_recovered(state: &State) -> bool {
+    let last = state.runs.last();
+    last.is_some_and(|run| run.operation == RECOVER && run.after + 1 == state.serial)
 }
 
 /// Returns the recovered state, which equals the lost one except for its history. Returns an error

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 use groundplan_engine::graph::Address;
@@ -12,6 +11,7 @@ use groundplan_engine::state::State;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::session::desired_state::DesiredState;
 use crate::render::Diagnostic;
 
@@ -32,23 +32,29 @@ pub(crate) fn of(
     }
 }
 
-/// Writes a plan to a file that only its owner can read.
-pub(crate) fn write(saved: &SavedPlan, path: &Path) -> Result<()> {
-    let attempt = format!("save the plan to {}", path.display());
-    try_write(saved, path).map_err(|error| CommandError::could_not(&attempt, &error))
+/// The saved plan as a file.
+const PLAN: OutputKind = OutputKind {
+    noun: "a saved plan",
+    attempt: "save the plan to",
+    option: "--out",
+    begins: SavedPlan::begins,
+};
+
+/// Returns an error if a plan cannot be saved to this path, such as a directory or the file of
+/// another program.
+pub(crate) fn must_be_writable(path: &Path) -> Result<()> {
+    PLAN.destination(path).map(|_| ())
 }
 
-fn try_write(saved: &SavedPlan, path: &Path) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Mode 0600 from the first byte, and never partial content under the file's name.
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(&saved.bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+/// Writes a plan to a file that only its owner can read. Returns true if the path is a file, which
+/// `apply` can read. Other tasks go on while a pipe has no reader.
+pub(crate) async fn write(saved: &SavedPlan, path: &Path) -> Result<bool> {
+    let (content, path) = (saved.bytes(), path.to_owned());
+    let written = tokio::task::spawn_blocking(move || PLAN.write(&path, &content)).await;
+    let destination = written.unwrap_or_else(|ended| {
+        Err(CommandError::could_not("save the plan", &ended)) // the task panicked
+    })?;
+    Ok(matches!(destination, Destination::File(_)))
 }
 
 /// Reads a plan.
@@ -176,13 +182,29 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_plan_comes_back_as_it_was_saved_and_only_its_owner_reads_it() {
+    #[tokio::test]
+    async fn a_plan_comes_back_as_it_was_saved_and_only_its_owner_reads_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cluster.plan");
-        write(&saved(), &path).unwrap();
+        for _ in 0..2 {
+            write(&saved(), &path).await.unwrap(); // over the first one, too
+        }
         assert_eq!(read(&path).unwrap(), saved());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_state_or_an_install_config_is_no_place_for_a_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let state = groundplan_engine::state::snapshot::write(&State::new("l".into()));
+        for content in [&state[..], b"apiVersion: v1\n", b"{\"ignition\": {}}", b"{\"seal\":\"sha"]
+        {
+            fs::write(&path, content).unwrap();
+            assert_eq!(must_be_writable(&path).unwrap_err().exit, Exit::Usage);
+            assert_eq!(write(&saved(), &path).await.unwrap_err().exit, Exit::Usage);
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
     }
 
     #[test]

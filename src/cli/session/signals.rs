@@ -1,6 +1,10 @@
-//! Signal handling: the first signal requests shutdown, the second ends the program.
+//! Signal handling: the first signal requests shutdown, the second ends the program. So does a
+//! shutdown that a blocked system call holds up.
 
-use std::io;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use groundplan_engine::apply::Shutdown;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,10 +28,38 @@ pub(crate) fn watch(stop: &Shutdown) -> io::Result<()> {
     tokio::spawn(async move {
         any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
         stop.stop();
+        thread::spawn(end_what_is_blocked);
         any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
         std::process::exit(Exit::Stopped.code().into());
     });
     Ok(())
+}
+
+/// Time after the first signal in which work that changes nothing ends, unless the operating system
+/// blocks it: a file on a network file system without a server, a pipe without a reader.
+const TO_READ: Duration = Duration::from_secs(2);
+/// Time after the first signal in which all work ends, unless it is blocked. Longer than the wait
+/// for calls in flight ([`groundplan_engine::apply::ApplySettings::grace`]) with the writes after it.
+const TO_END: Duration = Duration::from_secs(30);
+
+/// Number of running [`unless_stopped`], which changes nothing.
+static READING: AtomicUsize = AtomicUsize::new(0);
+
+/// Ends the program if the shutdown does not: a blocked system call cannot be told to stop. The next
+/// run continues, as after every other end. Runs in a thread of its own, because all threads of the
+/// runtime may be blocked.
+fn end_what_is_blocked() {
+    thread::sleep(TO_READ);
+    if READING.load(Ordering::Relaxed) == 0 {
+        thread::sleep(TO_END.saturating_sub(TO_READ));
+    }
+    // Standard error may be what is blocked.
+    thread::spawn(|| {
+        let message = "error: stopped by a signal while a file or pipe was blocked";
+        let _ = writeln!(io::stderr(), "{message}");
+    });
+    thread::sleep(Duration::from_millis(200));
+    std::process::exit(Exit::Stopped.code().into());
 }
 
 /// Runs work that changes nothing, until the work is done or shutdown is requested.
@@ -35,10 +67,27 @@ pub(crate) async fn unless_stopped<T>(
     stop: &Shutdown,
     work: impl Future<Output = Result<T>>,
 ) -> Result<T> {
+    let _reading = Reading::begin();
     tokio::select! {
         biased;
         () = stop.stopped() => Err(CommandError::interrupted()),
         done = work => done,
+    }
+}
+
+/// Counter of work that changes nothing.
+struct Reading;
+
+impl Reading {
+    fn begin() -> Self {
+        READING.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        READING.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -55,6 +55,9 @@ pub(crate) struct ToChange;
 #[derive(Debug)]
 pub(crate) struct ToRecover;
 
+/// Operation of a recovery in the history.
+pub(super) const RECOVER: &str = "recover";
+
 /// First stage: nothing is read or locked.
 #[derive(Debug)]
 #[must_use]
@@ -90,7 +93,7 @@ impl<'a> Session<'a, ToChange> {
 
 impl<'a> Session<'a, ToRecover> {
     pub(crate) fn to_recover(common: &'a CommonArgs, stop: &'a Shutdown) -> Self {
-        Self { operation: "recover", common, stop, purpose: PhantomData }
+        Self { operation: RECOVER, common, stop, purpose: PhantomData }
     }
 }
 

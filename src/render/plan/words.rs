@@ -4,6 +4,7 @@ use anstyle::Style;
 use groundplan_engine::plan::{Action, DriftClass, FieldChange, IgnoreReason, Reason};
 
 use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
+use crate::render::screen;
 use crate::render::value::{SENSITIVE, inline, is_sensitive, line_diff, lines};
 
 pub(super) fn symbol(action: Action) -> &'static str {
@@ -87,7 +88,7 @@ pub(super) fn enumerated(paths: &[String]) -> String {
 
 pub(super) fn as_created(field: &FieldChange) -> String {
     let value = field.after.as_ref().map(inline).unwrap_or_default();
-    format!("{}: {value}", field.path)
+    format!("{}: {value}", screen::one_line(&field.path))
 }
 
 pub(super) fn one_line(field: &FieldChange) -> String {
@@ -99,7 +100,8 @@ pub(super) fn one_line(field: &FieldChange) -> String {
     if secret(&field.before) && secret(&field.after) {
         return format!("{}: {SENSITIVE}, changes", field.path);
     }
-    format!("{}: {} -> {}", field.path, side(&field.before), side(&field.after))
+    let path = screen::one_line(&field.path);
+    format!("{path}: {} -> {}", side(&field.before), side(&field.after))
 }
 
 /// Returns the lines of a change of a long text; `None` if the change fits on one line.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use groundplan_engine::event::{Event, StepName};
 
 use super::super::brief;
+use super::super::screen::one_line;
 use super::estimate::Estimate;
 use super::words;
 
@@ -79,7 +80,8 @@ impl ProgressBoard {
             let (going, for_) =
                 (words(one.step.action).goes_on, brief(now.saturating_sub(one.since)));
             let word = one.word.as_ref().map(|word| format!(", {word}")).unwrap_or_default();
-            lines.push(format!("  {}: {going}, {for_}{word}", one.step.address));
+            let line = format!("  {}: {going}, {for_}{word}", one.step.address);
+            lines.push(one_line(&line).into_owned());
         }
         if let Some(rest) = self.in_flight.len().checked_sub(NAMED + 1) {
             lines.push(format!("  and {} more", rest + 1));

@@ -8,6 +8,7 @@ use groundplan_engine::event::{Event, StepAction, StepName};
 use groundplan_engine::graph::Address;
 
 use super::super::palette::{ERROR, FAINT, STRONG, WARNING};
+use super::super::screen::one_line;
 use super::super::{brief, count, painted};
 use super::words;
 
@@ -54,15 +55,19 @@ impl<W: Write> ProgressLines<W> {
                 let code = error.code.as_deref().unwrap_or("no response");
                 let why = match code {
                     // Only AWS's message names the resource that blocks the deletion.
-                    "DependencyViolation" => format!(" ({})", error.message.trim_end_matches('.')),
+                    "DependencyViolation" => {
+                        format!(" ({})", one_line(error.message.trim_end_matches('.')))
+                    }
                     _ => String::new(),
                 };
-                self.say(step, &format!("{}: {code}{why}; retrying in {pause}", error.call))
+                let (call, code) = (one_line(&error.call), one_line(code));
+                self.say(step, &format!("{call}: {code}{why}; retrying in {pause}"))
             }
             Event::StepFinished { step, id, elapsed_ms } => {
                 self.heard.remove(&key(step));
                 let after = brief(Duration::from_millis(*elapsed_ms));
-                let id = id.as_ref().map(|id| format!(" [id={id}]")).unwrap_or_default();
+                let id =
+                    id.as_ref().map(|id| format!(" [id={}]", one_line(id))).unwrap_or_default();
                 let done = words(step.action).done;
                 let said = self.say(step, &format!("{done} after {after}{}", painted(FAINT, id)));
                 if matches!(step.action, StepAction::Create | StepAction::Finish) {
@@ -84,7 +89,7 @@ impl<W: Write> ProgressLines<W> {
                 count(*in_flight, "call")
             ),
             Event::Warning { message } => {
-                writeln!(self.out, "{}: {message}", painted(WARNING, "warning"))
+                writeln!(self.out, "{}: {}", painted(WARNING, "warning"), one_line(message))
             }
             // Skipped steps are reported with the failure that caused them, after the end of the
             // run.
@@ -101,13 +106,16 @@ impl<W: Write> ProgressLines<W> {
         }
         *last = elapsed;
         let going = words(step.action).goes_on;
-        self.say(step, &format!("Still {going}... [{} elapsed, {word}]", brief(elapsed)))
+        self.say(
+            step,
+            &format!("Still {going}... [{} elapsed, {}]", brief(elapsed), one_line(word)),
+        )
     }
 
     fn say(&mut self, step: &StepName, what: &str) -> io::Result<()> {
         let old = step.action == StepAction::Delete && self.made.contains(&step.address);
         let which = if old { " (old object)" } else { "" };
-        writeln!(self.out, "{}{which}: {what}", painted(STRONG, &step.address))
+        writeln!(self.out, "{}{which}: {what}", painted(STRONG, one_line(step.address.as_str())))
     }
 }
 

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::screen::on_screen;
+
 pub use self::board::ProgressBoard;
 pub use self::estimate::Estimate;
 pub use self::failures::Failures;
@@ -65,7 +67,7 @@ impl LiveRegion {
         if !matches!(event, Event::StepStarted { .. } | Event::StepWaiting { .. }) {
             self.lines.event(event)?;
             let said = self.lines.take();
-            for line in String::from_utf8_lossy(&said).lines() {
+            for line in on_screen(&String::from_utf8_lossy(&said)).lines() {
                 match self.colour {
                     true => self.bar.println(line),
                     false => self.bar.println(anstream::adapter::strip_str(line).to_string()),

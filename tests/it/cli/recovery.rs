@@ -401,6 +401,12 @@ fn r5_a_lost_state_is_recovered_by_tags_and_the_plan_is_empty() {
     assert!(planned.out.contains("No changes."), "{}", planned.out);
     desk.apply();
     assert_eq!(desk.cloud.mutating_calls(), 0);
+    // A recovery that was killed after its write left exactly this.
+    let again = desk.expect(0, &["recover"]);
+    assert_eq!(again.out, ran.out);
+    assert_eq!(desk.expect(0, &["state", "list"]).out, recorded);
+    desk.expect(0, &["protect", "vpc.main"]);
+    desk.expect(0, &["unprotect", "vpc.main"]);
     let refused = desk.expect(7, &["recover"]);
     assert!(refused.err.contains("a state already exists"), "{}", refused.err);
 
@@ -446,4 +452,49 @@ async fn r5_what_was_replaced_is_found_and_what_was_not_recorded_is_told() {
     };
     assert_eq!(lives(&again), lives(&recorded));
     desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
+}
+
+/// Returns the groups of the cluster that still have the rule with which EC2 begins every group:
+/// all outbound traffic, without a description.
+async fn groups_that_let_everything_out(desk: &Desk) -> Vec<String> {
+    let rules = desk.ec2().describe_security_group_rules().send().await.expect("rules");
+    let ours = desk.ec2().describe_security_groups().send().await.expect("groups");
+    let ours: BTreeSet<&str> = ours
+        .security_groups()
+        .iter()
+        .filter(|group| group.group_name() != Some("default"))
+        .filter_map(|group| group.group_id())
+        .collect();
+    let default = rules.security_group_rules().iter().filter(|rule| {
+        let is_default = rule.is_egress() == Some(true)
+            && rule.ip_protocol() == Some("-1")
+            && rule.cidr_ipv4() == Some("0.0.0.0/0");
+        is_default && rule.description().is_none_or(str::is_empty)
+    });
+    let groups = default.filter_map(|rule| rule.group_id()).filter(|id| ours.contains(id));
+    groups.map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r5_a_recovery_of_half_an_apply_leaves_no_rule_that_aws_itself_made() {
+    for action in ["RevokeSecurityGroupEgress", "AuthorizeSecurityGroupIngress"] {
+        let desk = Desk::new();
+        let before = desk.cloud.inventory();
+        desk.cloud.fault(&json!({
+            "action": action, "kind": "error", "times": null, "status": 400,
+            "code": "UnsupportedOperation", "message": "not now",
+        }));
+        desk.expect(1, APPLY);
+        desk.cloud.clear_faults();
+        assert!(!groups_that_let_everything_out(&desk).await.is_empty(), "as EC2 made them");
+        lose_the_state(&desk);
+        desk.expect(0, &["recover"]);
+        assert_eq!(desk.cloud.mutating_calls(), 0);
+        desk.ends_well();
+        assert_eq!(groups_that_let_everything_out(&desk).await, [""; 0]);
+
+        // What was found in part is also destroyed.
+        desk.expect(0, &["destroy", "--auto-approve"]);
+        assert_eq!(desk.cloud.inventory(), before, "{action}");
+    }
 }

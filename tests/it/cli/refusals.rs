@@ -223,3 +223,52 @@ fn a_standard_output_that_is_full_is_said_on_standard_error() {
     assert_eq!(ran.status.code(), Some(1), "{err}");
     assert!(err.contains("could not write to standard output"), "{err}");
 }
+
+/// Returns the IDs of the subnets with the tag of a cluster.
+async fn subnets_of(desk: &Desk) -> Vec<String> {
+    let described = desk.ec2().describe_subnets().send().await.unwrap();
+    let is_owned = |tags: &[aws_sdk_ec2::types::Tag]| {
+        tags.iter().any(|tag| {
+            tag.key().is_some_and(|key| key.starts_with("kubernetes.io/cluster/"))
+                && tag.value() == Some("owned")
+        })
+    };
+    let subnets = described.subnets().iter().filter(|subnet| is_owned(subnet.tags()));
+    subnets.filter_map(|subnet| subnet.subnet_id().map(str::to_owned)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_network_of_another_cluster_is_refused_where_it_is_named() {
+    let desk = Desk::new();
+    desk.apply();
+    let subnets = subnets_of(&desk).await;
+    assert!(!subnets.is_empty());
+    let listed = format!("region: us-west-2\n    subnets: [{}]", subnets.join(", "));
+    rewrite(&desk, &[("name: demo", "name: second"), ("region: us-west-2", &listed)]);
+    let calls = desk.cloud.mutating_calls();
+    for command in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let ran = desk.expect(3, command);
+        assert!(ran.err.contains("error: platform.aws.subnets[0]: the subnet "), "{}", ran.err);
+        assert!(ran.err.contains("belongs to the cluster demo-"), "{}", ran.err);
+        assert!(ran.err.contains("install-config.yaml:"), "{}", ran.err);
+    }
+    assert_eq!(desk.cloud.mutating_calls(), calls);
+}
+
+#[test]
+fn tags_that_aws_refuses_late_are_refused_at_once() {
+    let desk = Desk::new();
+    for (tags, rule) in [
+        ("team: a\n      Team: b", "tag-case"),
+        ("team: a#b", "tag-portable"),
+        ("\"team \": a", "tag-spaces"),
+    ] {
+        desk.write_config("Required", "a");
+        rewrite(&desk, &[("team: a", tags)]);
+        let lines = desk.expect(3, &["validate", "--json"]).lines();
+        assert!(lines.iter().any(|line| line["rule"] == rule), "{rule}: {lines:#?}");
+        desk.expect(3, &["apply", "--auto-approve"]);
+    }
+    assert!(desk.cloud.requests().is_empty());
+    untouched(&desk);
+}

@@ -320,6 +320,13 @@ pub struct SubnetFact {
     pub cidr: Ipv4Net,
     /// The subnet's reach.
     pub reach: SubnetReach,
+    /// The clusters that own the subnet, by its tags. Empty in lookup results of older versions.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub owners: BTreeSet<String>,
+    /// The clusters that own the subnet's VPC, by the tags of the VPC. Empty in lookup results of
+    /// older versions.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub vpc_owners: BTreeSet<String>,
 }
 
 /// The reach of a subnet, by its zone and routes.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet};
+use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet, Vpc};
 use aws_sdk_route53::types::HostedZone;
 use groundplan_engine::provider::{ErrorClass, ProviderError};
 use serde::Serialize;
@@ -20,6 +20,7 @@ use crate::lookups::lookup::{
     SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
 };
 use crate::model::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
+use crate::model::owner_of_tag;
 
 /// Runs a lookup and returns the result as JSON, in the type that the [`Lookup`] names.
 ///
@@ -392,8 +393,8 @@ async fn hosted_zone(aws: &Aws, id: &HostedZoneId) -> Result<Option<HostedZoneFa
     Ok(Some(HostedZoneFact { name: zone.name.clone(), private: is_private(zone), vpcs }))
 }
 
-/// Returns facts about subnets by three calls for any number: subnets, route tables of their VPCs,
-/// zones.
+/// Returns facts about subnets by four calls for any number: subnets, their VPCs, route tables of
+/// the VPCs, zones.
 async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     let found = ec2::by_ids::<Subnet>(aws, ids.iter().map(SubnetId::as_str)).await?;
     if found.is_empty() {
@@ -402,9 +403,27 @@ async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     let vpcs: BTreeSet<&str> = found.values().filter_map(Subnet::vpc_id).collect();
     let vpcs: Vec<&str> = vpcs.into_iter().collect();
     let tables = RouteTable::describe(aws, vec![filter("vpc-id", &vpcs)]).await?;
+    let networks = ec2::by_ids::<Vpc>(aws, vpcs.iter().copied()).await?;
     let edge = edge_zones(aws, found.values().filter_map(Subnet::availability_zone)).await?;
     let facts = ids.iter().filter_map(|id| found.get(id.as_str()));
-    facts.map(|subnet| subnet_fact(subnet, &tables, &edge)).collect()
+    let vpc_owners = |subnet: &Subnet| {
+        let vpc = networks.get(subnet.vpc_id().unwrap_or_default());
+        vpc.map(|vpc| owners(vpc.tags())).unwrap_or_default()
+    };
+    let fact = |subnet| {
+        let fact = subnet_fact(subnet, &tables, &edge)?;
+        Ok(SubnetFact { vpc_owners: vpc_owners(subnet), ..fact })
+    };
+    facts.map(fact).collect()
+}
+
+/// Returns the clusters that own a resource with these tags.
+fn owners(tags: &[types::Tag]) -> BTreeSet<String> {
+    let owner = |tag: &types::Tag| {
+        let owner = owner_of_tag(tag.key()?, tag.value().unwrap_or_default())?;
+        Some(owner.to_owned())
+    };
+    tags.iter().filter_map(owner).collect()
 }
 
 /// Returns the local and wavelength zones among these zones.
@@ -439,6 +458,8 @@ fn subnet_fact(
         zone: zone.to_owned(),
         cidr: ec2::parsed(call, "cidrBlock", subnet.cidr_block())?,
         reach,
+        owners: owners(subnet.tags()),
+        vpc_owners: BTreeSet::new(),
     })
 }
 

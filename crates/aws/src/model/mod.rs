@@ -11,6 +11,7 @@ pub mod ids;
 pub mod launch_errors;
 pub mod metadata_options;
 pub mod quota;
+pub mod tags;
 pub mod untracked;
 
 /// Tags as AWS stores them. groundplan manages only keys that it sets; other keys are never a
@@ -26,6 +27,39 @@ pub fn cluster_tag_key(infra_id: &str) -> String {
     format!("{CLUSTER_TAG_PREFIX}{infra_id}")
 }
 
+/// Prefix of the key of the tag that Cluster API sets on the resources of a cluster (Cluster API
+/// Provider AWS, `api/v1beta2/tags.go`).
+const CLUSTER_API_TAG_PREFIX: &str = "sigs.k8s.io/cluster-api-provider-aws/cluster/";
+
+/// Returns the name of the cluster that owns a resource with this tag. `None` for other tags, such
+/// as that of a cluster that only uses the resource (`shared`). openshift-install rejects subnets
+/// with these tags (openshift/installer 777acfe691 and e0996bbd5f).
+pub fn owner_of_tag<'tag>(key: &'tag str, value: &str) -> Option<&'tag str> {
+    let owner = [CLUSTER_TAG_PREFIX, CLUSTER_API_TAG_PREFIX]
+        .iter()
+        .find_map(|prefix| key.strip_prefix(prefix));
+    owner.filter(|owner| value == "owned" && !owner.is_empty())
+}
+
 /// Maximum size of user data in bytes, before base64 encoding (EC2 user guide, "Run commands when
 /// you launch an EC2 instance with user data input").
 pub const USER_DATA_LIMIT: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_with_the_value_owned_names_the_owner() {
+        for (key, value, owner) in [
+            ("kubernetes.io/cluster/demo-x7k2p", "owned", Some("demo-x7k2p")),
+            ("kubernetes.io/cluster/demo-x7k2p", "shared", None),
+            ("sigs.k8s.io/cluster-api-provider-aws/cluster/capi", "owned", Some("capi")),
+            ("sigs.k8s.io/cluster-api-provider-aws/cluster/capi", "shared", None),
+            ("kubernetes.io/cluster/", "owned", None),
+            ("Name", "owned", None),
+        ] {
+            assert_eq!(owner_of_tag(key, value), owner, "{key}={value}");
+        }
+    }
+}

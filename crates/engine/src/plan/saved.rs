@@ -70,6 +70,12 @@ impl SavedPlan {
         [seal(&body).as_bytes(), &body].concat()
     }
 
+    /// Returns true if a text begins as a saved plan does, of this or an earlier version. No other
+    /// file of groundplan begins so.
+    pub fn begins(text: &[u8]) -> bool {
+        text.starts_with(SEAL.as_bytes())
+    }
+
     /// Parses a saved plan.
     ///
     /// # Errors

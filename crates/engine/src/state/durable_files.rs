@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 use super::error::StateError;
+use super::regular_file;
 
 const BACKUP: &str = ".backup";
 /// Prefix of temporary files.
@@ -77,7 +78,7 @@ fn keep_backup(dir: &Path, path: &Path) {
 /// Keeps a copy of a file in its old format, as in `state.json.v1.backup`. The copy is never
 /// overwritten, and an equal copy is not made twice.
 pub(super) fn keep_original(dir: &Path, path: &Path, major: u32) -> io::Result<()> {
-    let text = match fs::read(path) {
+    let text = match regular_file::read(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         text => text?,
     };
@@ -124,7 +125,7 @@ pub(super) fn backup_of(path: &Path) -> PathBuf {
 
 /// Returns the content of a file; `None` if the file does not exist.
 pub(super) fn read_file(path: &Path) -> Result<Option<Vec<u8>>, StateError> {
-    match fs::read(path) {
+    match regular_file::read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StateError::Unreadable { path: path.to_owned(), source }),

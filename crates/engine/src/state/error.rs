@@ -120,6 +120,14 @@ pub enum StateError {
         /// Error of the bucket.
         source: ProviderError,
     },
+    /// The store does not honour a condition of writes, so that a lock cannot work.
+    #[error("use {}: the store does not honour the condition `{header}` of a write", path.display())]
+    Unconditional {
+        /// Path of the folder.
+        path: PathBuf,
+        /// Header of the condition.
+        header: &'static str,
+    },
     /// The first entry of a lock holder does not begin its run: a bug of the caller.
     #[error("write {}: expected the start of a run of epoch {epoch} after entry {after}", path.display())]
     NoRun {
@@ -206,6 +214,10 @@ impl StateError {
                 "run the same command again; if the error repeats, report it as a bug of groundplan"
             }
             StateError::Bucket { source, .. } => return source.hint.clone(),
+            StateError::Unconditional { .. } => {
+                "use a bucket of AWS S3, another store with conditional writes, or a folder with \
+                 --state; without conditions two runs would work at the same time"
+            }
             StateError::Unwritable { source, .. } => return write_hint(source),
             StateError::Moved { to, .. } => {
                 return Some(format!(
@@ -241,6 +253,10 @@ fn read_hint(source: &io::Error) -> Option<String> {
             "pass a folder with --state; if a folder has replaced a file of the state, restore \
              the state from a backup"
         }
+        io::ErrorKind::InvalidInput => {
+            "remove the pipe or device and restore the file from a backup, or use another folder \
+             with --state"
+        }
         _ => return None,
     };
     Some(hint.to_owned())
@@ -250,6 +266,9 @@ fn write_hint(source: &io::Error) -> Option<String> {
     let hint = match source.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "make the folder writable, or use another one with --state"
+        }
+        io::ErrorKind::IsADirectory | io::ErrorKind::InvalidInput => {
+            "remove what is there instead of the file, or use another folder with --state"
         }
         io::ErrorKind::NotFound => {
             "restore the folder of the state, or its name, and run the same command again"

@@ -33,6 +33,7 @@ use super::error::StateError;
 use super::fence::Fence;
 use super::journal::{self, JournalHeader};
 use super::lock::{self, LocalLockGuard, LockError};
+use super::regular_file;
 use super::snapshot;
 use super::{Entry, FORMAT, Format, State};
 
@@ -369,7 +370,10 @@ impl LocalBackend {
             |source| StateError::Unwritable { action: "write", path: path.clone(), source };
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().append(true).open(&path).map_err(refused)?),
+            none => {
+                let options = &mut OpenOptions::new();
+                none.insert(regular_file::open_with(options.append(true), &path).map_err(refused)?)
+            }
         };
         if self.journal.is_some_and(|stamp| stamp.size > end) {
             file.set_len(end).map_err(refused)?;

@@ -27,6 +27,7 @@ pub use self::holder::LockHolder;
 use super::durable_files::{NEW, make_folder, tidy};
 use super::error::StateError;
 use super::fence::Fence;
+use super::regular_file;
 
 const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";
@@ -75,7 +76,7 @@ fn try_lock(dir: &Path) -> Result<Option<(File, LockedFile)>, StateError> {
     let mut options = OpenOptions::new();
     let options = options.write(true).create(true).truncate(false).mode(0o600);
     loop {
-        let file = options.open(&path).map_err(failed)?;
+        let file = regular_file::open_with(options, &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => (),
             Err(TryLockError::WouldBlock) => return Ok(None),
@@ -212,7 +213,7 @@ impl LockError {
 pub const UNNAMED: &str = "unnamed";
 
 fn read_holder(path: &Path) -> Option<LockHolder> {
-    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
+    regular_file::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok())
 }
 
 /// Returns the error that names the holder. A new holder gets [`INTRODUCTION`] to write its

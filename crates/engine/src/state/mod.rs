@@ -9,6 +9,7 @@
 //!   backend in a folder. [`remote`]: the backend in a bucket.
 //! - [`lock`]: the state lock. [`fence`]: the check that the lock is still held. [`error`]: all
 //!   errors.
+//! - [`regular_file`]: opening of files that must not be pipes or devices.
 //! - [`snapshot`], [`journal`]: the two text formats, without I/O. `migrate`: the formats of older
 //!   programs.
 
@@ -23,6 +24,7 @@ pub mod location;
 pub mod lock;
 mod lookup_cache;
 mod migrate;
+pub mod regular_file;
 pub mod remote;
 pub mod snapshot;
 #[cfg(test)]

@@ -18,7 +18,8 @@
 //! the previous snapshot covers. Only a holder that has not written yet may find a former key free
 //! again. Each holder therefore checks, after its first record, that no later object exists.
 //!
-//! - [`object_store`]: required operations of a bucket. [`layout`]: keys of the objects.
+//! - [`object_store`]: required operations of a bucket. [`layout`]: keys of the objects. `probe`:
+//!   the proof that a bucket honours conditions.
 //! - [`lease`]: the lock, its guard and its fence.
 //!
 //! Take the lock first, then open. [`read`] needs no lock.
@@ -30,6 +31,7 @@ pub mod lease;
 mod load;
 mod lock;
 pub mod object_store;
+mod probe;
 mod relocation;
 #[cfg(test)]
 mod tests;

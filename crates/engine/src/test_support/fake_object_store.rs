@@ -31,6 +31,21 @@ pub struct StoreBehaviour {
     pub seed: u64,
     /// Versioning as the bucket reports it. `None` if unknown.
     pub versions: Option<bool>,
+    /// Conditions of writes that the bucket honours.
+    pub conditions: HonouredConditions,
+}
+
+/// Conditions of writes that a bucket honours. Ignored ones count as true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HonouredConditions {
+    /// All, as in S3.
+    All,
+    /// None: every write succeeds.
+    Nothing,
+    /// `If-None-Match` alone.
+    Absence,
+    /// `If-Match` alone.
+    Match,
 }
 
 impl Default for StoreBehaviour {
@@ -41,6 +56,7 @@ impl Default for StoreBehaviour {
             wobble: Duration::ZERO,
             seed: 1,
             versions: Some(true),
+            conditions: HonouredConditions::All,
         }
     }
 }
@@ -211,9 +227,13 @@ impl StoreServer {
         let modified = self.time();
         let mut store = self.store();
         let now = store.objects.get(&key).map(|kept| etag(&kept.bytes));
+        use HonouredConditions::{Absence, All, Match};
+        let honoured = self.behaviour.conditions;
         let holds = match condition {
-            Precondition::Absent => now.is_none(),
-            Precondition::Matches(expected) => now.as_ref() == Some(expected),
+            Precondition::Absent => now.is_none() || !matches!(honoured, All | Absence),
+            Precondition::Matches(expected) => {
+                now.as_ref() == Some(expected) || !matches!(honoured, All | Match)
+            }
         };
         if !holds {
             return PutOutcome::Refused;
@@ -475,6 +495,10 @@ impl ObjectStore for Process {
             let first = keys.first().cloned().unwrap_or_default();
             self.call("DeleteObjects", &first, move |server| server.delete(by, keys)).await
         })
+    }
+
+    fn store(&self) -> String {
+        "memory".to_owned()
     }
 
     fn keeps_versions(&self) -> ProviderFuture<'_, Option<bool>> {

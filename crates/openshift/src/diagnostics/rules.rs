@@ -106,7 +106,7 @@ rules! {
     PullSecret = "pull-secret", Error, Installer: "`pullSecret` is JSON with `auths`, and `auth` or `credsStore` for each registry";
     SshKey = "ssh-key", Error, Installer: "`sshKey` is a public key";
     SshKeyFips = "ssh-key-fips", Error, Installer: "with `fips`, the key is `ssh-rsa` or `ecdsa-sha2-nistp*`";
-    TrustBundle = "trust-bundle", Error, Installer: "`additionalTrustBundle` is certificates in PEM, without other text";
+    TrustBundle = "trust-bundle", Error, Installer: "`additionalTrustBundle` has at least one certificate in PEM and no other PEM blocks; text before and between the blocks has no effect";
     TrustBundlePolicy = "trust-bundle-policy", Error, Installer: "`additionalTrustBundlePolicy` is `Proxyonly` or `Always`";
     ProxyMissing = "proxy-missing", Error, Installer: "`proxy` names `httpProxy`, `httpsProxy` or both";
     ProxyUrl = "proxy-url", Error, Installer: "a proxy is a URL";
@@ -157,6 +157,9 @@ rules! {
     VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive";
     VolumeSizeMissing = "volume-size-missing", Warning, InstallerAws: "`rootVolume.type` has a size, because openshift-install 4.15 requires it";
     VolumeBounds = "volume-bounds", Error, Aws: "`rootVolume.size` and `rootVolume.iops` are in the range of EC2 for the volume type";
+    VolumeRelation = "volume-relation", Error, Aws: "`rootVolume.iops` fits `rootVolume.size`: at most 500 for each GiB of gp3, 50 of io1, 1,000 of io2";
+    VolumeRoot = "volume-root", Error, Aws: "`rootVolume.type` is not `st1` or `sc1`, which no machine boots from";
+    VolumeKey = "volume-key", Error, Aws: "`rootVolume.kmsKeyARN` is a KMS key of the cluster's region";
     VolumeIops = "volume-iops", Error, InstallerAws: "`rootVolume.iops` is positive for io1 and io2, not negative for gp3, and absent for others";
     RoleAndProfile = "role-and-profile", Error, InstallerAws: "`iamRole` and `iamProfile` are not both set";
     SecurityGroupsVpc = "security-groups-vpc", Error, InstallerAws: "`additionalSecurityGroupIDs` require existing subnets";
@@ -183,6 +186,9 @@ rules! {
     TagReserved = "tag-reserved", Error, InstallerAws: "no user tag begins with `kubernetes.io/cluster/`; propagated ones are outside `kubernetes.io` and `openshift.io`";
     TagKeyLength = "tag-key-length", Error, Aws: "the key of a tag has 1 to 128 characters";
     TagValueLength = "tag-value-length", Error, Aws: "the value of a tag has at most 256 characters; propagated ones at least 1";
+    TagPortable = "tag-portable", Error, Aws: "user tags have only letters, digits, spaces and `_.:/=+-@`, because IAM, S3 and Elastic Load Balancing reject others";
+    TagSpaces = "tag-spaces", Error, Aws: "the keys and values of user tags neither begin nor end with a space";
+    TagCase = "tag-case", Error, Aws: "no two keys of user tags differ only in case, because IAM takes them for one";
     TagCharacters = "tag-characters", Error, InstallerAws: "propagated tags have only letters, digits and `_.:/=+-@`";
     LoadBalancerType = "load-balancer-type", Error, InstallerAws: "`lbType` is `Classic` or `NLB`";
     AtAws = "at-aws", Error, Aws: "AWS has the resources that the config names; `plan` and `apply` check this";
@@ -197,6 +203,8 @@ rules! {
     MachineImageSearch = "machine-image-search", Warning, MachineApi: "`ami` has no arn and no filters, because they have no effect";
     MachineCpu = "machine-cpu", Error, MachineApi: "`cpuOptions.confidentialCompute` is `Disabled` or `AMDEncryptedVirtualizationNestedPaging`";
     MachineTag = "machine-tag", Warning, MachineApi: "a tag is set once";
+    MachineTagLimits = "machine-tag-limits", Error, Manifests: "a tag has a key of 1 to 128 characters that does not begin with `aws:` and a value of at most 256, and a machine has at most 50 tags with the two that the cluster sets";
+    MachineTagPortable = "machine-tag-portable", Warning, Manifests: "tags have only characters that all of AWS accepts, no spaces at the ends, and keys that differ in more than case; EC2 accepts others";
     MachineProfile = "machine-profile", Warning, MachineApi: "`iamInstanceProfile` is set, by its id";
     MachineInterface = "machine-interface", Error, MachineApi: "`networkInterfaceType` is `ENA` or `EFA`";
     MachineSubnet = "machine-subnet", Warning, MachineApi: "`subnet` is set, by id or filters";
@@ -216,7 +224,7 @@ rules! {
     MachineZone = "machine-zone", Error, Manifests: "`placement.availabilityZone` begins with the region";
     MachineGroups = "machine-groups", Error, Manifests: "`securityGroups` name a security group, by id or filters";
     MachineDeviceIndex = "machine-device-index", Error, Manifests: "`deviceIndex` is not negative";
-    MachineVolume = "machine-volume", Error, Manifests: "volumes have a known type, a size and an IOPS value in the range of the type, and at most one has no device name";
+    MachineVolume = "machine-volume", Error, Manifests: "volumes have a known type, a size, IOPS and throughput in the range of the type and in proportion, a bootable type for the root volume, and `encrypted: true` and the region of the machine for a KMS key; at most one has no device name";
     MachinePrice = "machine-price", Error, Manifests: "`spotMarketOptions.maxPrice` is an amount of US dollars";
     ObjectName = "object-name", Error, MachineApi: "`metadata.name` is a DNS name in lower case of at most 253 characters, or `generateName` is set";
     ObjectLabel = "object-label", Error, MachineApi: "labels have the form that Kubernetes requires, and the cluster label is an infra ID";

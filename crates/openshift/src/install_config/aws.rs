@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_aws::model::CLUSTER_TAG_PREFIX;
 use groundplan_aws::model::ids::SubnetId;
+use groundplan_aws::model::{CLUSTER_TAG_PREFIX, tags};
 use url::{Host, Url};
 
 use super::choices::{Choices, choose};
@@ -199,6 +199,7 @@ fn user_tags(
     const MOST: usize = 25;
     const ON_OBJECTS: usize = 8;
     let Some(tags) = given.user_tags.get() else { return BTreeMap::new() };
+    check_case(&tags.value, report);
     let count = tags.value.len();
     if count > MOST {
         report
@@ -222,25 +223,46 @@ fn user_tags(
     tags.value.iter().map(|(key, value)| (key.value.clone(), value.value.clone())).collect()
 }
 
+/// Reports keys that IAM takes for duplicates of an earlier key.
+fn check_case(given: &[(Spanned<String>, Spanned<String>)], report: &mut FindingCollector) {
+    let mut earlier: BTreeMap<String, &str> = BTreeMap::new();
+    for (key, _) in given {
+        let Some(first) = earlier.insert(tags::folded(&key.value), &key.value) else { continue };
+        earlier.insert(tags::folded(&key.value), first);
+        report
+            .breach(
+                Rule::TagCase,
+                &key.spot,
+                format!(
+                    "found {}, which differs from {} only in case",
+                    shown(&key.value),
+                    shown(first)
+                ),
+            )
+            .expected("one of the two, because IAM takes them for one key")
+            .hint("remove one of the two tags");
+    }
+}
+
 fn check_tag(
     key: &Spanned<String>,
     value: &Spanned<String>,
     propagate: bool,
     report: &mut FindingCollector,
 ) {
-    const LONGEST_KEY: usize = 128; // AWS
-    const LONGEST_VALUE: usize = 256; // AWS
-    if key.value.eq_ignore_ascii_case("name") {
+    use tags::{LONGEST_KEY, LONGEST_VALUE};
+    let folded = key.value.to_ascii_lowercase();
+    if folded == "name" {
         report
             .breach(Rule::TagName, &key.spot, "is a tag that groundplan sets")
             .expected("another key");
     }
-    if key.value.to_lowercase().starts_with("aws:") {
+    if tags::is_reserved(&key.value) {
         report
             .breach(Rule::TagAws, &key.spot, "begins with `aws:`, which is reserved for AWS")
             .expected("another key");
     }
-    if key.value.starts_with("groundplan.io/") {
+    if folded.starts_with("groundplan.io/") {
         report
             .breach(
                 Rule::TagGroundplan,
@@ -249,7 +271,7 @@ fn check_tag(
             )
             .expected("another key");
     }
-    if key.value.starts_with(CLUSTER_TAG_PREFIX) || propagate && is_reserved(&key.value) {
+    if folded.starts_with(CLUSTER_TAG_PREFIX) || propagate && is_reserved(&folded) {
         report
             .breach(Rule::TagReserved, &key.spot, "is reserved for the cluster")
             .expected("a key outside `kubernetes.io` and `openshift.io`");
@@ -265,11 +287,31 @@ fn check_tag(
             .expected(format!("1 to {LONGEST_VALUE} characters"));
     }
     for at in [key, value] {
-        if propagate && !at.value.chars().all(may_be_propagated) {
-            report
-                .breach(Rule::TagCharacters, &at.spot, format!("found {}", shown(&at.value)))
-                .expected("only letters, digits and `_.:/=+-@`, because the tags are propagated");
-        }
+        check_characters(at, propagate, report);
+    }
+}
+
+/// Reports the first problem in the characters of a key or value.
+fn check_characters(at: &Spanned<String>, propagate: bool, report: &mut FindingCollector) {
+    let found = format!("found {}", shown(&at.value));
+    if propagate && !at.value.chars().all(may_be_propagated) {
+        report
+            .breach(Rule::TagCharacters, &at.spot, found)
+            .expected("only letters, digits and `_.:/=+-@`, because the tags are propagated");
+    } else if let Some(c) = at.value.chars().find(|c| !tags::is_portable(*c)) {
+        report
+            .breach(
+                Rule::TagPortable,
+                &at.spot,
+                format!("{found}, which contains `{}`", c.escape_debug()),
+            )
+            .expected(tags::PORTABLE)
+            .hint("replace the character; IAM, S3 or Elastic Load Balancing would reject the tag");
+    } else if tags::has_outer_space(&at.value) {
+        report
+            .breach(Rule::TagSpaces, &at.spot, format!("{found}, with a space at an end"))
+            .expected("no space at the beginning or end")
+            .hint("remove the space; S3 would lose it, and the plan would never become empty");
     }
 }
 

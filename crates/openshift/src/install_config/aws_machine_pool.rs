@@ -5,12 +5,12 @@
 //! the default machine platform overrides built-in defaults, and the pool overrides both. Rules:
 //! openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
-use groundplan_aws::model::ebs;
+use groundplan_aws::model::ebs::{self, VolumeSetting};
 
 use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
 use super::metadata_service;
-use crate::diagnostics::finding::{FindingCollector, shown};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{AwsMachinePool, RootVolume};
 
@@ -46,6 +46,7 @@ impl<'document> PoolContext<'document> {
     pub(super) fn check(&self, report: &mut FindingCollector) {
         if let Some(default) = self.default {
             check(default, self, report);
+            check_relations(default, &[default], &[], self.region, report);
             metadata_service::check_reach(None, Some(default), report);
         }
     }
@@ -60,6 +61,8 @@ pub(super) fn resolve(
     if let Some(given) = given {
         check(given, around, report);
         check_merged(given, around, report);
+        let layers: Vec<_> = [given].into_iter().chain(around.default).collect();
+        check_relations(given, &layers, &layers[1..], around.region, report);
         metadata_service::check_reach(Some(given), around.default, report);
     }
     merge(given, around)
@@ -207,6 +210,59 @@ fn check_bounds(
                 .breach(Rule::VolumeBounds, &at.spot, format!("found `{}`", at.value))
                 .expected(format!("{bounds} for the type {volume_type}"));
         }
+    }
+}
+
+/// Reports settings of the root volume that EC2 rejects together, at the setting that this layer
+/// has. The layers are the given one and those below. Faults of the layers below alone are reported
+/// there.
+fn check_relations(
+    given: &Spanned<document::AwsMachinePool>,
+    layers: &[&Spanned<document::AwsMachinePool>],
+    below: &[&Spanned<document::AwsMachinePool>],
+    region: Option<&str>,
+    report: &mut FindingCollector,
+) {
+    let Some(volume) = given.root_volume.get() else { return };
+    let has_volume = below.iter().any(|layer| layer.root_volume.get().is_some());
+    let known = if has_volume { volume_faults(&root_volume(below), region) } else { Vec::new() };
+    for fault in volume_faults(&root_volume(layers), region) {
+        if known.contains(&fault) {
+            continue;
+        }
+        let rule = match fault.settings {
+            [VolumeSetting::Type] => Rule::VolumeRoot,
+            [VolumeSetting::KmsKey, ..] => Rule::VolumeKey,
+            _ => Rule::VolumeRelation,
+        };
+        let spot = fault.settings.iter().find_map(|setting| span_of(volume, *setting));
+        let spot = spot.unwrap_or_else(|| volume.spot.clone());
+        report.breach(rule, &spot, fault.found).expected(fault.expected).hint(fault.hint);
+    }
+}
+
+fn volume_faults(volume: &RootVolume, region: Option<&str>) -> Vec<ebs::VolumeFault> {
+    ebs::Volume {
+        kind: ebs::volume_type(&volume.volume_type),
+        size: Some(volume.size.into()),
+        iops: volume.iops.map(i64::from),
+        throughput: None,
+        is_root: true,
+        encrypted: Some(true), // always, as openshift-install does
+        kms_key: volume.kms_key.as_deref(),
+        region,
+    }
+    .faults()
+}
+
+/// Returns the position of a setting in a volume. `None` if the volume does not have it.
+fn span_of(volume: &document::RootVolume, setting: VolumeSetting) -> Option<FieldSpan> {
+    match setting {
+        VolumeSetting::Type => volume.volume_type.get().map(|at| at.spot.clone()),
+        VolumeSetting::Size => volume.size.get().map(|at| at.spot.clone()),
+        VolumeSetting::Iops => volume.iops.get().map(|at| at.spot.clone()),
+        VolumeSetting::KmsKey => volume.kms_key.get().map(|at| at.spot.clone()),
+        VolumeSetting::Throughput | VolumeSetting::Encryption => None,
     }
 }
 

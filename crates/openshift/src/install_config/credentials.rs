@@ -119,32 +119,54 @@ fn decodes_to(encoded: &str, kind: &str) -> bool {
 pub(super) fn trust_bundle(document: &Document, report: &mut FindingCollector) -> Option<String> {
     let at = document.additional_trust_bundle.get().filter(|at| !at.value.trim().is_empty())?;
     if let Some(fault) = trust_bundle_fault(at) {
-        report
-            .breach(Rule::TrustBundle, &at.spot, fault)
-            .expected("certificates in PEM, without other text");
+        report.breach(Rule::TrustBundle, &at.spot, fault).expected("certificates in PEM");
     }
     Some(at.value.clone())
 }
 
+/// Returns the first problem of a bundle. Text before and between the PEM blocks is skipped, such as
+/// the `subject=` lines of `openssl` or comments. openshift-install skips it, too, and rejects text
+/// after the last block (openshift/installer `pkg/validate/validate.go`, `CABundle`).
 fn trust_bundle_fault(bundle: &Spanned<String>) -> Option<String> {
-    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-    const END: &str = "-----END CERTIFICATE-----";
+    const CERTIFICATE: &str = "CERTIFICATE";
     const SEQUENCE: u8 = 0x30; // first byte of a DER certificate
-    let mut rest = bundle.value.trim();
-    let mut number = 0;
-    while !rest.is_empty() {
+    let mut lines = bundle.value.lines().map(str::trim);
+    let (mut number, mut has_text) = (0, false);
+    while let Some(label) = lines.by_ref().find_map(|line| {
+        let begin = boundary(line, "BEGIN");
+        has_text |= begin.is_none() && !line.is_empty();
+        begin
+    }) {
         number += 1;
-        let block = rest.strip_prefix(BEGIN).and_then(|block| block.split_once(END));
-        let Some((body, after)) = block else {
+        has_text = false;
+        if label != CERTIFICATE {
             return Some(format!("has a block {number} that is not a certificate"));
-        };
-        let body: String = body.split_whitespace().collect();
+        }
+        let mut body = String::new();
+        let end = lines.by_ref().find_map(|line| {
+            let end = boundary(line, "END");
+            body.push_str(if end.is_some() { "" } else { line });
+            end
+        });
+        if end != Some(CERTIFICATE) {
+            return Some(format!("has a block {number} without an end"));
+        }
+        body.retain(|c| !c.is_whitespace());
         if STANDARD.decode(body).ok().and_then(|der| der.first().copied()) != Some(SEQUENCE) {
             return Some(format!("has a block {number} that cannot be decoded"));
         }
-        rest = after.trim_start();
     }
-    None
+    match number {
+        0 => Some("has no certificate".to_owned()),
+        _ if has_text => Some(format!("has text after its last certificate, number {number}")),
+        _ => None,
+    }
+}
+
+/// Returns the label of a line that begins or ends a PEM block.
+fn boundary<'line>(line: &'line str, word: &str) -> Option<&'line str> {
+    let label = line.strip_prefix("-----")?.strip_suffix("-----")?.strip_prefix(word)?;
+    label.strip_prefix(' ')
 }
 
 /// Returns the condition under which the nodes trust the bundle.

@@ -108,6 +108,8 @@ impl ExampleCluster {
                     zone: zone.clone(),
                     cidr: cidr.parse().expect("BUG: written above"),
                     reach,
+                    owners: BTreeSet::new(),
+                    vpc_owners: BTreeSet::new(),
                 });
             }
         }

@@ -270,6 +270,18 @@ pub enum CompileError {
         /// First address of the subnet.
         start: std::net::Ipv4Addr,
     },
+    /// The subnet or its VPC belongs to another cluster, whose destruction would delete it.
+    #[error("the {what} {id} belongs to the cluster {owner}, by a tag with the value `owned`")]
+    NetworkOwned {
+        /// Index of the subnet in the config.
+        index: usize,
+        /// `subnet` or `VPC`
+        what: &'static str,
+        /// ID of the subnet or VPC.
+        id: String,
+        /// Name or infra ID of the other cluster.
+        owner: String,
+    },
     /// There is no private subnet for machines.
     #[error("none of the subnets is private")]
     NoPrivateSubnet,
@@ -380,7 +392,8 @@ impl CompileError {
             SubnetNotFound { index, .. }
             | SecondSubnet { index, .. }
             | SeveralVpcs { index, .. }
-            | SubnetOutside { index, .. } => return Some(format!("platform.aws.subnets[{index}]")),
+            | SubnetOutside { index, .. }
+            | NetworkOwned { index, .. } => return Some(format!("platform.aws.subnets[{index}]")),
             NoPrivateSubnet | NoPublicSubnet { .. } => "platform.aws.subnets",
             ZoneNotFound { .. } | ZonePublic { .. } | ZoneElsewhere { .. } | ZoneName { .. } => {
                 "platform.aws.hostedZone"
@@ -411,6 +424,7 @@ impl CompileError {
             SeveralVpcs { its_vpc, .. } => format!("a subnet of {its_vpc}"),
             SecondSubnet { sort, .. } => format!("one {sort} subnet for each zone"),
             SubnetOutside { .. } => "a subnet that begins in a machine network".into(),
+            NetworkOwned { what, .. } => format!("a {what} that no cluster owns"),
             GroupElsewhere { vpc, .. } => format!("a security group of {vpc}"),
             ZonePublic { .. } => "a private hosted zone".into(),
             ZoneName { domain, .. } => format!("a zone for {domain} or a parent of it"),
@@ -492,6 +506,10 @@ impl CompileError {
             SubnetOutside { .. } => {
                 "add the subnet's network to `networking.machineNetwork`".into()
             }
+            NetworkOwned { owner, .. } => format!(
+                "use a network of your own: destroying {owner} would delete this one; if {owner} no \
+                 longer exists, set the value of the tag to `shared`"
+            ),
             NoPrivateSubnet => "list at least one subnet whose route table has no route to an \
                  internet gateway"
                 .into(),

@@ -125,6 +125,20 @@ fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec
     }
 }
 
+/// Returns the warning about public subnets of an internal cluster, which openshift-install also
+/// gives: nothing of the cluster needs them.
+pub(super) fn exposed(config: &InstallConfig, existing: &Existing) -> Option<String> {
+    let public: Vec<&str> = existing.public.values().map(SubnetId::as_str).collect();
+    let is_exposed = config.publish == Publish::Internal && !public.is_empty();
+    is_exposed.then(|| {
+        format!(
+            "platform.aws.subnets: found public subnets ({}), but `publish` is `Internal`: remove \
+             them, because the cluster does not use them",
+            public.join(", ")
+        )
+    })
+}
+
 fn edge(index: usize) -> CompileError {
     CompileError::unsupported(
         format!("platform.aws.subnets[{index}]"),

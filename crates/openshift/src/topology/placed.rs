@@ -37,6 +37,7 @@ impl<'a> PlacedConfig<'a> {
         let pools = placement::pools(config);
         let lookups = ConfigLookups::parse(config, &pools, &lookup_cache);
         let existing = existing::find(config, &lookups, &mut errors);
+        warnings.extend(existing.as_ref().and_then(|network| existing::exposed(config, network)));
         let (network, errors_of) = (existing.as_ref(), &mut errors);
         let places = placement::places(config, &pools, &lookups, network, errors_of, &mut warnings);
         let pools = pools.into_iter().zip(places).collect();

@@ -60,6 +60,7 @@ impl PlacedConfig<'_> {
         checks.types(&mut errors);
         checks.offers(&mut errors);
         checks.images(&mut errors);
+        checks.owners(&mut errors);
         checks.groups(&mut errors);
         checks.roles(&mut errors);
         checks.names(&mut errors);
@@ -253,6 +254,34 @@ impl<'a> Checks<'a> {
             pool.is_control_plane() || self.pools.iter().any(|(other, _)| other.field == pool.field)
         };
         self.placed.pools.iter().map(|(pool, _)| pool).filter(open)
+    }
+
+    /// Reports subnets and VPCs that another cluster owns. A VPC is reported once, and only if its
+    /// listed subnets have no other owner.
+    fn owners(&self, errors: &mut CompileErrors) {
+        let Some(Ok(known)) = &self.placed.lookups.subnets else { return };
+        let own = self.made.0.cluster.as_ref().map(|cluster| cluster.infra_id.as_str());
+        let listed = self.config.aws.subnets.iter().enumerate();
+        let listed: Vec<_> =
+            listed.filter_map(|(index, id)| Some((index, known.get(id)?))).collect();
+        let mut told = BTreeSet::new();
+        let owned = |(index, what, id, owner): (usize, &'static str, &str, &String)| {
+            let (id, owner) = (id.to_owned(), owner.clone());
+            CompileError::NetworkOwned { index, what, id, owner }
+        };
+        for (index, subnet) in &listed {
+            for owner in subnet.owners.iter().filter(|owner| own != Some(owner)) {
+                told.insert(owner);
+                errors.add(owned((*index, "subnet", subnet.id.as_str(), owner)));
+            }
+        }
+        for (index, subnet) in &listed {
+            for owner in subnet.vpc_owners.iter().filter(|owner| own != Some(owner)) {
+                if told.insert(owner) {
+                    errors.add(owned((*index, "VPC", subnet.vpc.as_str(), owner)));
+                }
+            }
+        }
     }
 
     fn security_groups(&self) -> Option<Lookup> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use groundplan_engine::state::regular_file;
 use groundplan_openshift::machine_api::manifests::{Manifest, is_ours};
 use serde::Deserialize;
 
@@ -65,8 +66,8 @@ struct InfrastructureFileStatus {
 fn infra_id(folder: &Path) -> Result<Option<String>> {
     let path = folder.join(INFRASTRUCTURE);
     let attempt = format!("read {}", path.display());
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
+    let text = match regular_file::read(&path) {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }

@@ -6,10 +6,12 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use groundplan_engine::state::regular_file;
 use groundplan_openshift::machine_api::manifests::Manifest;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::output_file::target;
 use crate::render::Diagnostic;
 
 /// File with its change.
@@ -68,7 +70,7 @@ pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result
 
 fn file_change(folder: &Path, manifest: &Manifest) -> Result<FileChange> {
     let path = folder.join(&manifest.name);
-    match fs::read(&path) {
+    match regular_file::read(&path) {
         Ok(found) if found != manifest.content.text().as_bytes() => Ok(FileChange::Changed),
         Ok(_) => tighten(&path, manifest).map(|()| FileChange::Unchanged),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -101,10 +103,12 @@ fn refused(folder: &Path, others: &[&OutputFile]) -> CommandError {
 /// Writes a file atomically, so that its name never has partial content. A secret is never readable
 /// by others.
 fn write(folder: &Path, manifest: &Manifest) -> io::Result<()> {
+    let target = target(&folder.join(&manifest.name))?; // a link stays
+    let folder = target.parent().unwrap_or(folder);
     let mut file = tempfile::Builder::new().permissions(mode(manifest)).tempfile_in(folder)?;
     file.write_all(manifest.content.text().as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(folder.join(&manifest.name))?;
+    file.persist(&target)?;
     Ok(())
 }
 

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::cli::args::{CommonArgs, ManifestsArgs as Arguments, ManifestsCommand};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::output_file::is_standard_output;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::install_config_source::{compile_preview, known_cluster};
@@ -36,6 +37,12 @@ pub(crate) async fn run(
         return check::run(arguments, ui);
     }
     let out = arguments.out.as_deref().unwrap_or(Path::new(".")); // the parser has seen to it
+    if is_standard_output(out) {
+        let diagnostic = Diagnostic::error("cannot write manifests to standard output")
+            .with_detail("manifests are several files, some of them secret")
+            .with_hint("pass a folder with --out");
+        return Err(CommandError::new(Exit::Usage, diagnostic));
+    }
     let folder = ManifestFolder::of(out)?;
     let identify = |inputs: &InputFiles, known| cluster(inputs, known, &folder);
     let looking = compile_preview(common, true, &identify, ui);

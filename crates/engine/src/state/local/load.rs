@@ -1,7 +1,6 @@
 //! Reads a state from the files of a folder. Never writes and never guesses: damage is an error
 //! with its position and a way to repair it.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +10,7 @@ use super::{JOURNAL, SNAPSHOT, Stamp};
 use crate::state::durable_files::{backup_of, original_of, read_file};
 use crate::state::error::{Damage, FormatError, LinePosition, StateError};
 use crate::state::journal::{JournalHeader, JournalReader};
+use crate::state::regular_file;
 use crate::state::snapshot::{self, Snapshot};
 use crate::state::{FORMAT, Format, State};
 
@@ -254,7 +254,7 @@ fn quoted(path: &Path) -> String {
 /// Reads the journal with the identity of the same open file.
 fn read_journal(path: &Path) -> Result<Option<JournalFile>, StateError> {
     let unreadable = |source| StateError::Unreadable { path: path.to_owned(), source };
-    let mut file = match File::open(path) {
+    let mut file = match regular_file::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(unreadable(source)),

@@ -8,6 +8,7 @@ const BACKUP: &str = "state.json.backup";
 const LOCK: &str = "lock.json";
 const MOVED: &str = "moved-to";
 const JOURNAL: &str = "journal/";
+const PROBE: &str = "probe-";
 /// Number of digits of the largest serial. Zero-padded names sort by serial.
 const DIGITS: usize = 20;
 
@@ -49,6 +50,11 @@ impl Layout {
     /// Returns the key of the object that contains the new location of a moved state.
     pub fn moved(&self) -> String {
         self.key(MOVED)
+    }
+
+    /// Returns the key of an object that only tests the bucket.
+    pub fn probe(&self, name: &str) -> String {
+        self.key(&format!("{PROBE}{name}"))
     }
 
     /// Returns the common prefix of all journal keys.

@@ -32,6 +32,7 @@ use super::conditional_write::{
 use super::layout::Layout;
 use super::lock::{LockObject, LockObservation, fence_after};
 use super::object_store::{Etag, ObjectStore, Precondition, StoredObject};
+use super::probe::conditions_are_honoured;
 use crate::provider::ProviderError;
 use crate::state::error::StateError;
 use crate::state::fence::Fence;
@@ -66,6 +67,7 @@ pub(super) async fn take(
     let lease = Duration::from_secs(lease.max(SHORTEST_LEASE).as_secs());
     let deadline = Instant::now() + wait;
     let (holder, mut watch) = (LockHolder::this_process(operation), LockObservation::default());
+    let mut proved = None;
     loop {
         let found = LockRead::read(bucket, place, patience(lease)).await?;
         if let Some(held_by) = found.held_by(&mut watch) {
@@ -76,7 +78,14 @@ pub(super) async fn take(
             sleep(left.min(LOOK_EVERY)).await;
             continue;
         }
-        let (lock, began) = (found.lock.taken(&holder, lease), Moment::now());
+        let store = bucket.store();
+        if found.lock.proved.as_ref() != Some(&store) && proved.as_ref() != Some(&store) {
+            conditions_are_honoured(&**bucket, place, patience(lease)).await?;
+            proved = Some(store);
+            continue; // the lock may have changed meanwhile
+        }
+        let taken = found.lock.taken(&holder, lease);
+        let (lock, began) = (LockObject { proved: Some(store), ..taken }, Moment::now());
         let write = found.replacement_write(place, &lock);
         match write.make(&**bucket, &Fence::open(), patience(lease)).await {
             Ok(WriteOutcome::Done(etag)) => {

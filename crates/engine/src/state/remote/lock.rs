@@ -34,6 +34,10 @@ pub(super) struct LockObject {
     /// PID namespace of the holder's process ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) processes: Option<String>,
+    /// Store whose conditions of writes were proved ([`ObjectStore::store`](super::ObjectStore::store)).
+    /// `None` before the proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proved: Option<String>,
     /// Fields of a newer version, kept.
     #[serde(flatten)]
     pub(super) unknown: BTreeMap<String, Value>,
@@ -49,6 +53,7 @@ impl Default for LockObject {
             beat: 0,
             recorded: 0,
             processes: None,
+            proved: None,
             unknown: BTreeMap::new(),
         }
     }

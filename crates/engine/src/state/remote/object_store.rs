@@ -29,6 +29,10 @@ pub trait ObjectStore: fmt::Debug + Send + Sync {
     /// left.
     fn delete(&self, keys: Vec<String>) -> ProviderFuture<'_, ()>;
 
+    /// Returns the name of the store, such as its endpoint. Buckets of one store honour the same
+    /// conditions of writes.
+    fn store(&self) -> String;
+
     /// Returns true if overwritten or deleted objects can be restored; `None` without the
     /// permission to read the setting.
     fn keeps_versions(&self) -> ProviderFuture<'_, Option<bool>>;

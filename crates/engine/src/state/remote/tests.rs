@@ -425,6 +425,8 @@ async fn a_whole_run_costs_a_handful_of_requests() {
     }
     // Number of requests:
     //
+    // - new state only: the proof that conditions are honoured (3 writes, 2 reads, 1 deletion), and
+    //   the lock again (7 in all);
     // - lock: read and write (2);
     // - moved mark, snapshot and journal: read (3);
     // - new state only: backup and versioning (2);
@@ -432,5 +434,61 @@ async fn a_whole_run_costs_a_handful_of_requests() {
     // - compaction at the end: snapshot (1); with a previous one also backup (read, write) and
     //   journal (list, delete) (4);
     // - lock: release (1).
-    assert_eq!(requests, [13, 15, 15]);
+    assert_eq!(requests, [20, 15, 15]);
+}
+
+async fn lock_in(bucket: &FakeObjectStore) -> (Result<RemoteLockGuard, LockError>, Arc<Process>) {
+    let process = bucket.process();
+    let guard = RemoteBackend::lock(&way(&process), &place(), "apply", NOW, LEASE).await;
+    (guard, process)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_ignores_conditions_is_no_place_for_a_state() {
+    use crate::test_support::fake_object_store::HonouredConditions::{Absence, Match, Nothing};
+    for (conditions, header) in
+        [(Nothing, "If-None-Match"), (Match, "If-None-Match"), (Absence, "If-Match")]
+    {
+        let behaviour = StoreBehaviour { conditions, ..StoreBehaviour::default() };
+        let bucket = FakeObjectStore::new(behaviour);
+        let (guard, _) = lock_in(&bucket).await;
+        let error = guard.unwrap_err();
+        assert!(!error.is_held(), "{error}");
+        assert!(error.to_string().contains(header), "{conditions:?}: {error}");
+        let LockError::Backend(error) = error else { panic!("{error}") };
+        assert!(error.hint().unwrap().contains("--state"), "{error}");
+        assert_eq!(bucket.objects().len(), 0, "nothing of a state, and no probe");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_proof_of_conditions_is_made_once() {
+    let bucket = FakeObjectStore::default();
+    let puts = |process: &Process| process.requests().get("PutObject").copied().unwrap_or_default();
+    for lock_and_probes in [4, 1, 1] {
+        let (guard, process) = lock_in(&bucket).await;
+        let guard = guard.unwrap();
+        assert_eq!(puts(&process), lock_and_probes);
+        guard.release().await.unwrap();
+    }
+    // The lock came with its folder from another store.
+    let text = String::from_utf8(bucket.objects()[&place().lock()].clone()).unwrap();
+    bucket.plant(&place().lock(), text.replace("\"memory\"", "\"elsewhere\""));
+    assert_eq!(puts(&lock_in(&bucket).await.1), 4);
+    assert_eq!(bucket.objects().len(), 1, "only the lock: {bucket:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_answers_spoil_no_proof() {
+    for faults in 1..=4 {
+        for mishap in [RequestFault::LostAnswer, RequestFault::LostRequest, RequestFault::Busy] {
+            let bucket = FakeObjectStore::default();
+            let process = bucket.process();
+            for _ in 0..faults {
+                process.plan("PutObject", "probe-", mishap);
+            }
+            let guard = RemoteBackend::lock(&way(&process), &place(), "apply", NOW, LEASE).await;
+            assert!(guard.is_ok(), "{faults} x {mishap:?}");
+        }
+    }
 }

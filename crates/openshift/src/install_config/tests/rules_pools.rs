@@ -59,11 +59,16 @@ fn a_volume_is_no_larger_or_faster_than_ec2_makes_one_of_its_type() {
     let path = "controlPlane.platform.aws.rootVolume";
     for (from, to, found) in [
         ("iops: 4000", "iops: 64001", "iops: found `64001` -> from 100 to 64000 for the type io1"),
+        ("iops: 4000", "iops: 25001", "iops: found 25001 IOPS for 500 GiB of io1 -> at most 50"),
         ("size: 500", "size: 3", "size: found `3` -> from 4 to 16384 for the type io1"),
     ] {
         one_error(&with(&[(from, to)]), &format!("{path}.{found}"));
     }
-    fine(&with(&[("iops: 4000", "iops: 64000")]));
+    fine(&with(&[("iops: 4000", "iops: 25000")]));
+    fine(&with(&[
+        ("iops: 4000", "iops: 64000"),
+        ("size: 500\n        type: io1", "size: 1280\n        type: io1"),
+    ]));
     let gp3 = |size: u32, iops: u32| {
         with(&[
             ("iops: 4000", &*format!("iops: {iops}")),

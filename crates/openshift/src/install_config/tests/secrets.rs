@@ -181,13 +181,14 @@ fn fips_knows_fewer_types_of_keys() {
 }
 
 #[test]
-fn a_trust_bundle_is_certificates_and_nothing_else() {
+fn a_trust_bundle_is_certificates_and_text_before_them() {
     let block = "-----BEGIN CERTIFICATE-----\n  MIIB\n  -----END CERTIFICATE-----\n";
     let bundle = |body: &str| with_top(&format!("additionalTrustBundle: |\n  {body}"));
     fine(&bundle(&format!("{block}  {block}")));
+    fine(&bundle(&format!("subject=CN = ca\n  {block}\n  # second\n  {block}\n\n")));
     one_error(
         &bundle(&format!("{block}  ECanary")),
-        "additionalTrustBundle: has a block 2 that is not a certificate",
+        "additionalTrustBundle: has text after its last certificate, number 1",
     );
     one_error(
         &bundle(&block.replace("MIIB", "ECanary")),

@@ -197,7 +197,9 @@ impl ReferencedResources<'_> {
                 let lookup = &asked.iter().find(is_about)?.lookup;
                 self.flaw(mention, lookup, answers.get(&lookup.key())?)
             });
-            let flaws = flaws.chain(partition_flaw(self.region, &unit.config, answers));
+            let flaws = flaws
+                .chain(partition_flaw(self.region, &unit.config, answers))
+                .chain(zone_flaw(unit, mentions, &asked, answers));
             let found = flaws.map(|flaw| unit.origin.finding_in_spec(files, flaw));
             findings[unit.origin.file].extend(found);
         }
@@ -288,6 +290,28 @@ fn there(lookup: &Lookup, answer: &Value) -> Option<Vec<String>> {
         | Lookup::PlacementGroups { .. } => keys(),
         _ => Vec::deserialize(answer).ok(),
     }
+}
+
+/// Checks that a subnet with an ID is in the zone that the machine names. The subnet decides the
+/// zone, so that the machine would be in another zone than requested.
+fn zone_flaw(
+    unit: &MachineGroup,
+    mentions: &[Reference<'_>],
+    asked: &[ReferenceLookup<'_>],
+    answers: &BTreeMap<String, Value>,
+) -> Option<ObjectFinding> {
+    let mention = mentions.iter().find(|mention| mention.sort == ReferenceKind::Subnet)?;
+    let lookup = &asked.iter().find(|one| one.sort == ReferenceKind::Subnet)?.lookup;
+    let found = Vec::<SubnetCandidate>::deserialize(answers.get(&lookup.key())?).ok()?;
+    let subnet = found.into_iter().find(|subnet| subnet.id.as_str() == mention.name)?;
+    let zone = unit.config.placement.availability_zone.as_str();
+    if zone.is_empty() || subnet.zone.is_empty() || zone == subnet.zone {
+        return None;
+    }
+    let message = format!("is `{zone}`, but the subnet {} is in `{}`", subnet.id, subnet.zone);
+    let path = within("placement.availabilityZone");
+    let flaw = ObjectFinding::new(Rule::MachineLaunch, path, message);
+    Some(flaw.expected(format!("`{}`, or a subnet in `{zone}`", subnet.zone)))
 }
 
 /// Checks the partition against an existing placement group.

@@ -451,6 +451,21 @@ fn what_new_machines_name_is_asked_about_once_and_found_missing_where_it_is_name
 }
 
 #[test]
+fn a_subnet_in_another_zone_than_the_machine_names_is_found() {
+    let mut config = naming();
+    config["placement"]["availabilityZone"] = json!("us-west-2b");
+    let (fleet, files) = fleet_of(&[set_of(&config), secret()]);
+    let named = fleet.named(&|_| true);
+    let found = named.absent(&said(&named, "", &json!(null)), &nobody(), &files).concat();
+    let [finding] = found.as_slice() else { panic!("{found:#?}") };
+    assert!(finding.path.ends_with("spec.providerSpec.value.placement.availabilityZone"));
+    assert_eq!(finding.message, "is `us-west-2b`, but the subnet subnet-1 is in `us-west-2a`");
+    assert!(finding.place.is_some());
+    let recorded = fleet.named(&|_| false);
+    assert_eq!(recorded.absent(&BTreeMap::new(), &nobody(), &files).concat(), [], "not made");
+}
+
+#[test]
 fn a_partition_is_one_of_its_group() {
     let (fleet, files) = fleet_of(&[set_of(&naming()), secret()]);
     let named = fleet.named(&|_| true);

@@ -1,12 +1,13 @@
 //! Volumes of a machine.
 
 use groundplan_aws::kinds::machine::MachineBlockDevice;
-use groundplan_aws::model::ebs::{self, Bounds, VOLUME_TYPES, VolumeType};
+use groundplan_aws::model::ebs::{self, Bounds, VOLUME_TYPES, Volume, VolumeType};
 
 use super::answers::RegionLookups;
 use super::image::LaunchImage;
 use super::{LaunchError, Result};
 use crate::machine_api::types::{AwsMachineProviderConfig, BlockDevice as Wanted, EbsBlockDevice};
+use crate::machine_api::validation::volume_field;
 
 /// Returns true if one of the volumes is the root volume. Only the image knows the name of the root
 /// device.
@@ -37,7 +38,10 @@ pub(super) fn all(
                 }
             },
         };
-        devices.push(volume(device, index, ebs)?);
+        let is_root = image.root_device.as_ref() == Some(&device);
+        let volume = volume(device, index, ebs)?;
+        fits(&volume, index, is_root, answers.region)?;
+        devices.push(volume);
     }
     Ok(devices)
 }
@@ -77,6 +81,23 @@ fn volume(device: String, index: usize, ebs: &EbsBlockDevice) -> Result<MachineB
         volume_type: kind.map(|kind| kind.name.to_owned()),
         device,
     })
+}
+
+/// Checks the settings of a volume together. The type of a volume was checked before.
+fn fits(device: &MachineBlockDevice, index: usize, is_root: bool, region: &str) -> Result<()> {
+    let volume = Volume {
+        kind: device.volume_type.as_deref().and_then(ebs::volume_type),
+        size: device.size.map(i64::from),
+        iops: device.iops.map(i64::from),
+        throughput: device.throughput.map(i64::from),
+        is_root,
+        encrypted: device.encrypted,
+        kms_key: device.kms_key.as_deref(),
+        region: Some(region),
+    };
+    let Some(fault) = volume.faults().into_iter().next() else { return Ok(()) };
+    let field = fault.settings.first().map_or("", |setting| volume_field(*setting));
+    Err(refused(index, field, format!("{}, expected {}", fault.found, fault.expected)))
 }
 
 /// Returns the volume type. `None` means that EC2 chooses the type, so that its bounds are unknown.

@@ -150,6 +150,13 @@ fn subnet(
             None => Vec::new(),
         };
         let zone = found.into_iter().next().map(|found| found.zone);
+        let asked = &config.placement.availability_zone;
+        if let Some(zone) = zone.as_ref().filter(|zone| !asked.is_empty() && *zone != asked) {
+            warnings.push(format!(
+                "placement.availabilityZone is {asked}, but the subnet {id} is in {zone}: the \
+                 machine is launched in {zone}"
+            ));
+        }
         return Ok(Some(LaunchSubnet { id: id.as_str().into(), zone }));
     }
     let found: Vec<SubnetCandidate> = answers.to(&lookup)?;

@@ -1,6 +1,7 @@
 //! Tags of a machine and its volumes.
 
 use groundplan_aws::Tags;
+use groundplan_aws::model::tags::{self, TagFault};
 use groundplan_aws::model::{CLUSTER_TAG_PREFIX, cluster_tag_key};
 
 use super::{ClusterDefaults, LaunchError, Result};
@@ -20,7 +21,7 @@ pub fn cluster_of(labels: &Labels) -> Option<&str> {
 /// The tags are unordered, because AWS keeps no order.
 ///
 /// # Errors
-/// Fails if the labels do not name the cluster.
+/// Fails if the labels do not name the cluster, or if EC2 would reject the tags.
 pub fn all(
     name: &str,
     labels: &Labels,
@@ -41,5 +42,24 @@ pub fn all(
     })?;
     tags.insert(cluster_tag_key(cluster), "owned".to_owned());
     tags.insert("Name".to_owned(), name.to_owned());
+    check(&tags)?;
     Ok(tags)
+}
+
+/// Checks the tags of a machine against the limits of EC2, which rejects each launch otherwise.
+fn check(all: &Tags) -> Result<()> {
+    if all.len() > tags::MOST {
+        let message = format!(
+            "found {} tags with `Name`, the cluster tag and the tags of the cluster, expected at \
+             most {}",
+            all.len(),
+            tags::MOST
+        );
+        return Err(LaunchError::invalid("tags", message));
+    }
+    let fault = all.iter().find_map(|(key, value)| Some((key, TagFault::of(key, value)?)));
+    let Some((key, fault)) = fault else { return Ok(()) };
+    let key: String = key.chars().take(tags::LONGEST_KEY).collect();
+    let message = format!("the tag `{key}` {}, expected {}", fault.found(), fault.expected());
+    Err(LaunchError::invalid("tags", message))
 }

@@ -179,6 +179,40 @@ fn c22_a_machines_tags_come_before_its_clusters_and_nobody_says_whose_it_is() {
 }
 
 #[test]
+fn tags_that_ec2_rejects_are_refused_with_those_of_the_cluster() {
+    let refused = |tags: Value, of_cluster: usize| {
+        let resource_tags = (0..of_cluster).map(|index| (format!("c{index}"), "x".to_owned()));
+        let site = ClusterDefaults {
+            resource_tags: resource_tags.collect(),
+            ..ClusterDefaults::default()
+        };
+        launched_with(&json!({"tags": tags}), &site, &[]).err().map(|error| error.to_string())
+    };
+    let tags = |count: usize| -> Value {
+        (0..count).map(|index| json!({"name": format!("t{index}"), "value": "x"})).collect()
+    };
+    assert_eq!(refused(tags(48), 0), None, "with two of its own that is the most");
+    assert!(refused(tags(48), 1).unwrap().contains("found 51 tags"));
+    assert!(refused(tags(0), 49).unwrap().contains("at most 50"));
+    for (name, value) in
+        [("aws:x", "y".to_owned()), (&*"k".repeat(129), String::new()), ("k", "v".repeat(257))]
+    {
+        let refused = refused(json!([{"name": name, "value": value}]), 0).unwrap();
+        assert!(refused.starts_with("providerSpec.value.tags: the tag `"), "{refused}");
+    }
+}
+
+#[test]
+fn the_root_volume_is_known_by_its_name_in_the_image() {
+    let ebs = || json!({"volumeType": "st1", "volumeSize": 500});
+    let known = [root(json!({"root_device": "/dev/xvda"}))];
+    let nameless = json!({"blockDevices": [{"ebs": ebs()}]});
+    assert!(refused(&nameless, &known).contains("ebs.volumeType: found `st1` for the root volume"));
+    let another = json!({"blockDevices": [{"deviceName": "/dev/xvdb", "ebs": ebs()}]});
+    assert_eq!(launched(&another).block_devices.len(), 1);
+}
+
+#[test]
 fn whose_a_machine_is_must_be_said() {
     let (none, answers) = (Labels::new(), BTreeMap::new());
     let said = launch(
@@ -299,6 +333,9 @@ fn what_ec2_takes_of_no_volume_of_its_type_is_refused_before_it_is_asked_for() {
         (json!({"volumeType": "io2", "iops": 0}), "iops"),
         (json!({"volumeType": "io2", "iops": 100, "volumeSize": 3}), "volumeSize"),
         (json!({"volumeType": "st1", "volumeSize": 120}), "volumeSize"),
+        (json!({"volumeType": "gp3", "iops": 16_000, "volumeSize": 20}), "iops"),
+        (json!({"volumeType": "gp3", "throughputMib": 1_000}), "throughputMib"),
+        (json!({"kmsKey": {"id": "alias/own"}}), "encrypted"),
         (json!({"volumeType": "GP3"}), "volumeType"),
         (json!({"volumeSize": 3_000_000_000_i64}), "volumeSize"),
     ] {

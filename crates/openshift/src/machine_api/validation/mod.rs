@@ -31,6 +31,7 @@ mod unknown;
 use self::kind::ManifestKind;
 use crate::diagnostics::{Finding, Rule, Severity};
 
+pub(crate) use launchable::field as volume_field;
 pub(crate) use market::is_reservation;
 pub(crate) use metadata::findings as metadata_findings;
 pub(crate) use names::is_infra_id;

@@ -573,6 +573,21 @@ fn a_machine_without_its_clusters_label_or_elsewhere_is_a_warning_at_its_line() 
     assert_eq!(lines(&text), [(Rule::ObjectLabel, line_of(&text, "../evil"))]);
 }
 
+/// Returns tags with different names.
+fn many_tags(count: usize) -> Value {
+    (0..count).map(|index| json!({"name": format!("t{index}"), "value": "x"})).collect()
+}
+
+#[test]
+fn tags_that_fit_beside_those_of_the_cluster_are_fine() {
+    assert_eq!(said_of_fields(&[("tags", many_tags(48))]), []);
+    let mut own = many_tags(48);
+    let more = ["Name", "kubernetes.io/cluster/demo-x7k2p"];
+    let more = more.map(|name| json!({"name": name, "value": "set again"}));
+    own.as_array_mut().unwrap().extend(more);
+    assert_eq!(said_of_fields(&[("tags", own)]), [], "those two are set anyway");
+}
+
 #[test]
 fn what_nobody_can_launch_is_found_whatever_the_webhook_says() {
     let device = |name: &str, ebs: Value| json!([{"ebs": {}}, {"deviceName": name, "ebs": ebs}]);
@@ -622,6 +637,53 @@ fn what_nobody_can_launch_is_found_whatever_the_webhook_says() {
             device("/dev/xvdb", json!({"volumeType": "st1", "volumeSize": 124})),
             Rule::MachineVolume,
             "blockDevices[1].ebs.volumeSize",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "io1", "volumeSize": 100, "iops": 6000})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.iops",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"volumeType": "gp3", "throughputMib": 751})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.throughputMib",
+        ),
+        (
+            "blockDevices",
+            json!([{"ebs": {"volumeType": "st1", "volumeSize": 500}}]),
+            Rule::MachineVolume,
+            "blockDevices[0].ebs.volumeType",
+        ),
+        (
+            "blockDevices",
+            device("/dev/xvdb", json!({"kmsKey": {"id": "alias/own"}, "encrypted": false})),
+            Rule::MachineVolume,
+            "blockDevices[1].ebs.encrypted",
+        ),
+        (
+            "blockDevices",
+            json!([{"ebs": {"kmsKey": {"arn": "arn:aws:kms:eu-west-1:1:key/1"}, "encrypted": true}}]),
+            Rule::MachineVolume,
+            "blockDevices[0].ebs.kmsKey",
+        ),
+        ("tags", json!([{"name": "AWS:x", "value": ""}]), Rule::MachineTagLimits, "tags[0].name"),
+        ("tags", json!([{"name": "", "value": "x"}]), Rule::MachineTagLimits, "tags[0].name"),
+        (
+            "tags",
+            json!([{"name": "k", "value": "v".repeat(257)}]),
+            Rule::MachineTagLimits,
+            "tags[0].value",
+        ),
+        ("tags", many_tags(49), Rule::MachineTagLimits, "tags"),
+        ("tags", json!([{"name": "a", "value": "b#c"}]), Rule::MachineTagPortable, "tags[0].value"),
+        ("tags", json!([{"name": "a ", "value": "b"}]), Rule::MachineTagPortable, "tags[0].name"),
+        (
+            "tags",
+            json!([{"name": "Owner", "value": "a"}, {"name": "owner", "value": "b"}]),
+            Rule::MachineTagPortable,
+            "tags[1].name",
         ),
         (
             "spotMarketOptions",

@@ -287,3 +287,43 @@ fn records_of_our_own_are_no_clash() {
     let elsewhere = made(&[("record.api", json!({"zone": "Z0PRIVATE"}))]);
     assert!(matches!(&world.findings(&elsewhere)[..], [CompileError::NameTaken { .. }]));
 }
+
+#[test]
+fn a_network_of_another_cluster_is_refused_at_each_of_its_subnets() {
+    let mut world = ExampleCluster::existing_network();
+    world.cloud.subnets[1].owners.insert("other-abcde".into());
+    for subnet in &mut world.cloud.subnets {
+        subnet.vpc_owners.insert("other-abcde".into());
+    }
+    let (field, message) = one(&world);
+    assert_eq!(field, "platform.aws.subnets[1]");
+    assert!(message.starts_with("the subnet subnet-public-a belongs to the cluster other-abcde"));
+
+    world.cloud.subnets[1].owners.clear();
+    let (field, message) = one(&world);
+    assert_eq!(field, "platform.aws.subnets[0]");
+    assert!(message.starts_with("the VPC vpc-existing belongs to the cluster other-abcde"));
+    let error = &world.findings(&State::default())[0];
+    assert!(error.hint().unwrap().contains("destroying other-abcde would delete"), "{error:?}");
+
+    let own = State { cluster: Some(world.cluster.clone()), ..State::default() };
+    for subnet in &mut world.cloud.subnets {
+        subnet.vpc_owners = [world.cluster.infra_id.clone()].into();
+    }
+    assert_eq!(world.findings(&own), [], "its own name is no other cluster's");
+}
+
+#[test]
+fn an_internal_cluster_is_warned_of_public_subnets() {
+    let mut world = ExampleCluster::existing_network();
+    let warned = |world: &ExampleCluster| {
+        let warnings = world.compile().unwrap().warnings;
+        warnings.iter().filter(|one| one.starts_with("platform.aws.subnets")).count()
+    };
+    assert_eq!(warned(&world), 0);
+    world.config.publish = crate::install_config::Publish::Internal;
+    assert_eq!(warned(&world), 1);
+    world.config.aws.subnets.retain(|id| !id.as_str().contains("public"));
+    world.cloud.subnets.retain(|subnet| !subnet.id.as_str().contains("public"));
+    assert_eq!(warned(&world), 0);
+}
