@@ -46,6 +46,18 @@ fn spelt(c: char) -> String {
     }
 }
 
+/// Returns a line with its line breaks escaped, except those at its ends, which separate it from
+/// other lines.
+pub fn unbroken(line: &str) -> Cow<'_, str> {
+    let inner = line.trim_matches('\n');
+    if !inner.contains('\n') {
+        return Cow::Borrowed(line);
+    }
+    let start = line.len() - line.trim_start_matches('\n').len();
+    let (before, after) = (&line[..start], &line[start + inner.len()..]);
+    Cow::Owned(format!("{before}{}{after}", inner.replace('\n', "\\n")))
+}
+
 /// Returns a JSON text with the same meaning and without control characters. JSON has them only in
 /// strings, where `\u` escapes may replace them.
 pub fn for_json(json: &str) -> Cow<'_, str> {
@@ -189,6 +201,8 @@ mod tests {
         assert_eq!(one_line("a\r\nb\tc"), "a\\r\\nb\\tc");
         assert_eq!(one_line("\u{1b}[31mred"), "\\u{1b}[31mred");
         assert_eq!(lines("a\nb\rc"), "a\nb\\rc");
+        assert_eq!(unbroken("\na\nb\n"), "\na\\nb\n");
+        assert_eq!(unbroken("\na\n\n"), "\na\n\n");
     }
 
     /// Returns what people see of this text in every field of a message or event.

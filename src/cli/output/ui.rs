@@ -154,8 +154,10 @@ impl Ui {
         !self.is_json() && stdin().is_terminal()
     }
 
-    /// Prints a result for people.
+    /// Prints a result for people. Line breaks inside the line come from names and paths, and are
+    /// escaped.
     pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {
+        let line = screen::unbroken(line);
         self.out.people().map_or(Ok(()), |out| writeln!(out, "{line}"))
     }
 
@@ -174,7 +176,7 @@ impl Ui {
 
     /// Prints a message for people, to standard error.
     pub(crate) fn talk(&mut self, line: &str) -> io::Result<()> {
-        if self.is_json() { Ok(()) } else { writeln!(self.err, "{line}") }
+        if self.is_json() { Ok(()) } else { writeln!(self.err, "{}", screen::unbroken(line)) }
     }
 
     /// Prints an error or a warning.

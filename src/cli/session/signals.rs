@@ -39,8 +39,9 @@ pub(crate) fn watch(stop: &Shutdown) -> io::Result<()> {
 /// blocks it: a file on a network file system without a server, a pipe without a reader.
 const TO_READ: Duration = Duration::from_secs(2);
 /// Time after the first signal in which all work ends, unless it is blocked. Longer than the wait
-/// for calls in flight ([`groundplan_engine::apply::ApplySettings::grace`]) with the writes after it.
-const TO_END: Duration = Duration::from_secs(30);
+/// for calls in flight with the writes after it, and as long as Kubernetes gives the machine
+/// controller (`terminationGracePeriodSeconds`).
+const TO_END: Duration = Duration::from_secs(60);
 
 /// Number of running [`unless_stopped`], which changes nothing.
 static READING: AtomicUsize = AtomicUsize::new(0);

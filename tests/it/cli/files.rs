@@ -159,6 +159,12 @@ fn no_control_character_of_any_origin_is_printed() {
         assert!(!ran.err.contains("\nerror: forged"), "{ran:?}");
     }
     desk.cloud.clear_faults();
+    let path = desk.path("install-config.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("team: a", "\"a\\nerror: forged\\e[2J\": b")).unwrap();
+    let ran = desk.expect(3, &["validate"]);
+    clean(&ran);
+    assert!(!ran.err.contains("\nerror: forged"), "{ran:?}");
     for arguments in [
         &["plan", "--config", "a\u{1b}[2J\u{202e}b\n"][..],
         &["plan", "--state", "a\u{1b}]0;title\u{7}", "--out", "no/such\r"],

@@ -408,6 +408,36 @@ fn what_aws_does_not_have_is_found_where_it_is_asked_for() {
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_zone_is_not_that_of_its_subnet_is_refused_where_it_is_written() {
+    let desk = up();
+    desk.want(1, Some("Required"));
+    let described = desk.ec2().describe_subnets().send().await.expect("subnets");
+    let ours = |tag: &aws_sdk_ec2::types::Tag| tag.value() == Some("demo-abcde-private-us-west-2a");
+    let subnet = described.subnets().iter().find(|subnet| subnet.tags().iter().any(ours));
+    let subnet = subnet.and_then(|subnet| subnet.subnet_id()).expect("the subnet");
+    let manifest = |zone: &str| {
+        let text = fs::read_to_string(desk.path(WORKERS)).unwrap();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("id: subnet-"));
+        let lines = lines.map(|line| {
+            let indent = &line[..line.len() - line.trim_start().len()];
+            match line.trim_start().split(' ').next() {
+                Some("subnet:") => format!("{line}\n{indent}  id: {subnet}"),
+                Some("availabilityZone:") => format!("{indent}availabilityZone: {zone}"),
+                _ => line.to_owned(),
+            }
+        });
+        fs::write(desk.path(WORKERS), lines.collect::<Vec<_>>().join("\n") + "\n").unwrap();
+    };
+    manifest("us-west-2b");
+    let refused = desk.expect(3, &["machines", "plan", "--manifests", "machines"]).err;
+    let message = format!("is `us-west-2b`, but the subnet {subnet} is in `us-west-2a`");
+    assert!(refused.contains("providerSpec.value.placement.availabilityZone: "), "{refused}");
+    assert!(refused.contains(&message) && refused.contains(&format!("{WORKERS}:")), "{refused}");
+    manifest("us-west-2a");
+    desk.expect(0, &["machines", "plan", "--manifests", "machines"]);
+}
+
 #[test]
 fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it() {
     let desk = up();

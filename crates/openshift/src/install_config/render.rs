@@ -9,6 +9,7 @@ use crate::diagnostics::finding::{Finding, Position, Severity};
 
 /// Renders findings one after another, in the format of rustc.
 pub fn render(findings: &[Finding], file_name: &str, text: &str, color: bool) -> String {
+    let file_name = &unbroken(file_name);
     let redacted = Redacted::of(text);
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let reports = findings.iter().map(|finding| {
@@ -24,13 +25,18 @@ fn group<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -
         Severity::Warning => Level::WARNING,
     };
     let colon = if finding.path.is_empty() { "" } else { ": " };
-    let title = format!("{}{colon}{}", finding.path, finding.message);
+    let title = unbroken(&format!("{}{colon}{}", finding.path, finding.message));
     let group = level.primary_title(title).element(source(finding, file_name, redacted));
     // A finding without a position has no label for the expected value.
     let expected = finding.expected.as_ref().filter(|_| finding.place.is_none());
     let notes = expected.map(|expected| Level::NOTE.message(format!("expected {expected}")));
     let hints = finding.hint.as_ref().map(|hint| Level::HELP.message(hint));
     group.elements(notes).elements(hints)
+}
+
+/// Returns a title or name on one line: a key of the file may contain a line break.
+fn unbroken(line: &str) -> String {
+    line.replace('\n', "\\n")
 }
 
 fn source<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -> Element<'a> {

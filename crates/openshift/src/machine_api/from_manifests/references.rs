@@ -311,7 +311,8 @@ fn zone_flaw(
     let message = format!("is `{zone}`, but the subnet {} is in `{}`", subnet.id, subnet.zone);
     let path = within("placement.availabilityZone");
     let flaw = ObjectFinding::new(Rule::MachineLaunch, path, message);
-    Some(flaw.expected(format!("`{}`, or a subnet in `{zone}`", subnet.zone)))
+    let flaw = flaw.expected(format!("`{}`, or a subnet in `{zone}`", subnet.zone));
+    Some(flaw.hint("correct the zone or the subnet; EC2 places the machine by its subnet"))
 }
 
 /// Checks the partition against an existing placement group.
