@@ -9,6 +9,7 @@ mod machines;
 mod manifests;
 mod plans;
 mod preflight;
+mod protected;
 mod reads;
 mod recovery;
 mod refusals;

@@ -31,7 +31,8 @@
 //! Imports point down this list only:
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
-//!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change.
+//!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change;
+//!    `protections`: resources that AWS protects from deletion.
 //! 2. [`registry`]: every kind, once.
 //! 3. [`kinds`]: one file or folder for each kind.
 //! 4. `sweep`: finds resources of a cluster that are in no state.
@@ -58,6 +59,8 @@ pub mod lookups;
 pub mod machine_calls;
 pub mod model;
 pub mod preflight;
+#[cfg(feature = "sdk")]
+pub mod protections;
 #[cfg(feature = "sdk")]
 mod provider;
 pub mod registry;

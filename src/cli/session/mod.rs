@@ -15,6 +15,7 @@ pub(crate) mod manifests_source;
 pub(crate) mod plan_preview;
 pub(crate) mod planning;
 pub(crate) mod preflight;
+pub(crate) mod protections;
 pub(crate) mod recovery;
 pub(crate) mod saved_plan;
 pub(crate) mod signals;

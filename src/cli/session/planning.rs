@@ -22,6 +22,7 @@ use crate::cli::session::aws_session;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
+use crate::cli::session::protections::ensure_unprotected;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
 use crate::cli::session::{saved_plan, targeting};
@@ -54,7 +55,7 @@ impl Session<'_, ToPlan> {
         let is_changed = match how.refresh_only {
             true => locked.close_with_drift(&live, &options, ui).await?,
             false => {
-                let planned = locked.plan(&live, &options, how.full, &how.guards, ui)?;
+                let planned = locked.plan(&live, &options, how.full, &how.guards, ui).await?;
                 if how.preflight {
                     planned.preflight(ui).await?;
                 }
@@ -96,7 +97,7 @@ impl<'a> Session<'a, ToChange> {
         let locked = self.lock(source, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(true).await?;
-        locked.plan(&live, &options, how.full, &how.guards, ui)
+        locked.plan(&live, &options, how.full, &how.guards, ui).await
     }
 
     async fn saved_plan(
@@ -113,10 +114,12 @@ impl<'a> Session<'a, ToChange> {
         };
         let source = read(Some(saved.bootstrap), ui)?;
         let locked = self.lock(source, &fits, ui).await?;
-        let now = locked.computed(&locked.refresh(true).await?, &saved.options);
+        let live = locked.refresh(true).await?;
+        let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
         enforce_guards(&saved.plan, &how.guards)?;
+        ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan, &live, ui).await?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
 }
@@ -165,8 +168,9 @@ impl<'a, P> Locked<'a, P, Desired> {
         if refresh { self.live_state().await } else { Ok(LiveState::new()) }
     }
 
-    /// Makes the plan, shows it, and enforces the guards.
-    fn plan(
+    /// Makes the plan, shows it, enforces the guards, and rejects the deletion of resources that
+    /// AWS protects.
+    async fn plan(
         self,
         live: &LiveState,
         options: &PlanOptions,
@@ -178,6 +182,7 @@ impl<'a, P> Locked<'a, P, Desired> {
         let warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
+        ensure_unprotected(self.aws(), &self.held.state, &plan, live, ui).await?;
         Ok(self.planned(|inputs| inputs, plan))
     }
 

@@ -14,6 +14,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::settings_without_config;
 use crate::cli::session::plan_preview::{enforce_guards, view};
+use crate::cli::session::protections::ensure_unprotected;
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::untracked::{self, UntrackedResources};
@@ -102,7 +103,8 @@ impl<'a> Session<'a, ToChange> {
 }
 
 impl<'a> Locked<'a, ToChange, TeardownInputs> {
-    /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts.
+    /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts and the deletion
+    /// of resources that AWS protects.
     pub(crate) async fn plan(
         mut self,
         part: &TargetingArgs,
@@ -120,6 +122,8 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
         ui.plan(&view(&plan, false, &self.inputs.found.warnings(self.aws())))?;
         enforce_guards(&plan, guards)?;
         untracked::ensure_unclaimed(self.aws(), &teardown.projected_state, &plan).await?;
+        let (state, live) = (&teardown.projected_state, &self.inputs.live);
+        ensure_unprotected(self.aws(), state, &plan, live, ui).await?;
         Ok(self.planned(|_| teardown, plan))
     }
 

@@ -35,6 +35,10 @@ pub struct LoadBalancerOutputs {
     pub dns_name: DnsName,
     /// Hosted zone that an alias record to the load balancer must name.
     pub hosted_zone: HostedZoneId,
+    /// True if AWS rejects the deletion of the load balancer. `None` if only the attributes of the
+    /// load balancer, which refresh reads, show that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
 }
 
 impl Resource for LoadBalancer {
@@ -69,7 +73,11 @@ impl Kind for LoadBalancer {
             "elasticloadbalancing:AddTags",
             "elasticloadbalancing:RemoveTags",
         ],
-        delete: &["elasticloadbalancing:DeleteLoadBalancer", "ec2:DescribeNetworkInterfaces"],
+        delete: &[
+            "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "ec2:DescribeNetworkInterfaces",
+        ],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
@@ -85,7 +93,7 @@ impl Kind for LoadBalancer {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{interface_description, interfaces_described};
+pub(crate) use calls::{interface_description, interfaces_described, protections};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -110,9 +118,11 @@ mod calls {
     use crate::client::resource_type::{
         Creation, KindOperations, Live, PollResult, Recorded, Result,
     };
+    use crate::model::protection::DeletionProtection;
 
     const SERVICE: &str = "elasticloadbalancing";
     const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
+    const DELETION_PROTECTION: &str = "deletion_protection.enabled";
 
     impl KindOperations for LoadBalancer {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<LoadBalancerOutputs> {
@@ -234,18 +244,28 @@ mod calls {
             let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
             let deleted = deleted.map_err(|error| {
                 if error.is(&["OperationNotPermitted"]) {
+                    let command = DeletionProtection::of_load_balancer(outputs.arn.as_str());
                     error.with_hint(format!(
-                        "disable the deletion protection of {}: aws elbv2 \
-                         modify-load-balancer-attributes --attributes \
-                         Key=deletion_protection.enabled,Value=false --load-balancer-arn {}",
+                        "disable the deletion protection of {}: {}",
                         inputs.what(),
-                        outputs.arn.as_str()
+                        command.lifted_by
                     ))
                 } else {
                     error
                 }
             });
             none_if(deleted, NO_LOAD_BALANCER).map(drop)
+        }
+
+        /// Returns the deletion protections. Makes no call for load balancers that refresh has
+        /// read.
+        async fn protections(
+            aws: &Aws,
+            doomed: Vec<LoadBalancerOutputs>,
+        ) -> Result<Vec<Option<DeletionProtection>>> {
+            let known =
+                doomed.iter().map(|one| (one.arn.as_str(), one.deletion_protection)).collect();
+            protections(aws, known).await
         }
 
         /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
@@ -375,7 +395,14 @@ mod calls {
         if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &tags) {
             return Ok(None);
         }
-        let Some(cross_zone) = cross_zone(aws, &outputs.arn).await? else { return Ok(None) };
+        let Some(attributes) = attributes(aws, outputs.arn.as_str()).await? else {
+            return Ok(None);
+        };
+        let cross_zone = attributes.cross_zone;
+        let outputs = LoadBalancerOutputs {
+            deletion_protection: Some(attributes.deletion_protection),
+            ..outputs
+        };
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
@@ -407,16 +434,46 @@ mod calls {
             arn: balancer.load_balancer_arn()?.into(),
             dns_name: balancer.dns_name()?.into(),
             hosted_zone: balancer.canonical_hosted_zone_id()?.into(),
+            deletion_protection: None,
         })
     }
 
-    /// Returns the cross-zone setting. `None` if the load balancer was deleted in the meantime.
-    async fn cross_zone(aws: &Aws, arn: &LoadBalancerArn) -> Result<Option<bool>> {
-        let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn.as_str());
+    /// Attributes of a load balancer.
+    struct Attributes {
+        cross_zone: bool,
+        deletion_protection: bool,
+    }
+
+    /// Returns the attributes. `None` if the load balancer was deleted in the meantime.
+    async fn attributes(aws: &Aws, arn: &str) -> Result<Option<Attributes>> {
+        let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn);
         let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
         let Some(answer) = none_if(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
-        let attribute = answer.attributes().iter().find(|one| one.key() == Some(CROSS_ZONE));
-        Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
+        let is_on = |key: &str| {
+            let mut attributes = answer.attributes().iter();
+            attributes.any(|one| one.key() == Some(key) && one.value() == Some("true"))
+        };
+        Ok(Some(Attributes {
+            cross_zone: is_on(CROSS_ZONE),
+            deletion_protection: is_on(DELETION_PROTECTION),
+        }))
+    }
+
+    /// Returns the deletion protection of each of these load balancers. Where it is not known, one
+    /// call reads it. A load balancer that does not exist is not protected.
+    pub(crate) async fn protections(
+        aws: &Aws,
+        balancers: Vec<(&str, Option<bool>)>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let mut found = Vec::with_capacity(balancers.len());
+        for (arn, known) in balancers {
+            let is_protected = match known {
+                Some(known) => known,
+                None => attributes(aws, arn).await?.is_some_and(|one| one.deletion_protection),
+            };
+            found.push(is_protected.then(|| DeletionProtection::of_load_balancer(arn)));
+        }
+        Ok(found)
     }
 
     /// Returns the description that AWS gives the network interfaces of a load balancer:

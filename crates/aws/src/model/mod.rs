@@ -10,6 +10,7 @@ pub mod ebs;
 pub mod ids;
 pub mod launch_errors;
 pub mod metadata_options;
+pub mod protection;
 pub mod quota;
 pub mod untracked;
 

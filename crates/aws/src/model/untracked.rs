@@ -128,10 +128,12 @@ impl UntrackedKind {
     /// tags of a zone, depend on the zone and are not included.
     pub fn actions(self) -> &'static [&'static str] {
         match self {
-            Self::Instance => &["ec2:TerminateInstances"],
-            Self::LoadBalancer | Self::ClassicLoadBalancer => {
-                &["elasticloadbalancing:DeleteLoadBalancer"]
-            }
+            Self::Instance => &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
+            Self::LoadBalancer => &[
+                "elasticloadbalancing:DeleteLoadBalancer",
+                "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            ],
+            Self::ClassicLoadBalancer => &["elasticloadbalancing:DeleteLoadBalancer"],
             Self::NatGateway => &["ec2:DeleteNatGateway"],
             Self::VpcEndpoint => &["ec2:DeleteVpcEndpoints"],
             Self::TargetGroup => &["elasticloadbalancing:DeleteTargetGroup"],

@@ -1,6 +1,6 @@
 //! Refresh and polling of untracked resources. Creation fails, and nothing is updated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types;
 use groundplan_engine::graph::Resource;
@@ -12,9 +12,10 @@ use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2::{self, Ec2Object};
 use crate::client::elb::{self, BalancerKey};
-use crate::client::instances::poll_terminated;
+use crate::client::instances::{self, poll_terminated};
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
-use crate::kinds::load_balancer::{interface_description, interfaces_described};
+use crate::kinds::load_balancer::{self, interface_description, interfaces_described};
+use crate::model::protection::DeletionProtection;
 use crate::sweep::{SweepNames, classic_balancers, sweep};
 
 impl KindOperations for UntrackedResource {
@@ -45,6 +46,26 @@ impl KindOperations for UntrackedResource {
 
     async fn delete(aws: &Aws, inputs: Self, outputs: UntrackedOutputs) -> Result<()> {
         Box::pin(delete(aws, inputs.what, &outputs.id)).await
+    }
+
+    /// Returns the protections of instances and load balancers.
+    async fn protections(
+        aws: &Aws,
+        doomed: Vec<UntrackedOutputs>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let ids = |what| {
+            let some = doomed.iter().filter(move |one| one.what == what);
+            some.map(|one| one.id.as_str()).collect::<Vec<_>>()
+        };
+        let (machines, balancers) =
+            (ids(UntrackedKind::Instance), ids(UntrackedKind::LoadBalancer));
+        let unknown = balancers.iter().map(|arn| (*arn, None)).collect();
+        let found = instances::termination_protections(aws, machines.clone()).await?;
+        let mut all: BTreeMap<&str, DeletionProtection> =
+            machines.into_iter().zip(found).filter_map(|(id, one)| Some((id, one?))).collect();
+        let found = load_balancer::protections(aws, unknown).await?;
+        all.extend(balancers.into_iter().zip(found).filter_map(|(arn, one)| Some((arn, one?))));
+        Ok(doomed.iter().map(|one| all.get(one.id.as_str()).cloned()).collect())
     }
 
     /// Returns the dry run of the kind whose action this is.
