@@ -340,6 +340,9 @@ pub struct ApplyingArgs {
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,
@@ -386,6 +389,18 @@ pub struct GuardArgs {
     /// Each of +N, ~N and -N is optional. A count that is left out is not checked.
     #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
     pub expect: Option<Expectation>,
+}
+
+/// Waits for AWS.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct WaitArgs {
+    /// Maximum wait of each resource for AWS, such as 90s or 30m.
+    ///
+    /// Limits the wait until a resource is ready or deleted [default: up to 20m, depending on the kind],
+    /// and the wait for a resource that blocks a deletion and is going away [default: 15m]. A deletion
+    /// that a lasting resource blocks ends after 1m at most.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait_timeout: Option<Duration>,
 }
 
 /// Settings of the desired state that the install-config does not have.
@@ -438,6 +453,9 @@ pub struct DestroyArgs {
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,
@@ -668,6 +686,20 @@ mod tests {
         }
         let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
         assert!(CliArguments::parse_line(line).is_ok());
+    }
+
+    #[test]
+    fn every_command_that_changes_aws_takes_the_maximum_wait() {
+        let destroy = "machines destroy --cluster demo-x7k2p";
+        for command in ["apply", "destroy", "machines apply --manifests m.yaml", destroy] {
+            let line = format!("groundplan {command} --wait-timeout 30m");
+            assert!(CliArguments::parse_line(line.split(' ')).is_ok(), "{line}");
+        }
+        let line = ["groundplan", "apply", "--wait-timeout", "2h"];
+        let Command::Apply(apply) = CliArguments::parse_line(line).unwrap().command else {
+            panic!("not an apply")
+        };
+        assert_eq!(apply.how.waits.wait_timeout, Some(Duration::from_secs(7200)));
     }
 
     #[test]
