@@ -32,7 +32,7 @@
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
 //!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change;
-//!    `protections`: resources that AWS protects from deletion.
+//!    `before_deletion`: protections and attachments of resources that a plan deletes.
 //! 2. [`registry`]: every kind, once.
 //! 3. [`kinds`]: one file or folder for each kind.
 //! 4. `sweep`: finds resources of a cluster that are in no state.
@@ -52,6 +52,8 @@
 
 pub mod adopt;
 #[cfg(feature = "sdk")]
+pub mod before_deletion;
+#[cfg(feature = "sdk")]
 mod client;
 pub mod facts;
 pub mod kinds;
@@ -59,8 +61,6 @@ pub mod lookups;
 pub mod machine_calls;
 pub mod model;
 pub mod preflight;
-#[cfg(feature = "sdk")]
-pub mod protections;
 #[cfg(feature = "sdk")]
 mod provider;
 pub mod registry;

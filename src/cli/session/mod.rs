@@ -5,6 +5,7 @@
 //! Never: an argument of one command.
 
 pub(crate) mod aws_session;
+pub(crate) mod before_deletion;
 pub(crate) mod desired_state;
 pub(crate) mod execute;
 pub(crate) mod input_files;
@@ -15,7 +16,6 @@ pub(crate) mod manifests_source;
 pub(crate) mod plan_preview;
 pub(crate) mod planning;
 pub(crate) mod preflight;
-pub(crate) mod protections;
 pub(crate) mod recovery;
 pub(crate) mod saved_plan;
 pub(crate) mod signals;

@@ -19,10 +19,10 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
+use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
-use crate::cli::session::protections::ensure_unprotected;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
 use crate::cli::session::{saved_plan, targeting};
@@ -32,6 +32,8 @@ use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 pub(crate) struct Desired {
     source: Box<dyn DesiredState>,
     compiled: Compiled,
+    /// Warnings of the plan, as shown.
+    warnings: Vec<String>,
 }
 
 /// Function that reads the desired state. The argument is the bootstrap setting of a saved plan;
@@ -149,7 +151,8 @@ impl<'a, P> Session<'a, P> {
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
         let learnt = LookupCache { account, has_assets, results };
-        let mut locked = connected.lock(ensure_new, Desired { source, compiled }, ui).await?;
+        let desired = Desired { source, compiled, warnings: Vec::new() };
+        let mut locked = connected.lock(ensure_new, desired, ui).await?;
         let new_entries = new_entries(&locked.held.state, cluster, learnt);
         locked.held.record(&new_entries, ui).await?;
         Ok(locked)
@@ -179,11 +182,12 @@ impl<'a, P> Locked<'a, P, Desired> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Desired>> {
         let plan = self.computed(live, options);
-        let warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        warnings.extend(ended_attachments(self.aws(), &self.held.state, &plan, live).await?);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
         ensure_unprotected(self.aws(), &self.held.state, &plan, live, ui).await?;
-        Ok(self.planned(|inputs| inputs, plan))
+        Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
     }
 
     fn computed(&self, live: &LiveState, options: &PlanOptions) -> Plan {
@@ -212,10 +216,9 @@ impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
     /// changes.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
-        let Self { session, held, inputs: Desired { source, compiled }, plan, .. } = self;
+        let Self { session, held, inputs: Desired { source, warnings, .. }, plan, .. } = self;
         let is_changed = !plan.is_empty();
         if let Some(path) = out {
-            let warnings = plan_warnings(&compiled.warnings, &plan);
             saved_plan::write(&saved_plan::of(&*source, options, warnings, plan), path)?;
             let (path, command) = (quoted(path), source.command());
             let options = session.common.repeated();

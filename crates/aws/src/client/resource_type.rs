@@ -16,6 +16,7 @@ use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::facts::Kind;
 use crate::facts::KindFacts;
+use crate::model::attachment::Attachment;
 use crate::model::protection::DeletionProtection;
 
 /// The result of operations that may call AWS.
@@ -150,6 +151,16 @@ pub(crate) trait KindOperations: Kind {
         async move { Ok(doomed.iter().map(|_| None).collect()) }
     }
 
+    /// Returns the attachments that the deletion of each of these resources ends, in the given order.
+    /// Called before a plan deletes them. Only for kinds to which others can attach something that
+    /// the deletion ends.
+    fn attachments(
+        _aws: &Aws,
+        doomed: Vec<Self::Outputs>,
+    ) -> impl Future<Output = Result<Vec<Vec<Attachment>>>> + Send {
+        async move { Ok(doomed.iter().map(|_| Vec::new()).collect()) }
+    }
+
     /// Returns the dry-run request of an EC2 action about a subject. `None` if the action is not
     /// sent as a dry run; a test checks that each such action is in `WITHOUT_DRY_RUN`.
     fn dry_run<'a>(
@@ -204,6 +215,11 @@ pub(crate) trait DynKind: Send + Sync {
         aws: &'a Aws,
         doomed: Vec<Value>,
     ) -> ProviderFuture<'a, Vec<Option<DeletionProtection>>>;
+    fn attachments<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Vec<Attachment>>>;
     fn dry_run<'a>(
         &self,
         aws: &'a Aws,
@@ -324,6 +340,17 @@ impl<K: KindOperations> DynKind for ErasedKind<K> {
         Box::pin(async move {
             let doomed = doomed.into_iter().map(typed).collect::<Result<Vec<K::Outputs>>>()?;
             <K as KindOperations>::protections(aws, doomed).await
+        })
+    }
+
+    fn attachments<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Vec<Attachment>>> {
+        Box::pin(async move {
+            let doomed = doomed.into_iter().map(typed).collect::<Result<Vec<K::Outputs>>>()?;
+            <K as KindOperations>::attachments(aws, doomed).await
         })
     }
 

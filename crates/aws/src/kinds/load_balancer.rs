@@ -93,7 +93,7 @@ impl Kind for LoadBalancer {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{interface_description, interfaces_described, protections};
+pub(crate) use calls::{delete_balancer, interfaces_described, protections};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -110,7 +110,7 @@ mod calls {
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::ec2::{FILTER_VALUES, filter};
-    use crate::client::elb::{self, BalancerKey, NO_LOAD_BALANCER};
+    use crate::client::elb::{self, BalancerKey, NO_LOAD_BALANCER, interface_description};
     use crate::client::outcomes::{
         ambiguous_on_failure, incomplete, none_if, resolve_conflict, retry_on,
     };
@@ -239,22 +239,8 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerOutputs) -> Result<()> {
-            let call = aws.elb.delete_load_balancer().load_balancer_arn(outputs.arn.as_str());
-            let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
-            let deleted = deleted.map_err(|error| {
-                if error.is(&["OperationNotPermitted"]) {
-                    let command = DeletionProtection::of_load_balancer(outputs.arn.as_str());
-                    error.with_hint(format!(
-                        "disable the deletion protection of {}: {}",
-                        inputs.what(),
-                        command.lifted_by
-                    ))
-                } else {
-                    error
-                }
-            });
-            none_if(deleted, NO_LOAD_BALANCER).map(drop)
+        async fn delete(aws: &Aws, _inputs: Self, outputs: LoadBalancerOutputs) -> Result<()> {
+            delete_balancer(aws, outputs.arn.as_str()).await
         }
 
         /// Returns the deletion protections. Makes no call for load balancers that refresh has
@@ -287,6 +273,24 @@ mod calls {
             };
             Ok(arns.iter().map(seen).collect())
         }
+    }
+
+    /// Deletes a load balancer of any type but the classic one, with its listeners.
+    pub(crate) async fn delete_balancer(aws: &Aws, arn: &str) -> Result<()> {
+        let call = aws.elb.delete_load_balancer().load_balancer_arn(arn);
+        let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
+        let deleted = deleted.map_err(|error| match error.code.as_deref() {
+            Some("OperationNotPermitted") => {
+                let command = DeletionProtection::of_load_balancer(arn).lifted_by;
+                error.with_hint(format!("disable the deletion protection: {command}"))
+            }
+            Some("ResourceInUse") => error.with_hint(
+                "delete the endpoint service that uses the load balancer: aws ec2 \
+                 describe-vpc-endpoint-service-configurations lists them",
+            ),
+            _ => error,
+        });
+        none_if(deleted, NO_LOAD_BALANCER).map(drop)
     }
 
     impl LoadBalancer {
@@ -476,13 +480,6 @@ mod calls {
         Ok(found)
     }
 
-    /// Returns the description that AWS gives the network interfaces of a load balancer:
-    /// `ELB net/demo-int/0123456789abcdef`.
-    pub(crate) fn interface_description(arn: &str) -> String {
-        let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
-        format!("ELB {place}")
-    }
-
     /// Returns the descriptions that belong to at least one existing network interface.
     pub(crate) async fn interfaces_described(
         aws: &Aws,
@@ -502,12 +499,6 @@ mod calls {
     #[cfg(test)]
     mod tests {
         use super::*;
-
-        #[test]
-        fn interfaces_are_known_by_the_end_of_the_balancers_arn() {
-            let arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/net/demo-int/0a1b2c3d";
-            assert_eq!(interface_description(arn), "ELB net/demo-int/0a1b2c3d");
-        }
 
         #[test]
         fn a_failed_balancer_is_a_failure_with_its_reason() {

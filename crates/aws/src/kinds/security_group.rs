@@ -46,7 +46,11 @@ impl Kind for SecurityGroup {
         configure: &["ec2:CreateTags"],
         refresh: &["ec2:DescribeSecurityGroups"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: &["ec2:DeleteSecurityGroup"],
+        delete: &[
+            "ec2:DeleteSecurityGroup",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+        ],
     };
     const REPEAT: Repeat = Repeat::Refused;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
@@ -62,17 +66,17 @@ impl Kind for SecurityGroup {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::delete_security_group;
+pub(crate) use calls::{delete_security_group, revoke_references};
 
 #[cfg(feature = "sdk")]
 mod calls {
 
-    use aws_sdk_ec2::types::{self, ResourceType};
+    use aws_sdk_ec2::types::{self, IpPermission, ResourceType, UserIdGroupPair};
     use groundplan_engine::provider::ProviderFuture;
 
     use super::{SecurityGroup, SecurityGroupOutputs};
     use crate::Aws;
-    use crate::client::delete_blockers;
+    use crate::client::delete_blockers::{Doomed, name_blockers, referencing};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object};
     use crate::client::outcomes::{ambiguous_on_failure, resolve_conflict};
@@ -159,16 +163,96 @@ mod calls {
                 "ec2:DeleteSecurityGroup" => {
                     dry!(aws, action, ec2.delete_security_group().group_id(id))
                 }
+                "ec2:RevokeSecurityGroupEgress" => {
+                    let call = ec2.revoke_security_group_egress().group_id(id);
+                    dry!(aws, action, call.ip_permissions(anything()))
+                }
+                "ec2:RevokeSecurityGroupIngress" => {
+                    let call = ec2.revoke_security_group_ingress().group_id(id);
+                    dry!(aws, action, call.ip_permissions(anything()))
+                }
                 _ => return None,
             })
         }
     }
 
+    fn anything() -> IpPermission {
+        IpPermission::builder().ip_protocol("-1").build()
+    }
+
+    const GONE: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
+
+    /// Deletes a security group. If rules of the cluster's groups reference it, they are revoked
+    /// first: Kubernetes adds such rules to the group of the nodes for the group of a load
+    /// balancer. Rules in groups that the cluster does not own stay. AWS then rejects the deletion,
+    /// and the error names the groups with these rules.
     pub(crate) async fn delete_security_group(aws: &Aws, id: &str) -> Result<()> {
+        let mut deleted = delete(aws, id).await;
+        if deleted.as_ref().is_err_and(|error| error.is(&["DependencyViolation"]))
+            && Box::pin(revoke_references(aws, id)).await?
+        {
+            deleted = delete(aws, id).await;
+        }
+        name_blockers(aws, Doomed::SecurityGroup(id), deleted).await
+    }
+
+    async fn delete(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_security_group().group_id(id);
-        let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
-        let deleted = delete_blockers::name_blockers(aws, "group-id", id, deleted).await;
-        ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+        ec2::fine_when(aws.call("ec2", "DeleteSecurityGroup", call.send()).await, GONE)
+    }
+
+    /// Revokes the rules of the cluster's other groups that reference this group. Returns true if
+    /// there was one.
+    pub(crate) async fn revoke_references(aws: &Aws, id: &str) -> Result<bool> {
+        let is_ours = |group: &types::SecurityGroup| {
+            let key = aws.settings.cluster_tag.as_str();
+            group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
+        };
+        let others = Box::pin(referencing(aws, id)).await?;
+        let mut revoked = false;
+        for other in others.iter().filter(|one| is_ours(one)) {
+            let Some(group) = other.group_id().filter(|group| *group != id) else { continue };
+            let absent = &["InvalidPermission.NotFound", GONE[0], GONE[1]];
+            let ingress = parts_about_group(other.ip_permissions(), id);
+            if !ingress.is_empty() {
+                let call = aws.ec2.revoke_security_group_ingress().group_id(group);
+                let call = call.set_ip_permissions(Some(ingress));
+                let done = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
+                ec2::fine_when(done, absent)?;
+                revoked = true;
+            }
+            let egress = parts_about_group(other.ip_permissions_egress(), id);
+            if !egress.is_empty() {
+                let call = aws.ec2.revoke_security_group_egress().group_id(group);
+                let call = call.set_ip_permissions(Some(egress));
+                let done = aws.call("ec2", "RevokeSecurityGroupEgress", call.send()).await;
+                ec2::fine_when(done, absent)?;
+                revoked = true;
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// Returns the parts of rules that reference the group `id`.
+    fn parts_about_group(rules: &[IpPermission], id: &str) -> Vec<IpPermission> {
+        rules.iter().filter_map(|rule| part_about_group(rule, id)).collect()
+    }
+
+    fn part_about_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
+        let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
+        let pairs: Vec<_> = pairs
+            .map(|pair| {
+                UserIdGroupPair::builder().group_id(id).set_user_id(pair.user_id.clone()).build()
+            })
+            .collect();
+        (!pairs.is_empty()).then(|| {
+            IpPermission::builder()
+                .set_ip_protocol(rule.ip_protocol.clone())
+                .set_from_port(rule.from_port)
+                .set_to_port(rule.to_port)
+                .set_user_id_group_pairs(Some(pairs))
+                .build()
+        })
     }
 
     impl SecurityGroup {

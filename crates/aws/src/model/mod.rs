@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+pub mod attachment;
 pub mod calls;
 pub mod dry_run;
 pub mod ebs;

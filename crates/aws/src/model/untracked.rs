@@ -142,7 +142,11 @@ impl UntrackedKind {
             Self::Image => &["ec2:DeregisterImage", "ec2:DeleteSnapshot"],
             Self::NetworkInterface => &["ec2:DeleteNetworkInterface"],
             Self::ElasticIp => &["ec2:ReleaseAddress"],
-            Self::SecurityGroup => &["ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupIngress"],
+            Self::SecurityGroup => &[
+                "ec2:DeleteSecurityGroup",
+                "ec2:RevokeSecurityGroupEgress",
+                "ec2:RevokeSecurityGroupIngress",
+            ],
             Self::InternetGateway => &["ec2:DeleteInternetGateway", "ec2:DetachInternetGateway"],
             Self::RouteTable => &[
                 "ec2:DeleteRouteTable",

@@ -11,10 +11,12 @@ use super::{UntrackedKind, UntrackedOutputs, UntrackedResource};
 use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2::{self, Ec2Object};
-use crate::client::elb::{self, BalancerKey};
+use crate::client::elb::{self, BalancerKey, interface_description};
+use crate::client::iam::attachments_of_each;
 use crate::client::instances::{self, poll_terminated};
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
-use crate::kinds::load_balancer::{self, interface_description, interfaces_described};
+use crate::kinds::load_balancer::{self, interfaces_described};
+use crate::model::attachment::Attachment;
 use crate::model::protection::DeletionProtection;
 use crate::sweep::{SweepNames, classic_balancers, sweep};
 
@@ -45,7 +47,7 @@ impl KindOperations for UntrackedResource {
     }
 
     async fn delete(aws: &Aws, inputs: Self, outputs: UntrackedOutputs) -> Result<()> {
-        Box::pin(delete(aws, inputs.what, &outputs.id)).await
+        delete(aws, inputs.what, &outputs.id).await
     }
 
     /// Returns the protections of instances and load balancers.
@@ -66,6 +68,19 @@ impl KindOperations for UntrackedResource {
         let found = load_balancer::protections(aws, unknown).await?;
         all.extend(balancers.into_iter().zip(found).filter_map(|(arn, one)| Some((arn, one?))));
         Ok(doomed.iter().map(|one| all.get(one.id.as_str()).cloned()).collect())
+    }
+
+    /// Returns the attachments of roles.
+    async fn attachments(aws: &Aws, doomed: Vec<UntrackedOutputs>) -> Result<Vec<Vec<Attachment>>> {
+        let roles = doomed.iter().filter(|one| one.what == UntrackedKind::Role);
+        let roles: Vec<&str> = roles.map(|one| one.id.as_str()).collect();
+        let found = attachments_of_each(aws, roles.clone()).await?;
+        let found: BTreeMap<&str, Vec<Attachment>> = roles.into_iter().zip(found).collect();
+        let of = |one: &UntrackedOutputs| {
+            let is_role = one.what == UntrackedKind::Role;
+            found.get(one.id.as_str()).filter(|_| is_role).cloned().unwrap_or_default()
+        };
+        Ok(doomed.iter().map(of).collect())
     }
 
     /// Returns the dry run of the kind whose action this is.

@@ -1,11 +1,15 @@
-//! Protections of AWS: a plan that deletes a protected resource is rejected before the first change.
+//! Checks of the resources that a plan deletes, before the first change: AWS may protect them, and
+//! others may have attached something to them.
 
 use std::collections::BTreeMap;
 
 use groundplan_aws::Aws;
+use groundplan_aws::adopt::known;
+use groundplan_aws::before_deletion::{attachments, protections};
+use groundplan_aws::kinds::swept::UntrackedResource;
+use groundplan_aws::model::attachment::Attachment;
 use groundplan_aws::model::protection::DeletionProtection;
-use groundplan_aws::protections::protections;
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::{LiveState, Op, Plan};
 use groundplan_engine::provider::{Observed, retry_reads};
@@ -41,6 +45,36 @@ pub(crate) async fn ensure_unprotected(
         }
         Err(error) => Err(CommandError::call("check for deletion protection", &error)),
     }
+}
+
+/// Returns a line for each attachment of others that the plan ends. Attachments with a record, and
+/// inline policies of untracked roles, are left out. If the credentials do not allow the search, the
+/// line says that.
+pub(crate) async fn ended_attachments(
+    aws: &Aws,
+    state: &State,
+    plan: &Plan,
+    live: &LiveState,
+) -> Result<Vec<String>> {
+    let doomed = doomed(state, plan, live);
+    let found = match retry_reads(|| attachments(aws, &doomed)).await {
+        Ok(found) => found,
+        Err(error) if error.is(DENIED) => {
+            let action = &error.call;
+            return Ok(vec![format!(
+                "the credentials do not allow {action}: what others attached to the deleted roles \
+                 is not known"
+            )]);
+        }
+        Err(error) => return Err(CommandError::call("list what is attached to roles", &error)),
+    };
+    let known = known(state);
+    let of_others = found.iter().filter(|(address, attachment)| {
+        let is_part = address.kind() == UntrackedResource::SCHEMA.kind
+            && matches!(attachment, Attachment::InlinePolicy(_));
+        !is_part && !known.contains(attachment.id())
+    });
+    Ok(of_others.map(|(address, one)| format!("{address}: {}", one.end())).collect())
 }
 
 /// Returns the outputs of the resources that the plan deletes, live ones where refresh has read
