@@ -20,6 +20,7 @@ use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture, all
 use groundplan_engine::secret::{Secret, Secrets};
 use serde::de::DeserializeOwned;
 
+use crate::client::capacity::name_zones;
 use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
 use crate::client::ec2::{self, Ec2Object, pages};
 use crate::client::outcomes::{ambiguous_on_failure, none_if};
@@ -142,7 +143,7 @@ pub(crate) async fn launch(
         Err(error) if error.is(&[PARAMETER_MISMATCH]) => {
             ambiguous_on_failure(ec2::find::<types::Instance>(aws, token).await)?.ok_or(error)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(name_zones(aws, spec.instance_type, error).await),
     }
 }
 

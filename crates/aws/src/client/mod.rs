@@ -3,6 +3,7 @@
 //! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
 //! error to a provider error. No other function of this module has error codes.
 
+pub(crate) mod capacity;
 pub(crate) mod delete_blockers;
 pub(crate) mod dry_run;
 pub(crate) mod ec2;
@@ -381,7 +382,7 @@ pub(crate) mod tests {
         (Aws::new(&config, AwsSettings::default()), http)
     }
 
-    fn scripted_with(
+    pub(crate) fn scripted_with(
         script: impl IntoIterator<Item = Script>,
         settings: AwsSettings,
     ) -> (Aws, Scripted) {
