@@ -64,7 +64,8 @@ impl UntrackedResources {
             }
             match UntrackedKind::of(&one.kind) {
                 Some(what) => {
-                    found.deletable.push(FoundUntracked { what, id: one.id, name: one.name });
+                    let RemainingResource { id, name, network, .. } = one;
+                    found.deletable.push(FoundUntracked { what, id, name, network });
                 }
                 None => found.strange.push(one),
             }
@@ -91,17 +92,29 @@ impl UntrackedResources {
     pub(crate) fn warnings(&self, aws: &Aws) -> Vec<String> {
         let tag = &aws.settings().cluster_tag;
         let mut cautions = Vec::new();
-        if !self.deletable.is_empty() {
+        let counts = |network: Option<&str>| -> String {
             let counts = UntrackedKind::ALL.iter().filter_map(|what| {
-                let count = self.deletable.iter().filter(|one| one.what == *what).count();
+                let is_meant =
+                    |one: &&FoundUntracked| one.what == *what && one.network.as_deref() == network;
+                let count = self.deletable.iter().filter(is_meant).count();
                 (count > 0).then(|| what.count(count))
             });
-            let counts: Vec<String> = counts.collect();
+            counts.collect::<Vec<_>>().join(", ")
+        };
+        let kind = UntrackedResource::SCHEMA.kind;
+        let tagged = counts(None);
+        if !tagged.is_empty() {
             cautions.push(format!(
-                "untracked resources with the tag {tag}: {}; they are deleted with the cluster \
-                 (--exclude {} keeps them)",
-                counts.join(", "),
-                UntrackedResource::SCHEMA.kind,
+                "untracked resources with the tag {tag}: {tagged}; they are deleted with the cluster \
+                 (--exclude {kind} keeps them)"
+            ));
+        }
+        let networks = self.deletable.iter().filter_map(|one| one.network.as_deref());
+        for network in networks.collect::<BTreeSet<_>>() {
+            cautions.push(format!(
+                "resources without the tag {tag} in {network}, a network of the cluster: {}; they \
+                 are deleted with the network (--exclude {kind} keeps them)",
+                counts(Some(network))
             ));
         }
         let keeps_data = |one: &FoundUntracked| {
@@ -195,7 +208,13 @@ mod tests {
 
     fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> RemainingResource {
         let goes_with = goes_with.map(str::to_owned);
-        RemainingResource { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
+        RemainingResource {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            name: None,
+            goes_with,
+            network: None,
+        }
     }
 
     #[test]

@@ -313,6 +313,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
         name: Some("demo-master-0".to_owned()),
         goes_with: None,
+        network: None,
     };
     assert!(found.contains(&instance), "{found:#?}");
 

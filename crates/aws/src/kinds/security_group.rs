@@ -66,7 +66,7 @@ impl Kind for SecurityGroup {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{delete_security_group, revoke_references};
+pub(crate) use calls::{delete_security_group, revoke_own_references, revoke_references};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -202,47 +202,77 @@ mod calls {
     }
 
     /// Revokes the rules of the cluster's other groups that reference this group. Returns true if
-    /// there was one.
+    /// there was one. The default group of a network of the cluster is one of them.
     pub(crate) async fn revoke_references(aws: &Aws, id: &str) -> Result<bool> {
-        let is_ours = |group: &types::SecurityGroup| {
+        let is_owned = |tags: &[types::Tag]| {
             let key = aws.settings.cluster_tag.as_str();
-            group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
+            tags.iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
         };
-        let others = Box::pin(referencing(aws, id)).await?;
         let mut revoked = false;
-        for other in others.iter().filter(|one| is_ours(one)) {
-            let Some(group) = other.group_id().filter(|group| *group != id) else { continue };
-            let absent = &["InvalidPermission.NotFound", GONE[0], GONE[1]];
-            let ingress = parts_about_group(other.ip_permissions(), id);
-            if !ingress.is_empty() {
-                let call = aws.ec2.revoke_security_group_ingress().group_id(group);
-                let call = call.set_ip_permissions(Some(ingress));
-                let done = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
-                ec2::fine_when(done, absent)?;
-                revoked = true;
-            }
-            let egress = parts_about_group(other.ip_permissions_egress(), id);
-            if !egress.is_empty() {
-                let call = aws.ec2.revoke_security_group_egress().group_id(group);
-                let call = call.set_ip_permissions(Some(egress));
-                let done = aws.call("ec2", "RevokeSecurityGroupEgress", call.send()).await;
-                ec2::fine_when(done, absent)?;
-                revoked = true;
+        for other in Box::pin(referencing(aws, id)).await? {
+            let is_ours = is_owned(other.tags())
+                || (other.group_name() == Some("default")
+                    && ec2::by_ids::<types::Vpc>(aws, other.vpc_id())
+                        .await?
+                        .values()
+                        .any(|vpc| is_owned(vpc.tags())));
+            if is_ours && other.group_id() != Some(id) {
+                revoked |= revoke(aws, &other, |pair| pair.group_id() == Some(id)).await?;
             }
         }
         Ok(revoked)
     }
 
-    /// Returns the parts of rules that reference the group `id`.
-    fn parts_about_group(rules: &[IpPermission], id: &str) -> Vec<IpPermission> {
-        rules.iter().filter_map(|rule| part_about_group(rule, id)).collect()
+    /// Revokes the rules of a group that reference other groups.
+    pub(crate) async fn revoke_own_references(aws: &Aws, id: &str) -> Result<()> {
+        for group in ec2::by_ids::<types::SecurityGroup>(aws, [id]).await?.values() {
+            revoke(aws, group, |pair| pair.group_id() != Some(id)).await?;
+        }
+        Ok(())
     }
 
-    fn part_about_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
-        let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
+    /// Revokes the parts of a group's rules that reference these groups. Returns true if there was
+    /// one.
+    async fn revoke(
+        aws: &Aws,
+        group: &types::SecurityGroup,
+        is_meant: impl Fn(&UserIdGroupPair) -> bool,
+    ) -> Result<bool> {
+        let Some(id) = group.group_id() else { return Ok(false) };
+        let absent = &["InvalidPermission.NotFound", GONE[0], GONE[1]];
+        let parts = |rules: &[IpPermission]| -> Vec<IpPermission> {
+            rules.iter().filter_map(|rule| part_of(rule, &is_meant)).collect()
+        };
+        let (ingress, egress) =
+            (parts(group.ip_permissions()), parts(group.ip_permissions_egress()));
+        let revoked = !ingress.is_empty() || !egress.is_empty();
+        if !ingress.is_empty() {
+            let call = aws.ec2.revoke_security_group_ingress().group_id(id);
+            let call = call.set_ip_permissions(Some(ingress));
+            let done = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
+            ec2::fine_when(done, absent)?;
+        }
+        if !egress.is_empty() {
+            let call = aws.ec2.revoke_security_group_egress().group_id(id);
+            let call = call.set_ip_permissions(Some(egress));
+            let done = aws.call("ec2", "RevokeSecurityGroupEgress", call.send()).await;
+            ec2::fine_when(done, absent)?;
+        }
+        Ok(revoked)
+    }
+
+    /// Returns the part of a rule that references these groups. `None` if no part does.
+    fn part_of(
+        rule: &IpPermission,
+        is_meant: impl Fn(&UserIdGroupPair) -> bool,
+    ) -> Option<IpPermission> {
+        let pairs = rule.user_id_group_pairs().iter().filter(|pair| is_meant(pair));
         let pairs: Vec<_> = pairs
             .map(|pair| {
-                UserIdGroupPair::builder().group_id(id).set_user_id(pair.user_id.clone()).build()
+                UserIdGroupPair::builder()
+                    .set_group_id(pair.group_id.clone())
+                    .set_user_id(pair.user_id.clone())
+                    .build()
             })
             .collect();
         (!pairs.is_empty()).then(|| {

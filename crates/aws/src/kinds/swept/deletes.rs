@@ -25,7 +25,9 @@ use crate::kinds::network_interface::delete_interface;
 use crate::kinds::record::delete_live;
 use crate::kinds::route_table::delete_table;
 use crate::kinds::s3_bucket::delete_bucket;
-use crate::kinds::security_group::{delete_security_group, revoke_references};
+use crate::kinds::security_group::{
+    delete_security_group, revoke_own_references, revoke_references,
+};
 use crate::kinds::subnet::delete_subnet;
 use crate::kinds::target_group::delete_target_group;
 use crate::kinds::vpc::delete_vpc;
@@ -88,10 +90,12 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
     aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
 }
 
-/// Deletes a security group after revoking the rules of the cluster that reference it. The groups of
-/// load balancers have such rules.
+/// Deletes a security group after revoking the rules of the cluster that reference it, as the groups
+/// of load balancers have them, and its own rules that reference another group. Of two groups that
+/// reference each other, each can then be deleted.
 async fn security_group(aws: &Aws, id: &str) -> Result<()> {
     revoke_references(aws, id).await?;
+    revoke_own_references(aws, id).await?;
     delete_security_group(aws, id).await
 }
 

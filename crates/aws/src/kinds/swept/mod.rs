@@ -41,6 +41,9 @@ pub struct FoundUntracked {
     pub id: String,
     /// Name. `None` if the resource has no name.
     pub name: Option<String>,
+    /// ID of the VPC of the cluster that contains the resource. Only for resources without the
+    /// cluster tag.
+    pub network: Option<String>,
 }
 
 impl Resource for UntrackedResource {
