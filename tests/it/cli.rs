@@ -3,6 +3,7 @@
 mod blocked;
 mod controller;
 mod crash;
+mod foreign;
 mod handler;
 mod in_s3;
 mod life;

@@ -279,7 +279,7 @@ pub struct PlanningArgs {
     /// Show drift only, and plan no changes.
     ///
     /// Every plan and every apply refreshes, so drift is shown and not recorded.
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect", "force_foreign"])]
     pub refresh_only: bool,
     /// Check permissions and quotas for the plan's calls.
     #[arg(long, conflicts_with = "refresh_only")]
@@ -376,7 +376,7 @@ pub struct TargetingArgs {
 }
 
 /// Conditions that reject a plan before the first change.
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Guards")]
 pub struct GuardArgs {
     /// Exit with 7 if more than N resources are destroyed.
@@ -389,6 +389,12 @@ pub struct GuardArgs {
     /// Each of +N, ~N and -N is optional. A count that is left out is not checked.
     #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
     pub expect: Option<Expectation>,
+    /// Delete or change this resource although its object lacks the tags of the cluster (repeatable).
+    ///
+    /// Without it, a plan ends with exit code 7 if it deletes or changes an object that carries neither
+    /// the cluster tag nor the creation token: the state may be damaged, and the object another user's.
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    pub force_foreign: Vec<String>,
 }
 
 /// Waits for AWS.

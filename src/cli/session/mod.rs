@@ -13,6 +13,7 @@ pub(crate) mod install_config_source;
 pub(crate) mod locked_state;
 pub(crate) mod manifest_files;
 pub(crate) mod manifests_source;
+pub(crate) mod ownership;
 pub(crate) mod plan_preview;
 pub(crate) mod planning;
 pub(crate) mod preflight;

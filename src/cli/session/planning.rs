@@ -22,6 +22,7 @@ use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
@@ -121,6 +122,7 @@ impl<'a> Session<'a, ToChange> {
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
         enforce_guards(&saved.plan, &how.guards)?;
+        ensure_owned(locked.aws(), &locked.held.state, &saved.plan, &how.guards)?;
         ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan, &live, ui).await?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
@@ -186,6 +188,7 @@ impl<'a, P> Locked<'a, P, Desired> {
         warnings.extend(ended_attachments(self.aws(), &self.held.state, &plan, live).await?);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
+        ensure_owned(self.aws(), &self.held.state, &plan, guards)?;
         ensure_unprotected(self.aws(), &self.held.state, &plan, live, ui).await?;
         Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
     }

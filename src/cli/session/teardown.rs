@@ -14,6 +14,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::settings_without_config;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
+use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, view};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
 use crate::cli::session::state_errors::nothing_recorded;
@@ -124,6 +125,7 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
         warnings.extend(ended_attachments(self.aws(), state, &plan, live).await?);
         ui.plan(&view(&plan, false, &warnings))?;
         enforce_guards(&plan, guards)?;
+        ensure_owned(self.aws(), state, &plan, guards)?;
         untracked::ensure_unclaimed(self.aws(), state, &plan).await?;
         ensure_unprotected(self.aws(), state, &plan, live, ui).await?;
         Ok(self.planned(|_| teardown, plan))

@@ -178,6 +178,19 @@ impl Aws {
         self.watch.calls()
     }
 
+    /// Returns the tags of a refreshed object that carries neither the cluster tag nor `token`, the
+    /// token of its record. `None` for an object that carries one of them or was not read.
+    pub fn unowned(&self, token: &str) -> Option<Tags> {
+        self.watch.unowned(token)
+    }
+
+    /// Notes whether a live object carries the cluster tag or `token`, the token of its record.
+    pub(crate) fn note_owner(&self, token: &str, live: &Tags) {
+        let is_owned = live.contains_key(&self.settings.cluster_tag)
+            || live.get(TOKEN_TAG).is_some_and(|tag| tag == token);
+        self.watch.note_unowned(token, (!is_owned).then(|| live.clone()));
+    }
+
     /// Waits for the throttle, makes one call, and maps its error.
     ///
     /// `service` and `name` are AWS's names (`ec2`, `RunInstances`).
