@@ -42,11 +42,17 @@ pub(crate) struct UntrackedResources {
 impl UntrackedResources {
     /// Queries AWS for all resources of the cluster that this state does not contain.
     pub(crate) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
-        let names = names(state);
+        let known = known(state);
+        // Refresh has read the recorded names.
+        let names = sweep::SweepNames {
+            domain: names(state).domain,
+            recorded: known.clone(),
+            ..sweep::SweepNames::default()
+        };
         let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names)))
             .await
             .map_err(|error| CommandError::call("search for untracked resources", &error))?;
-        Ok(Self::of(swept, &known(state)))
+        Ok(Self::of(swept, &known))
     }
 
     /// Skips resources that AWS deletes together with another resource of the cluster.
@@ -199,6 +205,7 @@ pub(crate) fn names(state: &State) -> sweep::SweepNames {
         roles: named("iam_role").into_iter().map(RoleName::from).collect(),
         profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
         buckets: named("s3_bucket").into_iter().map(Into::into).collect(),
+        recorded: BTreeSet::new(),
     }
 }
 

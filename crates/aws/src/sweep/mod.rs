@@ -46,6 +46,9 @@ pub struct SweepNames {
     pub profiles: Vec<InstanceProfileName>,
     /// S3 buckets.
     pub buckets: Vec<BucketName>,
+    /// Names of recorded roles, profiles, users and buckets. They are not searched: refresh has read
+    /// them.
+    pub recorded: BTreeSet<String>,
 }
 
 /// A resource that exists.
@@ -114,8 +117,9 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         Box::pin(iam::find_by_name(aws, names)),
         Box::pin(buckets::find_by_name(aws, &names.buckets)),
     )?;
-    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws)).await)?;
-    let (others, others_denied) = permitted(Box::pin(buckets::by_prefix(aws)).await)?;
+    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws, &names.recorded)).await)?;
+    let (others, others_denied) =
+        permitted(Box::pin(buckets::by_prefix(aws, &names.recorded)).await)?;
     let untagged = Box::pin(networks::untagged(aws, &ec2)).await?;
     let found = [ec2, untagged, balancers, classic, groups, dns, iam, buckets, users, others];
     let left: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
