@@ -81,6 +81,7 @@ fn of_what_was_found_only_the_calls_of_its_type_are_asked_about() {
         what,
         id: id.into(),
         name: Some(name.into()),
+        network: None,
     };
     let found = [
         find(UntrackedKind::Instance, "i-1", "demo-worker"),

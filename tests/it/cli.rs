@@ -1,8 +1,10 @@
 //! Whole runs of the program against the test cloud, as users and scripts see them.
 
+mod blocked;
 mod controller;
 mod crash;
 mod files;
+mod foreign;
 mod handler;
 mod in_s3;
 mod life;
@@ -10,6 +12,7 @@ mod machines;
 mod manifests;
 mod plans;
 mod preflight;
+mod protected;
 mod reads;
 mod recovery;
 mod refusals;

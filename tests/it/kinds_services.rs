@@ -375,7 +375,10 @@ async fn what_refers_to_something_not_visible_yet_is_asked_again() {
         bench.make("demo", &balancer("demo-int", &network.subnets)).await;
     let arn = format!("arn:aws:elasticloadbalancing:us-west-2:{}:", bench.cloud.account());
     let group = TargetGroupOutputs { arn: TargetGroupArn(arn + "targetgroup/demo-unseen/0a1b2c") };
+    let mut unseen = Network::make(&bench.cloud).await;
+    unseen.vpc = "vpc-0a1b2c3d4e5f60718".into();
     for request in [
+        bench.request("demo", &world::group("demo-a", &unseen, 6443)),
         bench.request("demo", &policy(&role, &["ec2:Describe*"])),
         bench.request("demo", &listener(&balancer, 6443, &group)),
         bench.request("demo", &target(&group, "10.0.0.10")),

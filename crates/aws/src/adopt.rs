@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn find(what: UntrackedKind, id: &str, name: Option<&str>) -> FoundUntracked {
-        FoundUntracked { what, id: id.to_owned(), name: name.map(str::to_owned) }
+        FoundUntracked { what, id: id.to_owned(), name: name.map(str::to_owned), network: None }
     }
 
     fn everything() -> Vec<FoundUntracked> {

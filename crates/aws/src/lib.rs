@@ -31,7 +31,8 @@
 //! Imports point down this list only:
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
-//!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change.
+//!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change;
+//!    `before_deletion`: protections and attachments of resources that a plan deletes.
 //! 2. [`registry`]: every kind, once.
 //! 3. [`kinds`]: one file or folder for each kind.
 //! 4. `sweep`: finds resources of a cluster that are in no state.
@@ -50,6 +51,8 @@
 //! | `test-support` | `registry::normalised`, for tests of other crates |
 
 pub mod adopt;
+#[cfg(feature = "sdk")]
+pub mod before_deletion;
 #[cfg(feature = "sdk")]
 mod client;
 pub mod facts;

@@ -187,6 +187,9 @@ pub struct ProviderError {
     pub hint: Option<String>,
     /// Pause before a retry, if the cloud or the provider suggests one.
     pub after: Option<Duration>,
+    /// Maximum time of retries, from the first of consecutive errors with a limit. `None` means the
+    /// retry budget of the call. For errors that retries probably do not end.
+    pub within: Option<Duration>,
 }
 
 impl ProviderError {
@@ -201,7 +204,15 @@ impl ProviderError {
             request_id: None,
             hint: None,
             after: None,
+            within: None,
         }
+    }
+
+    /// Returns the error with this limit of its retries.
+    #[must_use]
+    pub fn with_limit(mut self, within: Duration) -> Self {
+        self.within = Some(within);
+        self
     }
 
     /// Returns the error with this code.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, cluster, help};
+use super::{
+    ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, WaitArgs, cluster, help,
+};
 use crate::cli::exit_code::Exit;
 
 /// Mark the Node of this machine before AWS takes the machine away.
@@ -187,6 +189,9 @@ pub struct MachinesDestroy {
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,

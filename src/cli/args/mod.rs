@@ -299,7 +299,7 @@ pub struct PlanningArgs {
     /// Show drift only, and plan no changes.
     ///
     /// Every plan and every apply refreshes, so drift is shown and not recorded.
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect", "force_foreign"])]
     pub refresh_only: bool,
     /// Check permissions and quotas for the plan's calls.
     #[arg(long, conflicts_with = "refresh_only")]
@@ -360,6 +360,9 @@ pub struct ApplyingArgs {
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,
@@ -393,7 +396,7 @@ pub struct TargetingArgs {
 }
 
 /// Conditions that reject a plan before the first change.
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Guards")]
 pub struct GuardArgs {
     /// Exit with 7 if more than N resources are destroyed.
@@ -406,6 +409,24 @@ pub struct GuardArgs {
     /// Each of +N, ~N and -N is optional. A count that is left out is not checked.
     #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
     pub expect: Option<Expectation>,
+    /// Delete or change this resource although its object lacks the tags of the cluster (repeatable).
+    ///
+    /// Without it, a plan ends with exit code 7 if it deletes or changes an object that carries neither
+    /// the cluster tag nor the creation token: the state may be damaged, and the object another user's.
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    pub force_foreign: Vec<String>,
+}
+
+/// Waits for AWS.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct WaitArgs {
+    /// Maximum wait of each resource for AWS, such as 90s or 30m.
+    ///
+    /// Limits the wait until a resource is ready or deleted [default: up to 20m, depending on the kind],
+    /// and the wait for a resource that blocks a deletion and is going away [default: 15m]. A deletion
+    /// that a lasting resource blocks ends after 1m at most.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait_timeout: Option<Duration>,
 }
 
 /// Settings of the desired state that the install-config does not have.
@@ -458,6 +479,9 @@ pub struct DestroyArgs {
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,
@@ -690,6 +714,20 @@ mod tests {
         }
         let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
         assert!(CliArguments::parse_line(line).is_ok());
+    }
+
+    #[test]
+    fn every_command_that_changes_aws_takes_the_maximum_wait() {
+        let destroy = "machines destroy --cluster demo-x7k2p";
+        for command in ["apply", "destroy", "machines apply --manifests m.yaml", destroy] {
+            let line = format!("groundplan {command} --wait-timeout 30m");
+            assert!(CliArguments::parse_line(line.split(' ')).is_ok(), "{line}");
+        }
+        let line = ["groundplan", "apply", "--wait-timeout", "2h"];
+        let Command::Apply(apply) = CliArguments::parse_line(line).unwrap().command else {
+            panic!("not an apply")
+        };
+        assert_eq!(apply.how.waits.wait_timeout, Some(Duration::from_secs(7200)));
     }
 
     #[test]

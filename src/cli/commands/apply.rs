@@ -31,5 +31,5 @@ pub(crate) async fn run(
         planned.preflight(ui).await?;
     }
     let approved = planned.approve(ui).await?;
-    Ok(approved.execute(ui).await?.exit)
+    Ok(approved.execute(how.waits, ui).await?.exit)
 }

@@ -15,7 +15,7 @@ use groundplan_engine::state::backend::DurableWrite;
 use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::{Cluster, Entry, State};
 
-use crate::cli::args::CommonArgs;
+use crate::cli::args::{CommonArgs, WaitArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::prompt::confirm;
@@ -68,24 +68,31 @@ pub(crate) async fn confirmed(
     }
 }
 
+/// Returns the settings of an execution, without its fence.
+pub(super) fn settings(common: &CommonArgs, waits: WaitArgs) -> ApplySettings {
+    let settings = ApplySettings::default();
+    ApplySettings {
+        parallelism: common.parallelism.into(),
+        patience_to_delete: waits.wait_timeout.unwrap_or(settings.patience_to_delete),
+        wait: waits.wait_timeout,
+        ..settings
+    }
+}
+
 /// Executes the plan and prints the result.
 pub(super) async fn run_steps(
     plan: &Plan,
     mut held: LockedState,
     provider: Arc<dyn Provider>,
     secrets: Arc<Secrets>,
-    common: &CommonArgs,
+    settings: ApplySettings,
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
     let progress = ui.progress(plan, &*provider);
     let (failures, cluster) = (Failures::default(), plan.cluster.as_ref());
     let mut recorder = RunObserver { held: &mut held, ui, progress, failures, cluster };
-    let settings = ApplySettings {
-        parallelism: common.parallelism.into(),
-        fence: recorder.held.backend.fence(),
-        ..ApplySettings::default()
-    };
+    let settings = ApplySettings { fence: recorder.held.backend.fence(), ..settings };
     let state = std::mem::take(&mut recorder.held.state);
     let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
     let RunObserver { failures, progress, .. } = recorder;

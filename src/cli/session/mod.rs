@@ -5,6 +5,7 @@
 //! Never: an argument of one command.
 
 pub(crate) mod aws_session;
+pub(crate) mod before_deletion;
 pub(crate) mod desired_state;
 pub(crate) mod execute;
 pub(crate) mod input_files;
@@ -12,6 +13,7 @@ pub(crate) mod install_config_source;
 pub(crate) mod locked_state;
 pub(crate) mod manifest_files;
 pub(crate) mod manifests_source;
+pub(crate) mod ownership;
 pub(crate) mod plan_preview;
 pub(crate) mod planning;
 pub(crate) mod preflight;

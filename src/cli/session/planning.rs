@@ -19,8 +19,10 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
+use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::sole_owner::{ensure_sole_owner, warn_of_neighbours};
@@ -32,6 +34,8 @@ use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 pub(crate) struct Desired {
     source: Box<dyn DesiredState>,
     compiled: Compiled,
+    /// Warnings of the plan, as shown.
+    warnings: Vec<String>,
 }
 
 /// Function that reads the desired state. The argument is the bootstrap setting of a saved plan;
@@ -56,7 +60,7 @@ impl Session<'_, ToPlan> {
         let is_changed = match how.refresh_only {
             true => locked.close_with_drift(&live, &options, ui).await?,
             false => {
-                let planned = locked.plan(&live, &options, how.full, &how.guards, ui)?;
+                let planned = locked.plan(&live, &options, how.full, &how.guards, ui).await?;
                 if how.preflight {
                     planned.preflight(ui).await?;
                 }
@@ -98,7 +102,7 @@ impl<'a> Session<'a, ToChange> {
         let locked = self.lock(source, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(true).await?;
-        locked.plan(&live, &options, how.full, &how.guards, ui)
+        locked.plan(&live, &options, how.full, &how.guards, ui).await
     }
 
     async fn saved_plan(
@@ -115,10 +119,13 @@ impl<'a> Session<'a, ToChange> {
         };
         let source = read(Some(saved.bootstrap), ui)?;
         let locked = self.lock(source, &fits, ui).await?;
-        let now = locked.computed(&locked.refresh(true).await?, &saved.options);
+        let live = locked.refresh(true).await?;
+        let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
         enforce_guards(&saved.plan, &how.guards)?;
+        ensure_owned(locked.aws(), &locked.held.state, &saved.plan, &how.guards)?;
+        ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan, &live, ui).await?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
 }
@@ -155,7 +162,8 @@ impl<'a, P> Session<'a, P> {
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
         let learnt = LookupCache { account, has_assets, results };
-        let mut locked = connected.lock(ensure_new, Desired { source, compiled }, ui).await?;
+        let desired = Desired { source, compiled, warnings: Vec::new() };
+        let mut locked = connected.lock(ensure_new, desired, ui).await?;
         let new_entries = new_entries(&locked.held.state, cluster, learnt);
         locked.held.record(&new_entries, ui).await?;
         Ok(locked)
@@ -174,8 +182,9 @@ impl<'a, P> Locked<'a, P, Desired> {
         if refresh { self.live_state().await } else { Ok(LiveState::new()) }
     }
 
-    /// Makes the plan, shows it, and enforces the guards.
-    fn plan(
+    /// Makes the plan, shows it, enforces the guards, and rejects the deletion of resources that
+    /// AWS protects.
+    async fn plan(
         self,
         live: &LiveState,
         options: &PlanOptions,
@@ -184,10 +193,13 @@ impl<'a, P> Locked<'a, P, Desired> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Desired>> {
         let plan = self.computed(live, options);
-        let warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        warnings.extend(ended_attachments(self.aws(), &self.held.state, &plan, live).await?);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
-        Ok(self.planned(|inputs| inputs, plan))
+        ensure_owned(self.aws(), &self.held.state, &plan, guards)?;
+        ensure_unprotected(self.aws(), &self.held.state, &plan, live, ui).await?;
+        Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
     }
 
     fn computed(&self, live: &LiveState, options: &PlanOptions) -> Plan {
@@ -216,10 +228,9 @@ impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
     /// changes.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
-        let Self { session, held, inputs: Desired { source, compiled }, plan, .. } = self;
+        let Self { session, held, inputs: Desired { source, warnings, .. }, plan, .. } = self;
         let is_changed = !plan.is_empty();
         if let Some(path) = out {
-            let warnings = plan_warnings(&compiled.warnings, &plan);
             let saved = saved_plan::of(&*source, options, warnings, plan);
             if saved_plan::write(&saved, path).await? {
                 let (path, command) = (quoted(path), source.command());

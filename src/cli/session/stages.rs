@@ -34,12 +34,12 @@ use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Entry, State};
 use groundplan_openshift::topology::Workers;
 
-use crate::cli::args::CommonArgs;
+use crate::cli::args::{CommonArgs, WaitArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, AwsSession};
-use crate::cli::session::execute::{confirmed, must_be_confirmable, run_steps};
+use crate::cli::session::execute::{confirmed, must_be_confirmable, run_steps, settings};
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::state_backend;
 
@@ -287,7 +287,7 @@ pub(crate) struct Approved<'a, I> {
 impl<I: PlanInputs> Approved<'_, I> {
     /// Records the start of the run, enables changes in AWS while the state lock is held and no
     /// shutdown is requested, runs the steps, and prints the result.
-    pub(crate) async fn execute(self, ui: &mut Ui) -> Result<Executed> {
+    pub(crate) async fn execute(self, waits: WaitArgs, ui: &mut Ui) -> Result<Executed> {
         let Self { planned, approval } = self;
         let Planned { session, mut held, connection, inputs, plan } = planned;
         let Session { common, stop, .. } = session;
@@ -301,7 +301,8 @@ impl<I: PlanInputs> Approved<'_, I> {
         let aws = connection.enable_changes(approval, fence);
         let secrets = Arc::new(inputs.into_secrets());
         let provider = Arc::clone(&aws);
-        let exit = run_steps(&plan, held, provider, secrets, common, ui, stop).await?;
+        let settings = settings(common, waits);
+        let exit = run_steps(&plan, held, provider, secrets, settings, ui, stop).await?;
         Ok(Executed { exit, aws })
     }
 }

@@ -13,6 +13,8 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::settings_without_config;
+use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
+use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, view};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
 use crate::cli::session::state_errors::nothing_recorded;
@@ -102,7 +104,8 @@ impl<'a> Session<'a, ToChange> {
 }
 
 impl<'a> Locked<'a, ToChange, TeardownInputs> {
-    /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts.
+    /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts and the deletion
+    /// of resources that AWS protects.
     pub(crate) async fn plan(
         mut self,
         part: &TargetingArgs,
@@ -117,9 +120,14 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
             teardown = self.projected()?;
             plan = self.computed(&teardown, &options);
         }
-        ui.plan(&view(&plan, false, &self.inputs.found.warnings(self.aws())))?;
+        let mut warnings = self.inputs.found.warnings(self.aws());
+        let (state, live) = (&teardown.projected_state, &self.inputs.live);
+        warnings.extend(ended_attachments(self.aws(), state, &plan, live).await?);
+        ui.plan(&view(&plan, false, &warnings))?;
         enforce_guards(&plan, guards)?;
-        untracked::ensure_unclaimed(self.aws(), &teardown.projected_state, &plan).await?;
+        ensure_owned(self.aws(), state, &plan, guards)?;
+        untracked::ensure_unclaimed(self.aws(), state, &plan).await?;
+        ensure_unprotected(self.aws(), state, &plan, live, ui).await?;
         Ok(self.planned(|_| teardown, plan))
     }
 

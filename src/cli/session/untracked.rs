@@ -42,11 +42,17 @@ pub(crate) struct UntrackedResources {
 impl UntrackedResources {
     /// Queries AWS for all resources of the cluster that this state does not contain.
     pub(crate) async fn sweep(aws: &Aws, state: &State) -> Result<Self> {
-        let names = names(state);
+        let known = known(state);
+        // Refresh has read the recorded names.
+        let names = sweep::SweepNames {
+            domain: names(state).domain,
+            recorded: known.clone(),
+            ..sweep::SweepNames::default()
+        };
         let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names)))
             .await
             .map_err(|error| CommandError::call("search for untracked resources", &error))?;
-        Ok(Self::of(swept, &known(state)))
+        Ok(Self::of(swept, &known))
     }
 
     /// Skips resources that AWS deletes together with another resource of the cluster.
@@ -64,7 +70,8 @@ impl UntrackedResources {
             }
             match UntrackedKind::of(&one.kind) {
                 Some(what) => {
-                    found.deletable.push(FoundUntracked { what, id: one.id, name: one.name });
+                    let RemainingResource { id, name, network, .. } = one;
+                    found.deletable.push(FoundUntracked { what, id, name, network });
                 }
                 None => found.strange.push(one),
             }
@@ -91,17 +98,29 @@ impl UntrackedResources {
     pub(crate) fn warnings(&self, aws: &Aws) -> Vec<String> {
         let tag = &aws.settings().cluster_tag;
         let mut cautions = Vec::new();
-        if !self.deletable.is_empty() {
+        let counts = |network: Option<&str>| -> String {
             let counts = UntrackedKind::ALL.iter().filter_map(|what| {
-                let count = self.deletable.iter().filter(|one| one.what == *what).count();
+                let is_meant =
+                    |one: &&FoundUntracked| one.what == *what && one.network.as_deref() == network;
+                let count = self.deletable.iter().filter(is_meant).count();
                 (count > 0).then(|| what.count(count))
             });
-            let counts: Vec<String> = counts.collect();
+            counts.collect::<Vec<_>>().join(", ")
+        };
+        let kind = UntrackedResource::SCHEMA.kind;
+        let tagged = counts(None);
+        if !tagged.is_empty() {
             cautions.push(format!(
-                "untracked resources with the tag {tag}: {}; they are deleted with the cluster \
-                 (--exclude {} keeps them)",
-                counts.join(", "),
-                UntrackedResource::SCHEMA.kind,
+                "untracked resources with the tag {tag}: {tagged}; they are deleted with the cluster \
+                 (--exclude {kind} keeps them)"
+            ));
+        }
+        let networks = self.deletable.iter().filter_map(|one| one.network.as_deref());
+        for network in networks.collect::<BTreeSet<_>>() {
+            cautions.push(format!(
+                "resources without the tag {tag} in {network}, a network of the cluster: {}; they \
+                 are deleted with the network (--exclude {kind} keeps them)",
+                counts(Some(network))
             ));
         }
         let keeps_data = |one: &FoundUntracked| {
@@ -186,6 +205,7 @@ pub(crate) fn names(state: &State) -> sweep::SweepNames {
         roles: named("iam_role").into_iter().map(RoleName::from).collect(),
         profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
         buckets: named("s3_bucket").into_iter().map(Into::into).collect(),
+        recorded: BTreeSet::new(),
     }
 }
 
@@ -195,7 +215,13 @@ mod tests {
 
     fn leftover(kind: &str, id: &str, goes_with: Option<&str>) -> RemainingResource {
         let goes_with = goes_with.map(str::to_owned);
-        RemainingResource { kind: kind.to_owned(), id: id.to_owned(), name: None, goes_with }
+        RemainingResource {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            name: None,
+            goes_with,
+            network: None,
+        }
     }
 
     #[test]

@@ -53,9 +53,9 @@ impl<W: Write> ProgressLines<W> {
             Event::StepRetrying { step, error, after_ms } => {
                 let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
                 let code = error.code.as_deref().unwrap_or("no response");
-                let why = match code {
-                    // Only AWS's message names the resource that blocks the deletion.
-                    "DependencyViolation" => {
+                let why = match step.action {
+                    // Only the message names the resource that blocks the deletion.
+                    StepAction::Delete => {
                         format!(" ({})", one_line(error.message.trim_end_matches('.')))
                     }
                     _ => String::new(),

@@ -271,6 +271,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         roles: vec![RoleName::from("demo-master"), RoleName::from("never-made")],
         profiles: vec![InstanceProfileName::from("demo-master")],
         buckets: vec![BucketName::from("demo-x7k2p-never-made")],
+        ..SweepNames::default()
     };
     let nothing = everything(&world, &SweepNames::default()).await;
     assert_eq!(nothing, []);
@@ -313,6 +314,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
         name: Some("demo-master-0".to_owned()),
         goes_with: None,
+        network: None,
     };
     assert!(found.contains(&instance), "{found:#?}");
 

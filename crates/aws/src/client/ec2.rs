@@ -91,7 +91,20 @@ pub(crate) async fn all<T: Ec2Object, K: Resource>(
         Some(outputs) => ObjectKey::Id(id(outputs)),
         None => ObjectKey::Token(&one.token),
     });
-    all_of(aws, &keys.collect::<Vec<_>>()).await
+    let found: Vec<Option<T>> = all_of(aws, &keys.collect::<Vec<_>>()).await?;
+    for (one, object) in recorded.iter().zip(&found) {
+        if let Some(object) = object {
+            aws.note_owner(&one.token, &tags_of(object.tags()));
+        }
+    }
+    Ok(found)
+}
+
+fn tags_of(tags: &[Tag]) -> Tags {
+    let pairs = tags.iter().filter_map(|tag| {
+        Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
+    });
+    pairs.collect()
 }
 
 /// The key by which a live object is found.

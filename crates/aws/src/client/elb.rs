@@ -250,3 +250,21 @@ pub(crate) async fn change_tags(aws: &Aws, arn: &str, before: &Tags, after: &Tag
     }
     Ok(())
 }
+
+/// Returns the description that AWS gives the network interfaces of a load balancer:
+/// `ELB net/demo-int/0123456789abcdef`.
+pub(crate) fn interface_description(arn: &str) -> String {
+    let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
+    format!("ELB {place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interfaces_are_known_by_the_end_of_the_balancers_arn() {
+        let arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/net/demo-int/0a1b2c3d";
+        assert_eq!(interface_description(arn), "ELB net/demo-int/0a1b2c3d");
+    }
+}

@@ -40,11 +40,54 @@ where
         .request_id()
         .map(str::to_owned)
         .or_else(|| error.raw_response().and_then(request_id_in_body));
+    if explained.code.as_deref().is_some_and(is_throttle) {
+        explained.hint = Some(THROTTLED_HINT.to_owned());
+    }
     if explained.hint.is_none() {
         explained.hint = hints::hint(service, &explained);
     }
+    explained.within = limit(&explained);
     explained
 }
+
+/// Hint for a throttled call whose retries have ended.
+const THROTTLED_HINT: &str = "run the same command again in some minutes, with a lower --parallelism; AWS \
+     throttles the calls of this account and region";
+/// Maximum time of retries of a read. A read that fails so long would fail for ever.
+const READS_WITHIN: Duration = Duration::from_secs(60);
+/// Maximum time of retries of a deletion that is blocked by something that a search does not find.
+const BLOCKED_WITHIN: Duration = Duration::from_secs(180);
+
+/// Returns the maximum time of retries of an error. `None` means the executor's retry budget.
+fn limit(error: &ProviderError) -> Option<Duration> {
+    if is_read(&error.call) && error.class != ErrorClass::Permanent {
+        return Some(READS_WITHIN);
+    }
+    (unmakes(&error.call) && is_in_use(error)).then_some(BLOCKED_WITHIN)
+}
+
+/// Returns true for an error of a deletion that another resource blocks.
+pub(crate) fn is_in_use(error: &ProviderError) -> bool {
+    match error.code.as_deref() {
+        Some("InvalidParameterValue") => error.message.contains("currently in use"),
+        Some(code) => IN_USE.contains(&code),
+        None => false,
+    }
+}
+
+/// Error codes for a resource that another resource uses.
+const IN_USE: &[&str] = &[
+    "DependencyViolation",
+    "ResourceInUse",
+    "ResourceInUseException",
+    "DeleteConflict",
+    "VolumeInUse",
+    "InvalidGroup.InUse",
+    "InvalidIPAddress.InUse",
+    "InvalidNetworkInterface.InUse",
+    "InvalidPlacementGroup.InUse",
+    "InvalidSnapshot.InUse",
+];
 
 /// Returns true if an attempt may have taken effect although no response confirmed that.
 pub(crate) fn leaves_open(
@@ -138,6 +181,12 @@ fn class(call: &str, code: &str, message: &str) -> Option<ErrorClass> {
         // EC2 returns this error for an address or network that was created a moment ago.
         "AuthFailure" if message.contains("does not belong to you") => ErrorClass::Retryable,
         "Gateway.NotAttached" if refers_to_what_settles => ErrorClass::Retryable,
+        // The codes for a new network, subnet or group that a service does not know yet: Elastic
+        // Load Balancing (CreateTargetGroup), Route 53 (CreateHostedZone), EC2 (CreateTags).
+        "ValidationError" if refers_to_what_settles && message.ends_with("is not found") => {
+            ErrorClass::Retryable
+        }
+        "InvalidVPCId" | "InvalidID" if refers_to_what_settles => ErrorClass::Retryable,
         _ if is_lack_of_capacity(code) => ErrorClass::Retryable,
         // The token is consumed: it created something with other parameters, or something that is
         // now terminated. A presigned address in the user data differs between launches. EC2 keeps
@@ -199,16 +248,8 @@ fn is_settling(code: &str, message: &str) -> bool {
             || message.contains("has no associated IAM Roles")
     };
     match code {
-        "DependencyViolation"
-        | "ResourceInUse"
-        | "ResourceInUseException"
-        | "DeleteConflict"
-        | "VolumeInUse"
-        | "InvalidGroup.InUse"
-        | "InvalidIPAddress.InUse"
-        | "InvalidNetworkInterface.InUse"
-        | "InvalidPlacementGroup.InUse"
-        | "IncorrectState"
+        _ if IN_USE.contains(&code) => true,
+        "IncorrectState"
         | "OperationInProgress"
         | "OperationAborted"
         | "ConditionalRequestConflict"
@@ -386,6 +427,11 @@ mod tests {
             ("CreateRoute", "InvalidRouteTableID.NotFound", "", Retryable),
             ("DescribeVpcs", "InvalidVpcID.NotFound", "", Permanent),
             ("DeleteVpc", "InvalidVpcID.NotFound", "", Permanent),
+            ("CreateTargetGroup", "ValidationError", "The VPC ID 'vpc-1' is not found", Retryable),
+            ("CreateTargetGroup", "ValidationError", "A port must be specified", Permanent),
+            ("CreateHostedZone", "InvalidVPCId", "", Retryable),
+            ("CreateTags", "InvalidID", "The ID 'rtb-1' is not valid", Retryable),
+            ("DescribeTags", "InvalidID", "", Permanent),
             ("DeleteVpc", "DependencyViolation", "", Retryable),
             ("DeleteTargetGroup", "ResourceInUse", "", Retryable),
             ("DeleteRole", "DeleteConflict", "", Retryable),
@@ -423,6 +469,25 @@ mod tests {
         ] {
             assert_eq!(said(call, code, message).class, class, "{call}: {code}: {message}");
         }
+    }
+
+    #[test]
+    fn what_fails_for_ever_is_not_repeated_for_ever() {
+        let within = |call, code| limit(&said(call, code, ""));
+        assert_eq!(within("DescribeVpcs", "RequestLimitExceeded"), Some(READS_WITHIN));
+        assert_eq!(within("GetRole", "InternalError"), Some(READS_WITHIN));
+        assert_eq!(within("DescribeVpcs", "UnauthorizedOperation"), None);
+        assert_eq!(within("RunInstances", "RequestLimitExceeded"), None);
+        for (call, code) in [
+            ("DeleteVpc", "DependencyViolation"),
+            ("DeleteLoadBalancer", "ResourceInUse"),
+            ("DeleteRole", "DeleteConflict"),
+            ("ReleaseAddress", "InvalidIPAddress.InUse"),
+        ] {
+            assert_eq!(within(call, code), Some(BLOCKED_WITHIN), "{call}");
+        }
+        assert_eq!(within("DeleteVpc", "RequestLimitExceeded"), None);
+        assert_eq!(within("CreateSubnet", "DependencyViolation"), None);
     }
 
     #[test]

@@ -1,12 +1,20 @@
-//! Shared code of the IAM kinds: tags, and the comparison of policy documents by meaning.
+//! Shared code of the IAM kinds: tags, deletions, and the comparison of policy documents by meaning.
 
 use aws_sdk_iam::types::Tag;
+use groundplan_engine::provider::all;
 use serde_json::Value;
 
-use crate::Tags;
+use crate::client::outcomes::{none_if, retry_on};
+use crate::client::resource_type::Result;
+use crate::model::attachment::Attachment;
+use crate::{Aws, Tags};
 
 /// Error code of IAM for a role, policy or profile that does not exist.
 pub(crate) const ABSENT: &[&str] = &["NoSuchEntity"];
+/// Error code of IAM for the deletion of an entity with attachments.
+pub(crate) const CONFLICT: &[&str] = &["DeleteConflict"];
+/// Maximum page size of IAM's lists (IAM API reference).
+const MOST: i32 = 1000;
 
 /// Converts tags to the IAM type.
 pub(crate) fn tags(tags: &Tags) -> Vec<Tag> {
@@ -17,6 +25,132 @@ pub(crate) fn tags(tags: &Tags) -> Vec<Tag> {
 /// Converts tags from the IAM type.
 pub(crate) fn live_tags(tags: &[Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+/// Returns the attachments of each of these roles.
+pub(crate) async fn attachments_of_each(
+    aws: &Aws,
+    names: Vec<&str>,
+) -> Result<Vec<Vec<Attachment>>> {
+    let asked = names.into_iter().map(|name| role_attachments(aws, name));
+    all(asked.collect()).await.into_iter().collect()
+}
+
+/// Returns the attachments of a role, which IAM demands to be ended before the role is deleted. A
+/// role that does not exist has none.
+async fn role_attachments(aws: &Aws, name: &str) -> Result<Vec<Attachment>> {
+    let (inline, managed, profiles) = tokio::join!(
+        async {
+            let call = aws.iam.list_role_policies().role_name(name).max_items(MOST);
+            none_if(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)
+        },
+        async {
+            let call = aws.iam.list_attached_role_policies().role_name(name).max_items(MOST);
+            none_if(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)
+        },
+        async {
+            let call = aws.iam.list_instance_profiles_for_role().role_name(name).max_items(MOST);
+            none_if(aws.call("iam", "ListInstanceProfilesForRole", call.send()).await, ABSENT)
+        },
+    );
+    let inline = inline?.map(|one| one.policy_names).unwrap_or_default();
+    let managed = managed?.and_then(|one| one.attached_policies).unwrap_or_default();
+    let profiles = profiles?.map(|one| one.instance_profiles).unwrap_or_default();
+    let managed = managed.into_iter().filter_map(|one| one.policy_arn);
+    let profiles = profiles.into_iter().map(|one| one.instance_profile_name);
+    let ended = inline.into_iter().map(Attachment::InlinePolicy);
+    let ended = ended.chain(managed.map(Attachment::ManagedPolicy));
+    Ok(ended.chain(profiles.map(Attachment::InstanceProfile)).collect())
+}
+
+/// Deletes a role. If IAM demands that, the attachments are ended first: inline policies are
+/// deleted, managed policies are detached, and the role is removed from instance profiles. Managed
+/// policies and instance profiles stay.
+pub(crate) async fn delete_role(aws: &Aws, name: &str) -> Result<()> {
+    let delete = async || {
+        let call = aws.iam.delete_role().role_name(name);
+        let deleted = aws.call("iam", "DeleteRole", call.send()).await;
+        // The lists may not have the latest attachments. A retry lists again.
+        none_if(retry_on(deleted, CONFLICT), ABSENT).map(drop)
+    };
+    match delete().await {
+        Err(error) if error.is(CONFLICT) => {
+            Box::pin(end_attachments(aws, name)).await?;
+            delete().await
+        }
+        deleted => deleted,
+    }
+}
+
+/// Ends the attachments of a role.
+pub(crate) async fn end_attachments(aws: &Aws, name: &str) -> Result<()> {
+    for attachment in Box::pin(role_attachments(aws, name)).await? {
+        match attachment {
+            Attachment::InlinePolicy(policy) => {
+                let call = aws.iam.delete_role_policy().role_name(name).policy_name(policy);
+                none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT)?;
+            }
+            Attachment::ManagedPolicy(arn) => {
+                let call = aws.iam.detach_role_policy().role_name(name).policy_arn(arn);
+                none_if(aws.call("iam", "DetachRolePolicy", call.send()).await, ABSENT)?;
+            }
+            Attachment::InstanceProfile(profile) => take_role_out(aws, &profile, name).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes a role from an instance profile.
+pub(crate) async fn take_role_out(aws: &Aws, profile: &str, role: &str) -> Result<()> {
+    let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(profile);
+    let removed =
+        aws.call("iam", "RemoveRoleFromInstanceProfile", call.role_name(role).send()).await;
+    none_if(removed, ABSENT).map(drop)
+}
+
+/// Deletes a user with its access keys and inline policies. If IAM demands that, managed policies
+/// are detached, and the user is removed from its groups.
+pub(crate) async fn delete_user(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.iam.list_access_keys().user_name(name);
+    let keys = none_if(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
+    for key in keys.map(|one| one.access_key_metadata).unwrap_or_default() {
+        let call = aws.iam.delete_access_key().user_name(name).set_access_key_id(key.access_key_id);
+        none_if(aws.call("iam", "DeleteAccessKey", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.list_user_policies().user_name(name);
+    let inline = none_if(aws.call("iam", "ListUserPolicies", call.send()).await, ABSENT)?;
+    for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
+        let call = aws.iam.delete_user_policy().user_name(name).policy_name(policy);
+        none_if(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
+    }
+    let delete = async || {
+        let call = aws.iam.delete_user().user_name(name);
+        let deleted = aws.call("iam", "DeleteUser", call.send()).await;
+        none_if(retry_on(deleted, CONFLICT), ABSENT).map(drop)
+    };
+    match delete().await {
+        Err(error) if error.is(CONFLICT) => {
+            Box::pin(end_memberships(aws, name)).await?;
+            delete().await
+        }
+        deleted => deleted,
+    }
+}
+
+async fn end_memberships(aws: &Aws, name: &str) -> Result<()> {
+    let call = aws.iam.list_attached_user_policies().user_name(name);
+    let managed = none_if(aws.call("iam", "ListAttachedUserPolicies", call.send()).await, ABSENT)?;
+    for policy in managed.and_then(|one| one.attached_policies).unwrap_or_default() {
+        let call = aws.iam.detach_user_policy().user_name(name).set_policy_arn(policy.policy_arn);
+        none_if(aws.call("iam", "DetachUserPolicy", call.send()).await, ABSENT)?;
+    }
+    let call = aws.iam.list_groups_for_user().user_name(name);
+    let groups = none_if(aws.call("iam", "ListGroupsForUser", call.send()).await, ABSENT)?;
+    for group in groups.map(|one| one.groups).unwrap_or_default() {
+        let call = aws.iam.remove_user_from_group().user_name(name).group_name(group.group_name);
+        none_if(aws.call("iam", "RemoveUserFromGroup", call.send()).await, ABSENT)?;
+    }
+    Ok(())
 }
 
 /// Returns the live policy document, or `recorded` if both mean the same.

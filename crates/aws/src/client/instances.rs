@@ -8,7 +8,7 @@ use aws_sdk_ec2::operation::modify_instance_metadata_options::builders::ModifyIn
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
     self, BlockDeviceMapping, CapacityReservationSpecification, CpuOptionsRequest, Filter,
-    GroupIdentifier, HttpTokensState, IamInstanceProfileSpecification,
+    GroupIdentifier, HttpTokensState, IamInstanceProfileSpecification, InstanceAttributeName,
     InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
     InstanceMetadataTagsState, InstanceNetworkInterfaceSpecification, InstanceStateName,
     InstanceType, Placement, PrivateDnsNameOptionsRequest, ResourceType, Tag,
@@ -16,19 +16,21 @@ use aws_sdk_ec2::types::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundplan_engine::graph::{Input, Resource};
-use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
+use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture, all};
 use groundplan_engine::secret::{Secret, Secrets};
 use serde::de::DeserializeOwned;
 
+use crate::client::capacity::name_zones;
 use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
 use crate::client::ec2::{self, Ec2Object, pages};
-use crate::client::outcomes::ambiguous_on_failure;
+use crate::client::outcomes::{ambiguous_on_failure, none_if};
 use crate::client::resource_type::{Live, PollResult, Recorded, Result};
 use crate::model::USER_DATA_LIMIT;
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileId, InstanceProfileName, SecurityGroupId,
 };
 use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
+use crate::model::protection::DeletionProtection;
 use crate::{Aws, Tags};
 
 /// Name of the token in a dry run.
@@ -141,7 +143,7 @@ pub(crate) async fn launch(
         Err(error) if error.is(&[PARAMETER_MISMATCH]) => {
             ambiguous_on_failure(ec2::find::<types::Instance>(aws, token).await)?.ok_or(error)
         }
-        Err(error) => Err(error),
+        Err(error) => Err(name_zones(aws, spec.instance_type, error).await),
     }
 }
 
@@ -197,6 +199,23 @@ pub(crate) async fn terminate(aws: &Aws, id: &InstanceId) -> Result<()> {
     let call = aws.ec2.terminate_instances().instance_ids(id.as_str());
     let deleted = aws.call("ec2", "TerminateInstances", call.send()).await;
     ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
+}
+
+/// Returns the termination protection of each of these instances. One call for each instance, all at
+/// once: EC2 lists it nowhere. An instance that does not exist is not protected.
+pub(crate) async fn termination_protections(
+    aws: &Aws,
+    ids: Vec<&str>,
+) -> Result<Vec<Option<DeletionProtection>>> {
+    let asked = ids.into_iter().map(|id| async move {
+        let call = aws.ec2.describe_instance_attribute().instance_id(id);
+        let call = call.attribute(InstanceAttributeName::DisableApiTermination);
+        let answer = aws.call("ec2", "DescribeInstanceAttribute", call.send()).await;
+        let answer = none_if(answer, &["InvalidInstanceID.NotFound"])?;
+        let value = answer.and_then(|one| one.disable_api_termination).and_then(|one| one.value);
+        Ok((value == Some(true)).then(|| DeletionProtection::of_instance(id)))
+    });
+    all(asked.collect()).await.into_iter().collect()
 }
 
 /// Returns the poll status: done once the instance runs and its metadata options are applied. A

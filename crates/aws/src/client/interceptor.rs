@@ -22,6 +22,7 @@ use groundplan_engine::state::fence::Fence;
 
 use super::errors::{element, is_throttle, leaves_open};
 use super::throttle::Throttle;
+use crate::Tags;
 use crate::client::resource_type::Registry;
 use crate::facts::may_repeat;
 use crate::model::calls::is_read;
@@ -60,6 +61,9 @@ pub(crate) struct CallContext {
     pub(crate) registry: Registry,
     pub(crate) throttle: Throttle,
     calls: Mutex<CallCounts>,
+    /// The tags of objects that were read last without proof of ownership, by the token of their
+    /// record.
+    unowned: Mutex<BTreeMap<String, Tags>>,
     /// The fence of mutating calls. Rejects all of them until [`CallContext::guard`].
     fence: Mutex<Fence>,
 }
@@ -67,7 +71,23 @@ pub(crate) struct CallContext {
 impl CallContext {
     pub(crate) fn new(registry: Registry) -> Self {
         let (throttle, calls) = (Throttle::default(), Mutex::default());
-        Self { registry, throttle, calls, fence: Mutex::new(Fence::read_only()) }
+        let (unowned, fence) = (Mutex::default(), Mutex::new(Fence::read_only()));
+        Self { registry, throttle, calls, unowned, fence }
+    }
+
+    /// Returns the tags of the object of the record with this token, if the last read found no
+    /// proof of ownership.
+    pub(crate) fn unowned(&self, token: &str) -> Option<Tags> {
+        self.unowned.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+    }
+
+    /// Notes the tags of an object without proof of ownership. `None` forgets an earlier note.
+    pub(crate) fn note_unowned(&self, token: &str, tags: Option<Tags>) {
+        let mut unowned = self.unowned.lock().unwrap_or_else(PoisonError::into_inner);
+        match tags {
+            Some(tags) => unowned.insert(token.to_owned(), tags),
+            None => unowned.remove(token),
+        };
     }
 
     /// Returns the number of calls so far; each attempt counts.

@@ -3,6 +3,7 @@
 //! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
 //! error to a provider error. No other function of this module has error codes.
 
+pub(crate) mod capacity;
 pub(crate) mod delete_blockers;
 pub(crate) mod dry_run;
 pub(crate) mod ec2;
@@ -175,6 +176,19 @@ impl Aws {
     /// Returns the number of calls of each action so far, retries included.
     pub fn calls(&self) -> CallCounts {
         self.watch.calls()
+    }
+
+    /// Returns the tags of a refreshed object that carries neither the cluster tag nor `token`, the
+    /// token of its record. `None` for an object that carries one of them or was not read.
+    pub fn unowned(&self, token: &str) -> Option<Tags> {
+        self.watch.unowned(token)
+    }
+
+    /// Notes whether a live object carries the cluster tag or `token`, the token of its record.
+    pub(crate) fn note_owner(&self, token: &str, live: &Tags) {
+        let is_owned = live.contains_key(&self.settings.cluster_tag)
+            || live.get(TOKEN_TAG).is_some_and(|tag| tag == token);
+        self.watch.note_unowned(token, (!is_owned).then(|| live.clone()));
     }
 
     /// Waits for the throttle, makes one call, and maps its error.
@@ -381,7 +395,7 @@ pub(crate) mod tests {
         (Aws::new(&config, AwsSettings::default()), http)
     }
 
-    fn scripted_with(
+    pub(crate) fn scripted_with(
         script: impl IntoIterator<Item = Script>,
         settings: AwsSettings,
     ) -> (Aws, Scripted) {

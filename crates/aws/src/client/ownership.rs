@@ -25,8 +25,9 @@ pub(crate) fn ensure_ours(
 }
 
 /// Returns true if a resource found by name belongs to the creation with this token. A resource
-/// recorded with its identity (`identified`) needs no proof.
+/// recorded with its identity (`identified`) needs no proof; a missing proof is noted.
 pub(crate) fn is_ours(aws: &Aws, identified: bool, token: &str, live: &Tags) -> bool {
+    aws.note_owner(token, live);
     identified || owner(token, &aws.settings.cluster_tag, live) == Owner::Us
 }
 

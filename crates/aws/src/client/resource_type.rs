@@ -16,6 +16,8 @@ use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::facts::Kind;
 use crate::facts::KindFacts;
+use crate::model::attachment::Attachment;
+use crate::model::protection::DeletionProtection;
 
 /// The result of operations that may call AWS.
 pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
@@ -139,6 +141,26 @@ pub(crate) trait KindOperations: Kind {
         async move { Ok(waiting.iter().map(|_| PollResult::Ready(())).collect()) }
     }
 
+    /// Returns the protection of each of these resources against deletion, in the given order.
+    /// Called before a plan deletes them. Only for kinds that AWS can protect. The outputs are the
+    /// live ones if refresh has read them.
+    fn protections(
+        _aws: &Aws,
+        doomed: Vec<Self::Outputs>,
+    ) -> impl Future<Output = Result<Vec<Option<DeletionProtection>>>> + Send {
+        async move { Ok(doomed.iter().map(|_| None).collect()) }
+    }
+
+    /// Returns the attachments that the deletion of each of these resources ends, in the given order.
+    /// Called before a plan deletes them. Only for kinds to which others can attach something that
+    /// the deletion ends.
+    fn attachments(
+        _aws: &Aws,
+        doomed: Vec<Self::Outputs>,
+    ) -> impl Future<Output = Result<Vec<Vec<Attachment>>>> + Send {
+        async move { Ok(doomed.iter().map(|_| Vec::new()).collect()) }
+    }
+
     /// Returns the dry-run request of an EC2 action about a subject. `None` if the action is not
     /// sent as a dry run; a test checks that each such action is in `WITHOUT_DRY_RUN`.
     fn dry_run<'a>(
@@ -188,6 +210,16 @@ pub(crate) trait DynKind: Send + Sync {
         aws: &'a Aws,
         waiting: Vec<RecordedResource>,
     ) -> ProviderFuture<'a, Vec<Poll>>;
+    fn protections<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Option<DeletionProtection>>>;
+    fn attachments<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Vec<Attachment>>>;
     fn dry_run<'a>(
         &self,
         aws: &'a Aws,
@@ -297,6 +329,28 @@ impl<K: KindOperations> DynKind for ErasedKind<K> {
                 waiting.into_iter().map(|one| typed(one.outputs)).collect::<Result<_>>()?;
             let seen = <K as KindOperations>::gone(aws, outputs).await?;
             seen.into_iter().map(|one| to_poll(one, |()| Ok(Value::Null))).collect()
+        })
+    }
+
+    fn protections<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Option<DeletionProtection>>> {
+        Box::pin(async move {
+            let doomed = doomed.into_iter().map(typed).collect::<Result<Vec<K::Outputs>>>()?;
+            <K as KindOperations>::protections(aws, doomed).await
+        })
+    }
+
+    fn attachments<'a>(
+        &self,
+        aws: &'a Aws,
+        doomed: Vec<Value>,
+    ) -> ProviderFuture<'a, Vec<Vec<Attachment>>> {
+        Box::pin(async move {
+            let doomed = doomed.into_iter().map(typed).collect::<Result<Vec<K::Outputs>>>()?;
+            <K as KindOperations>::attachments(aws, doomed).await
         })
     }
 

@@ -60,12 +60,16 @@ impl Kind for DhcpOptions {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_options;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_ec2::types::{self, NewDhcpConfiguration, ResourceType};
     use groundplan_engine::provider::ProviderFuture;
 
     use super::{DhcpOptions, DhcpOptionsOutputs};
     use crate::Aws;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
@@ -119,9 +123,7 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: DhcpOptionsOutputs) -> Result<()> {
-            let id = outputs.id.as_str();
-            let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
-            ec2::fine_when(aws.call("ec2", "DeleteDhcpOptions", call.send()).await, NOT_FOUND)
+            delete_options(aws, outputs.id.as_str()).await
         }
 
         fn dry_run<'a>(
@@ -146,6 +148,13 @@ mod calls {
                 _ => return None,
             })
         }
+    }
+
+    pub(crate) async fn delete_options(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_dhcp_options().dhcp_options_id(id);
+        let deleted = aws.call("ec2", "DeleteDhcpOptions", call.send()).await;
+        let deleted = name_blockers(aws, Doomed::DhcpOptions(id), deleted).await;
+        ec2::fine_when(deleted, NOT_FOUND)
     }
 
     fn option(key: &str, values: Vec<String>) -> NewDhcpConfiguration {

@@ -54,6 +54,9 @@ impl Kind for ElasticIp {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::release_address;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, DomainType, Filter, ResourceType, Tag};
@@ -61,6 +64,7 @@ mod calls {
 
     use super::{ElasticIp, ElasticIpOutputs};
     use crate::Aws;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
@@ -104,9 +108,7 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: ElasticIpOutputs) -> Result<()> {
-            let call = aws.ec2.release_address().allocation_id(outputs.allocation.as_str());
-            let released = aws.call("ec2", "ReleaseAddress", call.send()).await;
-            ec2::fine_when(released, &["InvalidAllocationID.NotFound"])
+            release_address(aws, outputs.allocation.as_str()).await
         }
 
         fn dry_run<'a>(
@@ -129,6 +131,13 @@ mod calls {
                 _ => return None,
             })
         }
+    }
+
+    pub(crate) async fn release_address(aws: &Aws, allocation: &str) -> Result<()> {
+        let call = aws.ec2.release_address().allocation_id(allocation);
+        let released = aws.call("ec2", "ReleaseAddress", call.send()).await;
+        let released = name_blockers(aws, Doomed::Address(allocation), released).await;
+        ec2::fine_when(released, &["InvalidAllocationID.NotFound"])
     }
 
     impl Ec2Object for types::Address {

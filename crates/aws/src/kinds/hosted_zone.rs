@@ -84,6 +84,7 @@ mod calls {
     use super::{HostedZone, HostedZoneId, HostedZoneOutputs, VpcId};
     use crate::Tags;
     use crate::client::Aws;
+    use crate::client::TOKEN_TAG;
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
     use crate::client::ownership::our_tags;
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
@@ -158,7 +159,7 @@ mod calls {
                     None => find(aws, &one.inputs.name, &one.token).await?,
                 };
                 all.push(match outputs {
-                    Some(outputs) => to_live(aws, one.inputs, outputs.id).await?,
+                    Some(outputs) => to_live(aws, &one.token, one.inputs, outputs.id).await?,
                     None => None,
                 });
             }
@@ -220,6 +221,7 @@ mod calls {
 
     async fn to_live(
         aws: &Aws,
+        token: &str,
         recorded: HostedZone,
         id: HostedZoneId,
     ) -> Result<Option<Live<HostedZone>>> {
@@ -227,6 +229,11 @@ mod calls {
         let answer = aws.call("route53", "GetHostedZone", call.send()).await;
         let Some(zone) = none_if(answer, NO_ZONE)? else { return Ok(None) };
         let Some(tags) = route53::live_tags(aws, id.as_str()).await? else { return Ok(None) };
+        let mut proofs = tags.clone();
+        if zone.hosted_zone().is_some_and(|one| one.caller_reference() == token) {
+            proofs.insert(TOKEN_TAG.to_owned(), token.to_owned());
+        }
+        aws.note_owner(token, &proofs);
         let seen_by_ours =
             zone.vpcs().iter().any(|vpc| vpc.vpc_id() == Some(recorded.vpc.get().as_str()));
         let vpc = match zone.vpcs().first().and_then(Vpc::vpc_id) {

@@ -57,7 +57,11 @@ impl Kind for IamInstanceProfile {
             "iam:TagInstanceProfile",
             "iam:UntagInstanceProfile",
         ],
-        delete: &["iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile"],
+        delete: &[
+            "iam:DeleteInstanceProfile",
+            "iam:GetInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+        ],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
@@ -73,6 +77,9 @@ impl Kind for IamInstanceProfile {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_profile;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_iam::types::{InstanceProfile, Role};
 
@@ -80,7 +87,7 @@ mod calls {
         IamInstanceProfile, IamInstanceProfileOutputs, Input, InstanceProfileName, RoleName,
     };
     use crate::client::Aws;
-    use crate::client::iam::{ABSENT, live_tags, tags};
+    use crate::client::iam::{ABSENT, CONFLICT, live_tags, tags, take_role_out};
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
@@ -151,7 +158,7 @@ mod calls {
             let name = self.name.as_str();
             if self.role != before.inputs.role {
                 if let Some(role) = before.inputs.role.known() {
-                    take_role_out(aws, &self.name, role).await?;
+                    take_role_out(aws, name, role.as_str()).await?;
                 }
                 self.put_role_in(aws).await?;
             }
@@ -176,27 +183,40 @@ mod calls {
             }
         }
 
-        /// Deletes the profile. IAM rejects the deletion of a profile with a role, so the recorded
-        /// role is removed first. On `DeleteConflict`, any other role in the profile is removed
-        /// too.
         async fn delete(aws: &Aws, inputs: Self, outputs: IamInstanceProfileOutputs) -> Result<()> {
-            if let Some(role) = inputs.role.known() {
-                take_role_out(aws, &outputs.name, role).await?;
-            }
-            let delete = || {
-                let name = outputs.name.as_str();
-                let call = aws.iam.delete_instance_profile().instance_profile_name(name);
-                async { aws.call("iam", "DeleteInstanceProfile", call.send()).await }
-            };
-            let mut deleted = delete().await;
-            if deleted.as_ref().is_err_and(|error| error.is(&["DeleteConflict"])) {
-                for role in get(aws, &outputs.name).await?.iter().flat_map(InstanceProfile::roles) {
-                    take_role_out(aws, &outputs.name, &role.role_name().into()).await?;
-                }
-                deleted = delete().await;
-            }
-            none_if(deleted, ABSENT).map(drop)
+            let role = inputs.role.known().map(RoleName::as_str);
+            delete_profile(aws, outputs.name.as_str(), role).await
         }
+    }
+
+    /// Deletes an instance profile. IAM rejects the deletion of a profile with a role, so `role`,
+    /// the recorded one, is removed first. Without it, and on `DeleteConflict`, all roles of the
+    /// profile are removed.
+    pub(crate) async fn delete_profile(aws: &Aws, name: &str, role: Option<&str>) -> Result<()> {
+        match role {
+            Some(role) => take_role_out(aws, name, role).await?,
+            None => take_roles_out(aws, name).await?,
+        }
+        let delete = async || {
+            let call = aws.iam.delete_instance_profile().instance_profile_name(name);
+            let deleted = aws.call("iam", "DeleteInstanceProfile", call.send()).await;
+            none_if(retry_on(deleted, CONFLICT), ABSENT).map(drop)
+        };
+        match delete().await {
+            Err(error) if error.is(CONFLICT) => {
+                take_roles_out(aws, name).await?;
+                delete().await
+            }
+            deleted => deleted,
+        }
+    }
+
+    async fn take_roles_out(aws: &Aws, name: &str) -> Result<()> {
+        let profile = get(aws, &name.into()).await?;
+        for role in profile.iter().flat_map(InstanceProfile::roles) {
+            take_role_out(aws, name, role.role_name()).await?;
+        }
+        Ok(())
     }
 
     impl IamInstanceProfile {
@@ -224,16 +244,6 @@ mod calls {
                 None => Err(error),
             }
         }
-    }
-
-    async fn take_role_out(aws: &Aws, name: &InstanceProfileName, role: &RoleName) -> Result<()> {
-        let call = aws
-            .iam
-            .remove_role_from_instance_profile()
-            .instance_profile_name(name.as_str())
-            .role_name(role.as_str());
-        let removed = aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await;
-        none_if(removed, ABSENT).map(drop)
     }
 
     async fn get(aws: &Aws, name: &InstanceProfileName) -> Result<Option<InstanceProfile>> {

@@ -68,10 +68,13 @@ mod calls {
 
     use super::{IamRole, IamRoleOutputs, RoleName};
     use crate::client::Aws;
-    use crate::client::iam::{ABSENT, live_document, live_tags, tags};
+    use crate::client::iam::{
+        ABSENT, attachments_of_each, delete_role, live_document, live_tags, tags,
+    };
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict};
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
+    use crate::model::attachment::Attachment;
 
     impl KindOperations for IamRole {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
@@ -136,20 +139,14 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: IamRoleOutputs) -> Result<()> {
-            let call = aws.iam.delete_role().role_name(outputs.name.as_str());
-            let deleted = aws.call("iam", "DeleteRole", call.send()).await.map_err(|error| {
-                if error.is(&["DeleteConflict"]) {
-                    error.with_hint(format!(
-                        "detach policies and instance profiles that groundplan did not create: \
-                         `aws iam list-attached-role-policies --role-name {0}` and `aws iam \
-                         list-instance-profiles-for-role --role-name {0}` list them",
-                        outputs.name
-                    ))
-                } else {
-                    error
-                }
-            });
-            none_if(deleted, ABSENT).map(drop)
+            delete_role(aws, outputs.name.as_str()).await
+        }
+
+        async fn attachments(
+            aws: &Aws,
+            doomed: Vec<IamRoleOutputs>,
+        ) -> Result<Vec<Vec<Attachment>>> {
+            attachments_of_each(aws, doomed.iter().map(|one| one.name.as_str()).collect()).await
         }
     }
 

@@ -58,6 +58,9 @@ impl Kind for InternetGateway {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_gateway;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ResourceType};
@@ -65,6 +68,7 @@ mod calls {
 
     use super::{Input, InternetGateway, InternetGatewayOutputs};
     use crate::Aws;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
@@ -135,21 +139,8 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, inputs: Self, outputs: InternetGatewayOutputs) -> Result<()> {
-            let id = outputs.id.as_str();
-            if let Some(vpc) = inputs.vpc.known() {
-                let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id);
-                let call = call.vpc_id(vpc.as_str());
-                let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
-                let nothing_to_detach = [
-                    "Gateway.NotAttached",
-                    "InvalidInternetGatewayID.NotFound",
-                    "InvalidVpcID.NotFound",
-                ];
-                ec2::fine_when(detached, &nothing_to_detach)?;
-            }
-            let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
-            let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
+            let vpc = inputs.vpc.known().map(VpcId::as_str);
+            delete_gateway(aws, outputs.id.as_str(), vpc).await
         }
 
         fn dry_run<'a>(
@@ -180,6 +171,45 @@ mod calls {
                 _ => return None,
             })
         }
+    }
+
+    /// Deletes an internet gateway, after detaching it. `vpc` is the recorded attachment. Without
+    /// it, and if EC2 rejects the deletion, the attachment is read.
+    pub(crate) async fn delete_gateway(aws: &Aws, id: &str, vpc: Option<&str>) -> Result<()> {
+        match vpc {
+            Some(vpc) => detach(aws, id, vpc).await?,
+            None => detach_live(aws, id).await?,
+        }
+        match delete(aws, id).await {
+            Err(error) if error.is(&["DependencyViolation"]) => {
+                detach_live(aws, id).await?;
+                delete(aws, id).await
+            }
+            deleted => deleted,
+        }
+    }
+
+    async fn detach_live(aws: &Aws, id: &str) -> Result<()> {
+        let found = ec2::by_ids::<types::InternetGateway>(aws, [id]).await?;
+        for vpc in found.values().filter_map(attached_to) {
+            detach(aws, id, vpc).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_internet_gateway().internet_gateway_id(id);
+        let deleted = aws.call("ec2", "DeleteInternetGateway", call.send()).await;
+        ec2::fine_when(deleted, &["InvalidInternetGatewayID.NotFound"])
+    }
+
+    async fn detach(aws: &Aws, id: &str, vpc: &str) -> Result<()> {
+        let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id).vpc_id(vpc);
+        let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
+        let detached = name_blockers(aws, Doomed::GatewayAttachment(vpc), detached).await;
+        let nothing_to_detach =
+            ["Gateway.NotAttached", "InvalidInternetGatewayID.NotFound", "InvalidVpcID.NotFound"];
+        ec2::fine_when(detached, &nothing_to_detach)
     }
 
     fn outputs(

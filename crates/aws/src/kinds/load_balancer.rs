@@ -35,6 +35,10 @@ pub struct LoadBalancerOutputs {
     pub dns_name: DnsName,
     /// Hosted zone that an alias record to the load balancer must name.
     pub hosted_zone: HostedZoneId,
+    /// True if AWS rejects the deletion of the load balancer. `None` if only the attributes of the
+    /// load balancer, which refresh reads, show that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
 }
 
 impl Resource for LoadBalancer {
@@ -69,7 +73,11 @@ impl Kind for LoadBalancer {
             "elasticloadbalancing:AddTags",
             "elasticloadbalancing:RemoveTags",
         ],
-        delete: &["elasticloadbalancing:DeleteLoadBalancer", "ec2:DescribeNetworkInterfaces"],
+        delete: &[
+            "elasticloadbalancing:DeleteLoadBalancer",
+            "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "ec2:DescribeNetworkInterfaces",
+        ],
     };
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
@@ -85,7 +93,7 @@ impl Kind for LoadBalancer {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{interface_description, interfaces_described};
+pub(crate) use calls::{delete_balancer, interfaces_described, protections};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -102,7 +110,7 @@ mod calls {
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::ec2::{FILTER_VALUES, filter};
-    use crate::client::elb::{self, BalancerKey, NO_LOAD_BALANCER};
+    use crate::client::elb::{self, BalancerKey, NO_LOAD_BALANCER, interface_description};
     use crate::client::outcomes::{
         ambiguous_on_failure, incomplete, none_if, resolve_conflict, retry_on,
     };
@@ -110,9 +118,11 @@ mod calls {
     use crate::client::resource_type::{
         Creation, KindOperations, Live, PollResult, Recorded, Result,
     };
+    use crate::model::protection::DeletionProtection;
 
     const SERVICE: &str = "elasticloadbalancing";
     const CROSS_ZONE: &str = "load_balancing.cross_zone.enabled";
+    const DELETION_PROTECTION: &str = "deletion_protection.enabled";
 
     impl KindOperations for LoadBalancer {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<LoadBalancerOutputs> {
@@ -229,23 +239,19 @@ mod calls {
             Ok(outputs)
         }
 
-        async fn delete(aws: &Aws, inputs: Self, outputs: LoadBalancerOutputs) -> Result<()> {
-            let call = aws.elb.delete_load_balancer().load_balancer_arn(outputs.arn.as_str());
-            let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
-            let deleted = deleted.map_err(|error| {
-                if error.is(&["OperationNotPermitted"]) {
-                    error.with_hint(format!(
-                        "disable the deletion protection of {}: aws elbv2 \
-                         modify-load-balancer-attributes --attributes \
-                         Key=deletion_protection.enabled,Value=false --load-balancer-arn {}",
-                        inputs.what(),
-                        outputs.arn.as_str()
-                    ))
-                } else {
-                    error
-                }
-            });
-            none_if(deleted, NO_LOAD_BALANCER).map(drop)
+        async fn delete(aws: &Aws, _inputs: Self, outputs: LoadBalancerOutputs) -> Result<()> {
+            delete_balancer(aws, outputs.arn.as_str()).await
+        }
+
+        /// Returns the deletion protections. Makes no call for load balancers that refresh has
+        /// read.
+        async fn protections(
+            aws: &Aws,
+            doomed: Vec<LoadBalancerOutputs>,
+        ) -> Result<Vec<Option<DeletionProtection>>> {
+            let known =
+                doomed.iter().map(|one| (one.arn.as_str(), one.deletion_protection)).collect();
+            protections(aws, known).await
         }
 
         /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
@@ -267,6 +273,24 @@ mod calls {
             };
             Ok(arns.iter().map(seen).collect())
         }
+    }
+
+    /// Deletes a load balancer of any type but the classic one, with its listeners.
+    pub(crate) async fn delete_balancer(aws: &Aws, arn: &str) -> Result<()> {
+        let call = aws.elb.delete_load_balancer().load_balancer_arn(arn);
+        let deleted = aws.call(SERVICE, "DeleteLoadBalancer", call.send()).await;
+        let deleted = deleted.map_err(|error| match error.code.as_deref() {
+            Some("OperationNotPermitted") => {
+                let command = DeletionProtection::of_load_balancer(arn).lifted_by;
+                error.with_hint(format!("disable the deletion protection: {command}"))
+            }
+            Some("ResourceInUse") => error.with_hint(
+                "delete the endpoint service that uses the load balancer: aws ec2 \
+                 describe-vpc-endpoint-service-configurations lists them",
+            ),
+            _ => error,
+        });
+        none_if(deleted, NO_LOAD_BALANCER).map(drop)
     }
 
     impl LoadBalancer {
@@ -375,7 +399,14 @@ mod calls {
         if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &tags) {
             return Ok(None);
         }
-        let Some(cross_zone) = cross_zone(aws, &outputs.arn).await? else { return Ok(None) };
+        let Some(attributes) = attributes(aws, outputs.arn.as_str()).await? else {
+            return Ok(None);
+        };
+        let cross_zone = attributes.cross_zone;
+        let outputs = LoadBalancerOutputs {
+            deletion_protection: Some(attributes.deletion_protection),
+            ..outputs
+        };
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
@@ -407,23 +438,46 @@ mod calls {
             arn: balancer.load_balancer_arn()?.into(),
             dns_name: balancer.dns_name()?.into(),
             hosted_zone: balancer.canonical_hosted_zone_id()?.into(),
+            deletion_protection: None,
         })
     }
 
-    /// Returns the cross-zone setting. `None` if the load balancer was deleted in the meantime.
-    async fn cross_zone(aws: &Aws, arn: &LoadBalancerArn) -> Result<Option<bool>> {
-        let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn.as_str());
-        let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
-        let Some(answer) = none_if(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
-        let attribute = answer.attributes().iter().find(|one| one.key() == Some(CROSS_ZONE));
-        Ok(Some(attribute.is_some_and(|one| one.value() == Some("true"))))
+    /// Attributes of a load balancer.
+    struct Attributes {
+        cross_zone: bool,
+        deletion_protection: bool,
     }
 
-    /// Returns the description that AWS gives the network interfaces of a load balancer:
-    /// `ELB net/demo-int/0123456789abcdef`.
-    pub(crate) fn interface_description(arn: &str) -> String {
-        let place = arn.split_once("loadbalancer/").map_or(arn, |(_, place)| place);
-        format!("ELB {place}")
+    /// Returns the attributes. `None` if the load balancer was deleted in the meantime.
+    async fn attributes(aws: &Aws, arn: &str) -> Result<Option<Attributes>> {
+        let call = aws.elb.describe_load_balancer_attributes().load_balancer_arn(arn);
+        let answer = aws.call(SERVICE, "DescribeLoadBalancerAttributes", call.send()).await;
+        let Some(answer) = none_if(answer, NO_LOAD_BALANCER)? else { return Ok(None) };
+        let is_on = |key: &str| {
+            let mut attributes = answer.attributes().iter();
+            attributes.any(|one| one.key() == Some(key) && one.value() == Some("true"))
+        };
+        Ok(Some(Attributes {
+            cross_zone: is_on(CROSS_ZONE),
+            deletion_protection: is_on(DELETION_PROTECTION),
+        }))
+    }
+
+    /// Returns the deletion protection of each of these load balancers. Where it is not known, one
+    /// call reads it. A load balancer that does not exist is not protected.
+    pub(crate) async fn protections(
+        aws: &Aws,
+        balancers: Vec<(&str, Option<bool>)>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let mut found = Vec::with_capacity(balancers.len());
+        for (arn, known) in balancers {
+            let is_protected = match known {
+                Some(known) => known,
+                None => attributes(aws, arn).await?.is_some_and(|one| one.deletion_protection),
+            };
+            found.push(is_protected.then(|| DeletionProtection::of_load_balancer(arn)));
+        }
+        Ok(found)
     }
 
     /// Returns the descriptions that belong to at least one existing network interface.
@@ -445,12 +499,6 @@ mod calls {
     #[cfg(test)]
     mod tests {
         use super::*;
-
-        #[test]
-        fn interfaces_are_known_by_the_end_of_the_balancers_arn() {
-            let arn = "arn:aws:elasticloadbalancing:us-west-2:1:loadbalancer/net/demo-int/0a1b2c3d";
-            assert_eq!(interface_description(arn), "ELB net/demo-int/0a1b2c3d");
-        }
 
         #[test]
         fn a_failed_balancer_is_a_failure_with_its_reason() {

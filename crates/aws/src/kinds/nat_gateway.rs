@@ -62,6 +62,9 @@ impl Kind for NatGateway {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_nat_gateway;
+
+#[cfg(feature = "sdk")]
 mod calls {
 
     use aws_sdk_ec2::types::{self, ConnectivityType, Filter, NatGatewayState, ResourceType, Tag};
@@ -129,9 +132,7 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: NatGatewayOutputs) -> Result<()> {
-            let call = aws.ec2.delete_nat_gateway().nat_gateway_id(outputs.id.as_str());
-            let deleted = aws.call("ec2", "DeleteNatGateway", call.send()).await;
-            ec2::fine_when(deleted, &["NatGatewayNotFound"])
+            delete_nat_gateway(aws, outputs.id.as_str()).await
         }
 
         async fn gone(aws: &Aws, waiting: Vec<NatGatewayOutputs>) -> Result<Vec<PollResult<()>>> {
@@ -159,6 +160,12 @@ mod calls {
                 _ => return None,
             })
         }
+    }
+
+    pub(crate) async fn delete_nat_gateway(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_nat_gateway().nat_gateway_id(id);
+        let deleted = aws.call("ec2", "DeleteNatGateway", call.send()).await;
+        ec2::fine_when(deleted, &["NatGatewayNotFound"])
     }
 
     impl Ec2Object for types::NatGateway {

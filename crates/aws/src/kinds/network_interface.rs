@@ -63,12 +63,16 @@ impl Kind for NetworkInterface {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_interface;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_ec2::types::{self, Filter, NetworkInterfaceStatus, ResourceType, Tag};
     use groundplan_engine::provider::ProviderFuture;
 
     use super::{NetworkInterface, NetworkInterfaceOutputs};
     use crate::Aws;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object, pages};
     use crate::client::instances::groups_in_recorded_order;
@@ -76,6 +80,13 @@ mod calls {
         Creation, KindOperations, Live, PollResult, Recorded, Result,
     };
     use crate::model::ids::SubnetId;
+
+    pub(crate) async fn delete_interface(aws: &Aws, id: &str) -> Result<()> {
+        let call = aws.ec2.delete_network_interface().network_interface_id(id);
+        let deleted = aws.call("ec2", "DeleteNetworkInterface", call.send()).await;
+        let deleted = name_blockers(aws, Doomed::NetworkInterface(id), deleted).await;
+        ec2::fine_when(deleted, &["InvalidNetworkInterfaceID.NotFound"])
+    }
 
     impl Ec2Object for types::NetworkInterface {
         const ID_FILTER: &'static str = "network-interface-id";
@@ -158,9 +169,7 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: NetworkInterfaceOutputs) -> Result<()> {
-            let call = aws.ec2.delete_network_interface().network_interface_id(outputs.id.as_str());
-            let deleted = aws.call("ec2", "DeleteNetworkInterface", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidNetworkInterfaceID.NotFound"])
+            delete_interface(aws, outputs.id.as_str()).await
         }
 
         fn dry_run<'a>(

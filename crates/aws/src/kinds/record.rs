@@ -78,6 +78,9 @@ impl Kind for DnsRecord {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_live;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use std::collections::BTreeMap;
 
@@ -197,10 +200,15 @@ mod calls {
             if !points_alike(&live, &inputs.data) {
                 return Err(inputs.pointing_elsewhere("ChangeResourceRecordSets", &live));
             }
-            let steps = vec![step(ChangeAction::Delete, live)];
-            let deleted = route53::change(aws, outputs.zone.as_str(), steps).await;
-            none_if(or_look_again(deleted), NO_ZONE).map(drop)
+            delete_live(aws, outputs.zone.as_str(), live).await
         }
+    }
+
+    /// Deletes a record as it was read. If another client changed it after the read, the error is
+    /// retryable, and the retry reads again.
+    pub(crate) async fn delete_live(aws: &Aws, zone: &str, live: ResourceRecordSet) -> Result<()> {
+        let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
+        none_if(or_look_again(deleted), NO_ZONE).map(drop)
     }
 
     impl DnsRecord {

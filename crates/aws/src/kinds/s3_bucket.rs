@@ -146,8 +146,9 @@ mod calls {
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let mut all = Vec::with_capacity(recorded.len());
-            for Recorded { inputs, outputs, .. } in recorded {
+            for Recorded { inputs, outputs, token } in recorded {
                 let tags = live_tags(aws, &inputs.name).await?.filter(|tags| {
+                    aws.note_owner(&token, tags);
                     outputs.is_some()
                         || tags.is_empty()
                         || tags.contains_key(&aws.settings.cluster_tag)

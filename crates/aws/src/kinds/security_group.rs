@@ -46,7 +46,11 @@ impl Kind for SecurityGroup {
         configure: &["ec2:CreateTags"],
         refresh: &["ec2:DescribeSecurityGroups"],
         update: &["ec2:CreateTags", "ec2:DeleteTags"],
-        delete: &["ec2:DeleteSecurityGroup"],
+        delete: &[
+            "ec2:DeleteSecurityGroup",
+            "ec2:RevokeSecurityGroupEgress",
+            "ec2:RevokeSecurityGroupIngress",
+        ],
     };
     const REPEAT: Repeat = Repeat::Refused;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
@@ -62,17 +66,17 @@ impl Kind for SecurityGroup {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::delete_security_group;
+pub(crate) use calls::{delete_security_group, revoke_own_references, revoke_references};
 
 #[cfg(feature = "sdk")]
 mod calls {
 
-    use aws_sdk_ec2::types::{self, ResourceType};
+    use aws_sdk_ec2::types::{self, IpPermission, ResourceType, UserIdGroupPair};
     use groundplan_engine::provider::ProviderFuture;
 
     use super::{SecurityGroup, SecurityGroupOutputs};
     use crate::Aws;
-    use crate::client::delete_blockers;
+    use crate::client::delete_blockers::{Doomed, name_blockers, referencing};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object};
     use crate::client::outcomes::{ambiguous_on_failure, resolve_conflict};
@@ -159,16 +163,126 @@ mod calls {
                 "ec2:DeleteSecurityGroup" => {
                     dry!(aws, action, ec2.delete_security_group().group_id(id))
                 }
+                "ec2:RevokeSecurityGroupEgress" => {
+                    let call = ec2.revoke_security_group_egress().group_id(id);
+                    dry!(aws, action, call.ip_permissions(anything()))
+                }
+                "ec2:RevokeSecurityGroupIngress" => {
+                    let call = ec2.revoke_security_group_ingress().group_id(id);
+                    dry!(aws, action, call.ip_permissions(anything()))
+                }
                 _ => return None,
             })
         }
     }
 
+    fn anything() -> IpPermission {
+        IpPermission::builder().ip_protocol("-1").build()
+    }
+
+    const GONE: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
+
+    /// Deletes a security group. If rules of the cluster's groups reference it, they are revoked
+    /// first: Kubernetes adds such rules to the group of the nodes for the group of a load
+    /// balancer. Rules in groups that the cluster does not own stay. AWS then rejects the deletion,
+    /// and the error names the groups with these rules.
     pub(crate) async fn delete_security_group(aws: &Aws, id: &str) -> Result<()> {
+        let mut deleted = delete(aws, id).await;
+        if deleted.as_ref().is_err_and(|error| error.is(&["DependencyViolation"]))
+            && Box::pin(revoke_references(aws, id)).await?
+        {
+            deleted = delete(aws, id).await;
+        }
+        name_blockers(aws, Doomed::SecurityGroup(id), deleted).await
+    }
+
+    async fn delete(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_security_group().group_id(id);
-        let deleted = aws.call("ec2", "DeleteSecurityGroup", call.send()).await;
-        let deleted = delete_blockers::name_blockers(aws, "group-id", id, deleted).await;
-        ec2::fine_when(deleted, &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"])
+        ec2::fine_when(aws.call("ec2", "DeleteSecurityGroup", call.send()).await, GONE)
+    }
+
+    /// Revokes the rules of the cluster's other groups that reference this group. Returns true if
+    /// there was one. The default group of a network of the cluster is one of them.
+    pub(crate) async fn revoke_references(aws: &Aws, id: &str) -> Result<bool> {
+        let is_owned = |tags: &[types::Tag]| {
+            let key = aws.settings.cluster_tag.as_str();
+            tags.iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
+        };
+        let mut revoked = false;
+        for other in Box::pin(referencing(aws, id)).await? {
+            let is_ours = is_owned(other.tags())
+                || (other.group_name() == Some("default")
+                    && ec2::by_ids::<types::Vpc>(aws, other.vpc_id())
+                        .await?
+                        .values()
+                        .any(|vpc| is_owned(vpc.tags())));
+            if is_ours && other.group_id() != Some(id) {
+                revoked |= revoke(aws, &other, |pair| pair.group_id() == Some(id)).await?;
+            }
+        }
+        Ok(revoked)
+    }
+
+    /// Revokes the rules of a group that reference other groups.
+    pub(crate) async fn revoke_own_references(aws: &Aws, id: &str) -> Result<()> {
+        for group in ec2::by_ids::<types::SecurityGroup>(aws, [id]).await?.values() {
+            revoke(aws, group, |pair| pair.group_id() != Some(id)).await?;
+        }
+        Ok(())
+    }
+
+    /// Revokes the parts of a group's rules that reference these groups. Returns true if there was
+    /// one.
+    async fn revoke(
+        aws: &Aws,
+        group: &types::SecurityGroup,
+        is_meant: impl Fn(&UserIdGroupPair) -> bool,
+    ) -> Result<bool> {
+        let Some(id) = group.group_id() else { return Ok(false) };
+        let absent = &["InvalidPermission.NotFound", GONE[0], GONE[1]];
+        let parts = |rules: &[IpPermission]| -> Vec<IpPermission> {
+            rules.iter().filter_map(|rule| part_of(rule, &is_meant)).collect()
+        };
+        let (ingress, egress) =
+            (parts(group.ip_permissions()), parts(group.ip_permissions_egress()));
+        let revoked = !ingress.is_empty() || !egress.is_empty();
+        if !ingress.is_empty() {
+            let call = aws.ec2.revoke_security_group_ingress().group_id(id);
+            let call = call.set_ip_permissions(Some(ingress));
+            let done = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
+            ec2::fine_when(done, absent)?;
+        }
+        if !egress.is_empty() {
+            let call = aws.ec2.revoke_security_group_egress().group_id(id);
+            let call = call.set_ip_permissions(Some(egress));
+            let done = aws.call("ec2", "RevokeSecurityGroupEgress", call.send()).await;
+            ec2::fine_when(done, absent)?;
+        }
+        Ok(revoked)
+    }
+
+    /// Returns the part of a rule that references these groups. `None` if no part does.
+    fn part_of(
+        rule: &IpPermission,
+        is_meant: impl Fn(&UserIdGroupPair) -> bool,
+    ) -> Option<IpPermission> {
+        let pairs = rule.user_id_group_pairs().iter().filter(|pair| is_meant(pair));
+        let pairs: Vec<_> = pairs
+            .map(|pair| {
+                UserIdGroupPair::builder()
+                    .set_group_id(pair.group_id.clone())
+                    .set_user_id(pair.user_id.clone())
+                    .build()
+            })
+            .collect();
+        (!pairs.is_empty()).then(|| {
+            IpPermission::builder()
+                .set_ip_protocol(rule.ip_protocol.clone())
+                .set_from_port(rule.from_port)
+                .set_to_port(rule.to_port)
+                .set_user_id_group_pairs(Some(pairs))
+                .build()
+        })
     }
 
     impl SecurityGroup {

@@ -75,7 +75,7 @@ mod calls {
 
     use super::{Subnet, SubnetOutputs};
     use crate::Aws;
-    use crate::client::delete_blockers;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2::{self, Ec2Object};
     use crate::client::outcomes::ambiguous_on_failure;
@@ -170,7 +170,7 @@ mod calls {
     pub(crate) async fn delete_subnet(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_subnet().subnet_id(id);
         let deleted = aws.call("ec2", "DeleteSubnet", call.send()).await;
-        let deleted = delete_blockers::name_blockers(aws, "subnet-id", id, deleted).await;
+        let deleted = name_blockers(aws, Doomed::Subnet(id), deleted).await;
         ec2::fine_when(deleted, &["InvalidSubnetID.NotFound"])
     }
 

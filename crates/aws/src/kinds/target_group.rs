@@ -85,6 +85,9 @@ impl Kind for TargetGroup {
 }
 
 #[cfg(feature = "sdk")]
+pub(crate) use calls::delete_target_group;
+
+#[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_elasticloadbalancingv2::types::{
         ProtocolEnum, TargetGroup as LiveGroup, TargetTypeEnum,
@@ -94,6 +97,7 @@ mod calls {
     use super::{HealthCheck, TargetGroup, TargetGroupOutputs};
     use crate::Tags;
     use crate::client::Aws;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::elb::{self, NO_TARGET_GROUP};
     use crate::client::outcomes::{
         ambiguous_on_failure, incomplete, none_if, resolve_conflict, retry_on,
@@ -201,12 +205,17 @@ mod calls {
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: TargetGroupOutputs) -> Result<()> {
-            let call = aws.elb.delete_target_group().target_group_arn(outputs.arn.as_str());
-            let deleted = aws.call(SERVICE, "DeleteTargetGroup", call.send()).await;
-            // AWS may not know yet that the listener that used the group is deleted.
-            let deleted = retry_on(deleted, &["ResourceInUse"]);
-            none_if(deleted, NO_TARGET_GROUP).map(drop)
+            delete_target_group(aws, outputs.arn.as_str()).await
         }
+    }
+
+    /// Deletes a target group. For some seconds after the deletion of a listener, AWS may reject
+    /// the deletion of its target group.
+    pub(crate) async fn delete_target_group(aws: &Aws, arn: &str) -> Result<()> {
+        let call = aws.elb.delete_target_group().target_group_arn(arn);
+        let deleted = aws.call(SERVICE, "DeleteTargetGroup", call.send()).await;
+        let deleted = name_blockers(aws, Doomed::TargetGroup(arn), deleted).await;
+        none_if(retry_on(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
     }
 
     impl TargetGroup {

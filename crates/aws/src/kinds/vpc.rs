@@ -84,7 +84,7 @@ mod calls {
 
     use super::{Vpc, VpcOutputs};
     use crate::Aws;
-    use crate::client::delete_blockers;
+    use crate::client::delete_blockers::{Doomed, name_blockers};
     use crate::client::dry_run::{DryRunTarget, dry};
     use crate::client::ec2;
     use crate::client::resource_type::{
@@ -193,7 +193,7 @@ mod calls {
     pub(crate) async fn delete_vpc(aws: &Aws, id: &str) -> Result<()> {
         let call = aws.ec2.delete_vpc().vpc_id(id);
         let deleted = aws.call("ec2", "DeleteVpc", call.send()).await;
-        let deleted = delete_blockers::name_blockers(aws, "vpc-id", id, deleted).await;
+        let deleted = name_blockers(aws, Doomed::Vpc(id), deleted).await;
         ec2::fine_when(deleted, &["InvalidVpcID.NotFound"])
     }
 

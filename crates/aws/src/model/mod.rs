@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+pub mod attachment;
 pub mod calls;
 pub mod dry_run;
 pub mod ebs;
 pub mod ids;
 pub mod launch_errors;
 pub mod metadata_options;
+pub mod protection;
 pub mod quota;
 pub mod tags;
 pub mod untracked;

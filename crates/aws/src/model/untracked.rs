@@ -128,10 +128,12 @@ impl UntrackedKind {
     /// tags of a zone, depend on the zone and are not included.
     pub fn actions(self) -> &'static [&'static str] {
         match self {
-            Self::Instance => &["ec2:TerminateInstances"],
-            Self::LoadBalancer | Self::ClassicLoadBalancer => {
-                &["elasticloadbalancing:DeleteLoadBalancer"]
-            }
+            Self::Instance => &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
+            Self::LoadBalancer => &[
+                "elasticloadbalancing:DeleteLoadBalancer",
+                "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            ],
+            Self::ClassicLoadBalancer => &["elasticloadbalancing:DeleteLoadBalancer"],
             Self::NatGateway => &["ec2:DeleteNatGateway"],
             Self::VpcEndpoint => &["ec2:DeleteVpcEndpoints"],
             Self::TargetGroup => &["elasticloadbalancing:DeleteTargetGroup"],
@@ -140,7 +142,11 @@ impl UntrackedKind {
             Self::Image => &["ec2:DeregisterImage", "ec2:DeleteSnapshot"],
             Self::NetworkInterface => &["ec2:DeleteNetworkInterface"],
             Self::ElasticIp => &["ec2:ReleaseAddress"],
-            Self::SecurityGroup => &["ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupIngress"],
+            Self::SecurityGroup => &[
+                "ec2:DeleteSecurityGroup",
+                "ec2:RevokeSecurityGroupEgress",
+                "ec2:RevokeSecurityGroupIngress",
+            ],
             Self::InternetGateway => &["ec2:DeleteInternetGateway", "ec2:DetachInternetGateway"],
             Self::RouteTable => &[
                 "ec2:DeleteRouteTable",

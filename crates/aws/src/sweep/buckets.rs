@@ -1,6 +1,8 @@
 //! Search for buckets by name, and by the prefix `<infra ID>-` with the cluster tag (the image
 //! registry's bucket, cluster-image-registry-operator pkg/storage/s3).
 
+use std::collections::BTreeSet;
+
 use super::{OWNED, RemainingResource, infra_id, is_there};
 use crate::Aws;
 use crate::client::outcomes::none_if;
@@ -21,7 +23,10 @@ pub(super) async fn find_by_name(
     Ok(left)
 }
 
-pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
+pub(super) async fn by_prefix(
+    aws: &Aws,
+    recorded: &BTreeSet<String>,
+) -> Result<Vec<RemainingResource>> {
     let prefix = format!("{}-", infra_id(aws));
     let (mut left, mut next) = (Vec::new(), None);
     loop {
@@ -30,7 +35,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
         let page = aws.call("s3", "ListBuckets", call).await?;
         let names = page.buckets().iter().filter_map(|one| one.name());
         for name in names.filter(|name| name.starts_with(&prefix)) {
-            if is_ours(aws, name).await? {
+            if !recorded.contains(name) && is_ours(aws, name).await? {
                 left.push(leftover(name));
             }
         }

@@ -2,6 +2,8 @@
 //! names in [`SweepNames`], and names with the prefix `<infra ID>-`. A resource found by prefix must
 //! also have the cluster tag.
 
+use std::collections::BTreeSet;
+
 use super::{OWNED, RemainingResource, SweepNames, infra_id, is_there};
 use crate::Aws;
 use crate::client::outcomes::none_if;
@@ -29,9 +31,13 @@ pub(super) async fn find_by_name(aws: &Aws, names: &SweepNames) -> Result<Vec<Re
 
 /// Returns resources without a record: users that the cloud credential operator creates, and roles
 /// and profiles of a cluster whose state is lost.
-pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
+pub(super) async fn by_prefix(
+    aws: &Aws,
+    recorded: &BTreeSet<String>,
+) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
-    for user in names_of_users(aws).await? {
+    let is_new = |name: &String| !recorded.contains(name);
+    for user in names_of_users(aws).await?.into_iter().filter(is_new) {
         let call = aws.iam.get_user().user_name(&user).send();
         let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
         let user_tags = answer.and_then(|one| one.user).and_then(|user| user.tags);
@@ -39,7 +45,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
             left.push(RemainingResource::new("user", &user, Some(&user)));
         }
     }
-    for role in names_of_roles(aws).await? {
+    for role in names_of_roles(aws).await?.into_iter().filter(is_new) {
         let call = aws.iam.get_role().role_name(&role).send();
         let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
         let role_tags = answer.and_then(|one| one.role).and_then(|role| role.tags);
@@ -47,7 +53,7 @@ pub(super) async fn by_prefix(aws: &Aws) -> Result<Vec<RemainingResource>> {
             left.push(RemainingResource::new("role", &role, Some(&role)));
         }
     }
-    for profile in names_of_profiles(aws).await? {
+    for profile in names_of_profiles(aws).await?.into_iter().filter(is_new) {
         let call = aws.iam.get_instance_profile().instance_profile_name(&profile).send();
         let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
         let profile_tags = answer.and_then(|one| one.instance_profile).and_then(|one| one.tags);

@@ -10,6 +10,7 @@ mod dns;
 mod ec2;
 mod elb;
 mod iam;
+mod networks;
 
 use std::collections::BTreeSet;
 
@@ -45,6 +46,9 @@ pub struct SweepNames {
     pub profiles: Vec<InstanceProfileName>,
     /// S3 buckets.
     pub buckets: Vec<BucketName>,
+    /// Names of recorded roles, profiles, users and buckets. They are not searched: refresh has read
+    /// them.
+    pub recorded: BTreeSet<String>,
 }
 
 /// A resource that exists.
@@ -60,12 +64,16 @@ pub struct RemainingResource {
     /// ID of the instance or image whose deletion also deletes this resource.
     #[serde(skip)]
     pub goes_with: Option<String>,
+    /// ID of the VPC of the cluster that contains the resource. Only for resources without the
+    /// cluster tag.
+    #[serde(skip)]
+    pub network: Option<String>,
 }
 
 impl RemainingResource {
     fn new(kind: &str, id: &str, name: Option<&str>) -> Self {
         let name = name.map(str::to_owned);
-        Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None }
+        Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None, network: None }
     }
 
     /// Returns the resource with its kind adapted to the value of the cluster tag. Any value other
@@ -88,7 +96,8 @@ pub struct Sweep {
     pub denied: Vec<ProviderError>,
 }
 
-/// Returns all existing resources of the cluster, found by the cluster tag and by names.
+/// Returns all existing resources of the cluster, found by the cluster tag and by names, and
+/// resources without the tag that stand in a network of the cluster.
 ///
 /// # Errors
 /// If a search fails, because a partial result proves nothing. Only searches whose permissions the
@@ -108,9 +117,11 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         Box::pin(iam::find_by_name(aws, names)),
         Box::pin(buckets::find_by_name(aws, &names.buckets)),
     )?;
-    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws)).await)?;
-    let (others, others_denied) = permitted(Box::pin(buckets::by_prefix(aws)).await)?;
-    let found = [ec2, balancers, classic, groups, dns, iam, buckets, users, others];
+    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws, &names.recorded)).await)?;
+    let (others, others_denied) =
+        permitted(Box::pin(buckets::by_prefix(aws, &names.recorded)).await)?;
+    let untagged = Box::pin(networks::untagged(aws, &ec2)).await?;
+    let found = [ec2, untagged, balancers, classic, groups, dns, iam, buckets, users, others];
     let left: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
     Ok(Sweep {
         left: left.into_iter().collect(),

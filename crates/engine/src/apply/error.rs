@@ -58,6 +58,14 @@ impl StepError {
             _ => None,
         }
     }
+
+    /// Returns the maximum time of retries; `None` means the retry budget of the call.
+    pub fn retry_within(&self) -> Option<Duration> {
+        match self {
+            StepError::Provider(error) => error.within,
+            _ => None,
+        }
+    }
 }
 
 impl From<ProviderError> for StepError {

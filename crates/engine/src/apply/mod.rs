@@ -62,6 +62,8 @@ pub struct ApplySettings {
     pub patience: Duration,
     /// Retry budget of a deletion, which waits for the deletion of blocking resources.
     pub patience_to_delete: Duration,
+    /// Maximum time until a resource is ready or deleted. `None` means the maximum of its kind.
+    pub wait: Option<Duration>,
     /// Time to search for a resource that may exist and is not visible yet. The search precedes a
     /// repeated create call that could create a second resource, and the record that a resource is
     /// gone. Describe calls of clouds are eventually consistent.
@@ -77,6 +79,7 @@ impl Default for ApplySettings {
             grace: Duration::from_secs(5),
             patience: Duration::from_secs(180),
             patience_to_delete: Duration::from_secs(900),
+            wait: None,
             settle: Duration::from_secs(15),
             fence: Fence::open(),
         }

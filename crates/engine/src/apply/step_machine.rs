@@ -74,6 +74,8 @@ pub(super) struct StepMachine<'p> {
     token_error: Option<ProviderError>,
     /// End of the retry budget; during a wait, the time at which the wait fails.
     deadline: Duration,
+    /// Time of the first of consecutive failures whose retries have a limit.
+    limited_since: Option<Duration>,
     /// Start of the search for an object that was not found so far.
     searching_since: Option<Duration>,
     /// Last reported status of the wait, and the time of the report.
@@ -87,6 +89,8 @@ pub(super) struct StepMachine<'p> {
 pub(super) struct Limits {
     /// Retry budget of a call.
     patience: Duration,
+    /// Maximum time of a wait; `None` means the maximum of the kind.
+    wait: Option<Duration>,
     /// Time to search for a resource that may exist and is not visible yet.
     settle: Duration,
     /// Generation of all resources that the plan creates.
@@ -100,7 +104,8 @@ impl Limits {
             Op::Delete { .. } => settings.patience_to_delete,
             _ => settings.patience,
         };
-        Self { patience, settle: settings.settle, plan_generation: plan.generation }
+        let ApplySettings { wait, settle, .. } = *settings;
+        Self { patience, wait, settle, plan_generation: plan.generation }
     }
 }
 
@@ -232,6 +237,7 @@ impl<'p> StepMachine<'p> {
             ambiguous_creates: 0,
             token_error: None,
             deadline: at.now + limits.patience,
+            limited_since: None,
             searching_since: None,
             last_progress: None,
             effects: Vec::new(),
@@ -303,6 +309,7 @@ impl<'p> StepMachine<'p> {
 
     fn replied(&mut self, reply: Reply, at: &Context<'_>) {
         self.failures = 0;
+        self.limited_since = None;
         match (self.phase, reply) {
             (Phase::Recheck, Reply::Found(None)) => self.recreate_or_skip(at),
             (Phase::Recheck, Reply::Found(Some(_))) => self.still_there(at),
@@ -544,7 +551,7 @@ impl<'p> StepMachine<'p> {
             ErrorClass::Retryable => at.now < self.deadline,
             ErrorClass::Ambiguous => attempts < AMBIGUOUS_ATTEMPTS && at.now < self.deadline,
         };
-        if again && !at.stopping {
+        if self.is_within_limit(&error, at) && again && !at.stopping {
             let pause = error.retry_after().unwrap_or_else(|| pause(self.address(), self.failures));
             self.effects.push(Effect::SendAfter(pause));
             return self.retrying(&error, pause);
@@ -556,6 +563,16 @@ impl<'p> StepMachine<'p> {
             self.append(Entry::CreateRefused { address: self.address().clone() });
         }
         self.fail(error, at);
+    }
+
+    /// Returns false after the maximum time for retries of this error.
+    fn is_within_limit(&mut self, error: &StepError, at: &Context<'_>) -> bool {
+        let Some(within) = error.retry_within() else {
+            self.limited_since = None;
+            return true;
+        };
+        let since = *self.limited_since.get_or_insert(at.now);
+        at.now.saturating_sub(since) < within
     }
 
     /// Searches for the resource that the consumed token created. If none is found, a new
@@ -582,6 +599,7 @@ impl<'p> StepMachine<'p> {
     // Polls.
 
     fn polled(&mut self, look: Poll, at: &Context<'_>) {
+        self.limited_since = None;
         match (look, self.phase) {
             (Poll::Pending(status), _) => self.still_waits(status, at),
             (Poll::Failed(error), _) => self.fail(error.into(), at),
@@ -600,7 +618,7 @@ impl<'p> StepMachine<'p> {
     }
 
     fn poll_failed(&mut self, error: StepError, at: &Context<'_>) {
-        if error.class() == ErrorClass::Permanent {
+        if error.class() == ErrorClass::Permanent || !self.is_within_limit(&error, at) {
             self.fail(error, at);
         } else {
             self.still_waits(format!("poll failed: {error}"), at);
@@ -688,7 +706,8 @@ impl<'p> StepMachine<'p> {
         }
         let Phase::Wait(wait) = phase else { return self.effects.push(Effect::Send) };
         let Some(limits) = wait.limits(self.schema()) else { return self.settled(None, at) };
-        self.deadline = at.now + Duration::from_secs(limits.within_seconds.into());
+        let within = Duration::from_secs(limits.within_seconds.into());
+        self.deadline = at.now + self.limits.wait.unwrap_or(within);
         self.effects.push(Effect::Poll { wait, after: FIRST_POLL });
     }
 

@@ -45,7 +45,7 @@ pub(crate) async fn run(
     if arguments.preflight {
         planned.preflight(ui).await?;
     }
-    let executed = planned.approve(ui).await?.execute(ui).await?;
+    let executed = planned.approve(ui).await?.execute(arguments.waits, ui).await?;
     if executed.exit != Exit::Done || is_part {
         return Ok(executed.exit); // a part that is left is no surprise
     }

@@ -47,7 +47,7 @@ pub(super) async fn destroy(
         locked.plan(&arguments.part, &arguments.guards, ui).await
     };
     let planned = unless_stopped(stop, Box::pin(planning)).await?;
-    let executed = planned.approve(ui).await?.execute(ui).await?;
+    let executed = planned.approve(ui).await?.execute(arguments.waits, ui).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
         let warning = Box::pin(warn_of_unrecorded(cluster, ui));
         unless_stopped(stop, warning).await?;

@@ -63,5 +63,5 @@ async fn apply(
         planned.preflight(ui).await?;
     }
     let approved = planned.approve(ui).await?;
-    Ok(approved.execute(ui).await?.exit)
+    Ok(approved.execute(arguments.how.waits, ui).await?.exit)
 }

@@ -17,6 +17,7 @@ use crate::client::instances::{
 };
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
 use crate::model::ids::{InstanceId, NetworkInterfaceId, SubnetId};
+use crate::model::protection::DeletionProtection;
 
 impl KindOperations for Instance {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
@@ -63,6 +64,14 @@ impl KindOperations for Instance {
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: InstanceOutputs) -> Result<()> {
         instances::terminate(aws, &outputs.id).await
+    }
+
+    async fn protections(
+        aws: &Aws,
+        doomed: Vec<InstanceOutputs>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let ids = doomed.iter().map(|outputs| outputs.id.as_str()).collect();
+        instances::termination_protections(aws, ids).await
     }
 
     async fn gone(aws: &Aws, waiting: Vec<InstanceOutputs>) -> Result<Vec<PollResult<()>>> {

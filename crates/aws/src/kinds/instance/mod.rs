@@ -135,7 +135,7 @@ impl Kind for Instance {
             "ec2:CreateTags",
             "ec2:DeleteTags",
         ],
-        delete: &["ec2:TerminateInstances"],
+        delete: &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[(

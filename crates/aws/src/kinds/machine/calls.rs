@@ -15,6 +15,7 @@ use crate::client::instances::{
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
 use crate::model::ids::{InstanceId, SubnetId};
 use crate::model::launch_errors::with_manifest_hint;
+use crate::model::protection::DeletionProtection;
 
 impl KindOperations for Machine {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
@@ -56,6 +57,14 @@ impl KindOperations for Machine {
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: MachineOutputs) -> Result<()> {
         instances::terminate(aws, &outputs.id).await
+    }
+
+    async fn protections(
+        aws: &Aws,
+        doomed: Vec<MachineOutputs>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let ids = doomed.iter().map(|outputs| outputs.id.as_str()).collect();
+        instances::termination_protections(aws, ids).await
     }
 
     async fn gone(aws: &Aws, waiting: Vec<MachineOutputs>) -> Result<Vec<PollResult<()>>> {

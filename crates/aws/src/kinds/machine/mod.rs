@@ -260,7 +260,7 @@ impl Kind for Machine {
         configure: &["ec2:CreateTags"],
         refresh: &["ec2:DescribeInstances"],
         update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
-        delete: &["ec2:TerminateInstances"],
+        delete: &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];

@@ -1,6 +1,6 @@
 //! Refresh and polling of untracked resources. Creation fails, and nothing is updated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types;
 use groundplan_engine::graph::Resource;
@@ -11,10 +11,13 @@ use super::{UntrackedKind, UntrackedOutputs, UntrackedResource};
 use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2::{self, Ec2Object};
-use crate::client::elb::{self, BalancerKey};
-use crate::client::instances::poll_terminated;
+use crate::client::elb::{self, BalancerKey, interface_description};
+use crate::client::iam::attachments_of_each;
+use crate::client::instances::{self, poll_terminated};
 use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
-use crate::kinds::load_balancer::{interface_description, interfaces_described};
+use crate::kinds::load_balancer::{self, interfaces_described};
+use crate::model::attachment::Attachment;
+use crate::model::protection::DeletionProtection;
 use crate::sweep::{SweepNames, classic_balancers, sweep};
 
 impl KindOperations for UntrackedResource {
@@ -44,7 +47,40 @@ impl KindOperations for UntrackedResource {
     }
 
     async fn delete(aws: &Aws, inputs: Self, outputs: UntrackedOutputs) -> Result<()> {
-        Box::pin(delete(aws, inputs.what, &outputs.id)).await
+        delete(aws, inputs.what, &outputs.id).await
+    }
+
+    /// Returns the protections of instances and load balancers.
+    async fn protections(
+        aws: &Aws,
+        doomed: Vec<UntrackedOutputs>,
+    ) -> Result<Vec<Option<DeletionProtection>>> {
+        let ids = |what| {
+            let some = doomed.iter().filter(move |one| one.what == what);
+            some.map(|one| one.id.as_str()).collect::<Vec<_>>()
+        };
+        let (machines, balancers) =
+            (ids(UntrackedKind::Instance), ids(UntrackedKind::LoadBalancer));
+        let unknown = balancers.iter().map(|arn| (*arn, None)).collect();
+        let found = instances::termination_protections(aws, machines.clone()).await?;
+        let mut all: BTreeMap<&str, DeletionProtection> =
+            machines.into_iter().zip(found).filter_map(|(id, one)| Some((id, one?))).collect();
+        let found = load_balancer::protections(aws, unknown).await?;
+        all.extend(balancers.into_iter().zip(found).filter_map(|(arn, one)| Some((arn, one?))));
+        Ok(doomed.iter().map(|one| all.get(one.id.as_str()).cloned()).collect())
+    }
+
+    /// Returns the attachments of roles.
+    async fn attachments(aws: &Aws, doomed: Vec<UntrackedOutputs>) -> Result<Vec<Vec<Attachment>>> {
+        let roles = doomed.iter().filter(|one| one.what == UntrackedKind::Role);
+        let roles: Vec<&str> = roles.map(|one| one.id.as_str()).collect();
+        let found = attachments_of_each(aws, roles.clone()).await?;
+        let found: BTreeMap<&str, Vec<Attachment>> = roles.into_iter().zip(found).collect();
+        let of = |one: &UntrackedOutputs| {
+            let is_role = one.what == UntrackedKind::Role;
+            found.get(one.id.as_str()).filter(|_| is_role).cloned().unwrap_or_default()
+        };
+        Ok(doomed.iter().map(of).collect())
     }
 
     /// Returns the dry run of the kind whose action this is.

@@ -1,94 +1,80 @@
 //! Deletion of untracked resources. A resource that does not exist counts as deleted. The error for
 //! a resource that is still in use is retryable.
 
-use aws_sdk_ec2::types::{self, IpPermission, UserIdGroupPair};
-use aws_sdk_route53::types::ChangeAction;
-use groundplan_engine::provider::{ErrorClass, ProviderError};
+use aws_sdk_ec2::types;
+use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 
 use super::UntrackedKind;
-use crate::client::ec2::{self, Ec2Object, filter, fine_when, retry_when};
-use crate::client::elb::{NO_LOAD_BALANCER, NO_TARGET_GROUP};
-use crate::client::outcomes::{none_if, retry_on};
+use crate::client::delete_blockers::{Doomed, name_blockers};
+use crate::client::ec2::{self, fine_when, retry_when};
+use crate::client::elb::NO_LOAD_BALANCER;
+use crate::client::iam::{delete_role, delete_user, end_attachments};
+use crate::client::instances::terminate;
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
-use crate::client::route53::{self, step};
+use crate::client::route53;
 use crate::kinds::ami_copy::delete_image;
+use crate::kinds::dhcp_options::delete_options;
+use crate::kinds::elastic_ip::release_address;
 use crate::kinds::hosted_zone::delete_zone;
+use crate::kinds::iam_instance_profile::delete_profile;
+use crate::kinds::internet_gateway::delete_gateway;
+use crate::kinds::load_balancer::delete_balancer;
+use crate::kinds::nat_gateway::delete_nat_gateway;
+use crate::kinds::network_interface::delete_interface;
+use crate::kinds::record::delete_live;
 use crate::kinds::route_table::delete_table;
 use crate::kinds::s3_bucket::delete_bucket;
-use crate::kinds::security_group::delete_security_group;
+use crate::kinds::security_group::{
+    delete_security_group, revoke_own_references, revoke_references,
+};
 use crate::kinds::subnet::delete_subnet;
+use crate::kinds::target_group::delete_target_group;
 use crate::kinds::vpc::delete_vpc;
 use crate::kinds::vpc_endpoint::delete_endpoint;
 use crate::sweep::cut;
 use crate::{Aws, Tags};
 
 const ELB: &str = "elasticloadbalancing";
-const ABSENT: &[&str] = &["NoSuchEntity"];
-const NO_GROUP: &[&str] = &["InvalidGroup.NotFound", "InvalidGroupId.NotFound"];
-
-/// Makes one deleting EC2 call. Parameters: SDK method and action, field and value of the ID, error
-/// codes for a missing resource (`absent`), and retryable error codes for a resource in use
-/// (`in_use`).
-macro_rules! delete {
-    ($aws:ident, $call:ident($name:literal).$field:ident($id:ident),
-     absent: $absent:expr, in_use: $in_use:expr) => {{
-        let deleted = $aws.call("ec2", $name, $aws.ec2.$call().$field($id).send()).await;
-        fine_when(retry_when(deleted, &$in_use), &$absent)
-    }};
-}
 
 /// Deletes one untracked resource, with the parts that AWS does not delete together with it. `id`
-/// is an ID, an ARN or a name, depending on the kind.
-pub(super) async fn delete(aws: &Aws, what: UntrackedKind, id: &str) -> Result<()> {
+/// is an ID, an ARN or a name, depending on the kind. Types that a kind records are deleted by the
+/// function of that kind. The futures are large, so each is on the heap.
+pub(super) fn delete<'a>(aws: &'a Aws, what: UntrackedKind, id: &'a str) -> ProviderFuture<'a, ()> {
     match what {
-        UntrackedKind::Instance => {
-            delete!(aws, terminate_instances("TerminateInstances").instance_ids(id),
-                absent: ["InvalidInstanceID.NotFound"], in_use: [])
-        }
-        UntrackedKind::Volume => {
-            delete!(aws, delete_volume("DeleteVolume").volume_id(id),
-                absent: ["InvalidVolume.NotFound"], in_use: ["VolumeInUse", "IncorrectState"])
-        }
-        UntrackedKind::Snapshot => {
-            delete!(aws, delete_snapshot("DeleteSnapshot").snapshot_id(id),
-                absent: ["InvalidSnapshot.NotFound"], in_use: ["InvalidSnapshot.InUse"])
-        }
-        UntrackedKind::NetworkInterface => {
-            delete!(aws, delete_network_interface("DeleteNetworkInterface").network_interface_id(id),
-                absent: ["InvalidNetworkInterfaceID.NotFound"],
-                in_use: ["InvalidNetworkInterface.InUse"])
-        }
-        UntrackedKind::ElasticIp => {
-            delete!(aws, release_address("ReleaseAddress").allocation_id(id),
-                absent: ["InvalidAllocationID.NotFound"], in_use: ["InvalidIPAddress.InUse"])
-        }
-        UntrackedKind::NatGateway => {
-            delete!(aws, delete_nat_gateway("DeleteNatGateway").nat_gateway_id(id),
-                absent: ["NatGatewayNotFound"], in_use: [])
-        }
-        UntrackedKind::Subnet => delete_subnet(aws, id).await,
-        UntrackedKind::Vpc => delete_vpc(aws, id).await,
-        UntrackedKind::DhcpOptions => {
-            delete!(aws, delete_dhcp_options("DeleteDhcpOptions").dhcp_options_id(id),
-                absent: ["InvalidDhcpOptionID.NotFound", "InvalidDhcpOptionsID.NotFound"],
-                in_use: [])
-        }
-        UntrackedKind::Image => delete_image(aws, id).await,
-        UntrackedKind::VpcEndpoint => delete_endpoint(aws, id).await,
-        UntrackedKind::SecurityGroup => security_group(aws, id).await,
-        UntrackedKind::InternetGateway => internet_gateway(aws, id).await,
-        UntrackedKind::RouteTable => route_table(aws, id).await,
-        UntrackedKind::LoadBalancer => load_balancer(aws, id).await,
-        UntrackedKind::ClassicLoadBalancer => classic_load_balancer(aws, id).await,
-        UntrackedKind::TargetGroup => target_group(aws, id).await,
-        UntrackedKind::HostedZone => delete_zone(aws, id).await,
-        UntrackedKind::Record => record(aws, id).await,
-        UntrackedKind::Bucket => delete_bucket(aws, &id.into()).await,
-        UntrackedKind::User => user(aws, id).await,
-        UntrackedKind::InstanceProfile => instance_profile(aws, id).await,
-        UntrackedKind::Role => role(aws, id).await,
-        UntrackedKind::SharedTag => shared_tag(aws, id).await,
+        UntrackedKind::Instance => Box::pin(instance(aws, id)),
+        UntrackedKind::Volume => Box::pin(volume(aws, id)),
+        UntrackedKind::Snapshot => Box::pin(snapshot(aws, id)),
+        UntrackedKind::NetworkInterface => Box::pin(delete_interface(aws, id)),
+        UntrackedKind::ElasticIp => Box::pin(release_address(aws, id)),
+        UntrackedKind::NatGateway => Box::pin(delete_nat_gateway(aws, id)),
+        UntrackedKind::Subnet => Box::pin(delete_subnet(aws, id)),
+        UntrackedKind::Vpc => Box::pin(delete_vpc(aws, id)),
+        UntrackedKind::DhcpOptions => Box::pin(delete_options(aws, id)),
+        UntrackedKind::Image => Box::pin(delete_image(aws, id)),
+        UntrackedKind::VpcEndpoint => Box::pin(delete_endpoint(aws, id)),
+        UntrackedKind::SecurityGroup => Box::pin(security_group(aws, id)),
+        UntrackedKind::InternetGateway => Box::pin(delete_gateway(aws, id, None)),
+        UntrackedKind::RouteTable => Box::pin(route_table(aws, id)),
+        UntrackedKind::LoadBalancer => Box::pin(delete_balancer(aws, id)),
+        UntrackedKind::ClassicLoadBalancer => Box::pin(classic_load_balancer(aws, id)),
+        UntrackedKind::TargetGroup => Box::pin(delete_target_group(aws, id)),
+        UntrackedKind::HostedZone => Box::pin(delete_zone(aws, id)),
+        UntrackedKind::Record => Box::pin(record(aws, id)),
+        UntrackedKind::Bucket => Box::pin(bucket(aws, id)),
+        UntrackedKind::User => Box::pin(delete_user(aws, id)),
+        UntrackedKind::InstanceProfile => Box::pin(delete_profile(aws, id, None)),
+        UntrackedKind::Role => Box::pin(role(aws, id)),
+        UntrackedKind::SharedTag => Box::pin(shared_tag(aws, id)),
     }
+}
+
+async fn instance(aws: &Aws, id: &str) -> Result<()> {
+    terminate(aws, &id.into()).await
+}
+
+async fn bucket(aws: &Aws, name: &str) -> Result<()> {
+    delete_bucket(aws, &name.into()).await
 }
 
 /// Removes only the cluster tag. Hosted zones have a separate API; their IDs contain no hyphen, and
@@ -104,60 +90,32 @@ async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
     aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
 }
 
-/// Deletes a security group after revoking the rules that reference it. Kubernetes adds such rules
-/// to the group of the nodes for the group of a load balancer. Rules in groups that the cluster
-/// does not own stay. AWS then rejects the deletion, and the error names the groups with these
-/// rules.
+/// Deletes a security group after revoking the rules of the cluster that reference it, as the groups
+/// of load balancers have them, and its own rules that reference another group. Of two groups that
+/// reference each other, each can then be deleted.
 async fn security_group(aws: &Aws, id: &str) -> Result<()> {
-    let references_it = vec![filter("ip-permission.group-id", &[id])];
-    let others = types::SecurityGroup::describe(aws, references_it).await?;
-    let is_ours = |group: &types::SecurityGroup| {
-        let key = aws.settings.cluster_tag.as_str();
-        group.tags().iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
-    };
-    for other in others.into_iter().filter(is_ours) {
-        let rules: Vec<_> =
-            other.ip_permissions().iter().filter_map(|rule| part_about_group(rule, id)).collect();
-        let Some(group) = other.group_id().filter(|group| *group != id && !rules.is_empty()) else {
-            continue;
-        };
-        let call = aws.ec2.revoke_security_group_ingress().group_id(group);
-        let call = call.set_ip_permissions(Some(rules));
-        let revoked = aws.call("ec2", "RevokeSecurityGroupIngress", call.send()).await;
-        fine_when(revoked, &["InvalidPermission.NotFound", NO_GROUP[0], NO_GROUP[1]])?;
-    }
+    revoke_references(aws, id).await?;
+    revoke_own_references(aws, id).await?;
     delete_security_group(aws, id).await
 }
 
-/// Returns the part of a rule that references the group `id`. `None` if no part does.
-fn part_about_group(rule: &IpPermission, id: &str) -> Option<IpPermission> {
-    let pairs = rule.user_id_group_pairs().iter().filter(|pair| pair.group_id() == Some(id));
-    let pairs: Vec<_> = pairs
-        .map(|pair| {
-            UserIdGroupPair::builder().group_id(id).set_user_id(pair.user_id.clone()).build()
-        })
-        .collect();
-    (!pairs.is_empty()).then(|| {
-        IpPermission::builder()
-            .set_ip_protocol(rule.ip_protocol.clone())
-            .set_from_port(rule.from_port)
-            .set_to_port(rule.to_port)
-            .set_user_id_group_pairs(Some(pairs))
-            .build()
-    })
+/// Deletes a role after ending its attachments. Roles without a record have inline policies.
+async fn role(aws: &Aws, name: &str) -> Result<()> {
+    end_attachments(aws, name).await?;
+    delete_role(aws, name).await
 }
 
-/// Deletes an internet gateway after detaching it from its VPC.
-async fn internet_gateway(aws: &Aws, id: &str) -> Result<()> {
-    let found = ec2::by_ids::<types::InternetGateway>(aws, [id]).await?;
-    let attached = found.values().flat_map(types::InternetGateway::attachments);
-    for vpc in attached.filter_map(|one| one.vpc_id()) {
-        let call = aws.ec2.detach_internet_gateway().internet_gateway_id(id).vpc_id(vpc);
-        let detached = aws.call("ec2", "DetachInternetGateway", call.send()).await;
-        fine_when(detached, &["Gateway.NotAttached", "InvalidInternetGatewayID.NotFound"])?;
-    }
-    delete!(aws, delete_internet_gateway("DeleteInternetGateway").internet_gateway_id(id),
-        absent: ["InvalidInternetGatewayID.NotFound"], in_use: [])
+async fn snapshot(aws: &Aws, id: &str) -> Result<()> {
+    let call = aws.ec2.delete_snapshot().snapshot_id(id);
+    let deleted = aws.call("ec2", "DeleteSnapshot", call.send()).await;
+    fine_when(deleted, &["InvalidSnapshot.NotFound"])
+}
+
+async fn volume(aws: &Aws, id: &str) -> Result<()> {
+    let call = aws.ec2.delete_volume().volume_id(id);
+    let deleted = aws.call("ec2", "DeleteVolume", call.send()).await;
+    let deleted = name_blockers(aws, Doomed::Volume(id), deleted).await;
+    fine_when(retry_when(deleted, &["IncorrectState"]), &["InvalidVolume.NotFound"])
 }
 
 /// Deletes a route table. If it is the main table, another table of the VPC becomes main first.
@@ -169,21 +127,9 @@ async fn route_table(aws: &Aws, id: &str) -> Result<()> {
     }
 }
 
-async fn load_balancer(aws: &Aws, arn: &str) -> Result<()> {
-    let call = aws.elb.delete_load_balancer().load_balancer_arn(arn);
-    none_if(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
-}
-
 async fn classic_load_balancer(aws: &Aws, name: &str) -> Result<()> {
     let call = aws.elb_classic.delete_load_balancer().load_balancer_name(name);
     none_if(aws.call(ELB, "DeleteLoadBalancer", call.send()).await, NO_LOAD_BALANCER).map(drop)
-}
-
-async fn target_group(aws: &Aws, arn: &str) -> Result<()> {
-    let call = aws.elb.delete_target_group().target_group_arn(arn);
-    let deleted = aws.call(ELB, "DeleteTargetGroup", call.send()).await;
-    // `ResourceInUse`: AWS may still list the deleted load balancer as a user of the group.
-    none_if(retry_on(deleted, &["ResourceInUse"]), NO_TARGET_GROUP).map(drop)
 }
 
 /// Deletes a record. Route 53 requires its present content, so the record is read first.
@@ -197,62 +143,5 @@ async fn record(aws: &Aws, id: &str) -> Result<()> {
         .into_iter()
         .find(|one| one.r#type().as_str() == kind && route53::same_name(one.name(), name));
     let Some(live) = live else { return Ok(()) };
-    let deleted = route53::change(aws, zone, vec![step(ChangeAction::Delete, live)]).await;
-    // `InvalidChangeBatch`: another client changed the record after this read. A retry reads again.
-    none_if(retry_on(deleted, &["InvalidChangeBatch"]), route53::NO_ZONE).map(drop)
-}
-
-/// Deletes a user with its access keys and inline policies.
-async fn user(aws: &Aws, name: &str) -> Result<()> {
-    let call = aws.iam.list_access_keys().user_name(name);
-    let keys = none_if(aws.call("iam", "ListAccessKeys", call.send()).await, ABSENT)?;
-    for key in keys.map(|one| one.access_key_metadata).unwrap_or_default() {
-        let call = aws.iam.delete_access_key().user_name(name).set_access_key_id(key.access_key_id);
-        none_if(aws.call("iam", "DeleteAccessKey", call.send()).await, ABSENT)?;
-    }
-    let call = aws.iam.list_user_policies().user_name(name);
-    let inline = none_if(aws.call("iam", "ListUserPolicies", call.send()).await, ABSENT)?;
-    for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
-        let call = aws.iam.delete_user_policy().user_name(name).policy_name(policy);
-        none_if(aws.call("iam", "DeleteUserPolicy", call.send()).await, ABSENT)?;
-    }
-    let call = aws.iam.delete_user().user_name(name);
-    let deleted = aws.call("iam", "DeleteUser", call.send()).await;
-    // `DeleteConflict`: another client added a key or a policy after the lists. A retry lists
-    // again.
-    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
-}
-
-/// Deletes an instance profile after removing its role. The role stays.
-async fn instance_profile(aws: &Aws, name: &str) -> Result<()> {
-    let call = aws.iam.get_instance_profile().instance_profile_name(name);
-    let profile = none_if(aws.call("iam", "GetInstanceProfile", call.send()).await, ABSENT)?;
-    let roles = profile.and_then(|one| one.instance_profile).map(|one| one.roles);
-    for role in roles.unwrap_or_default() {
-        let call = aws.iam.remove_role_from_instance_profile().instance_profile_name(name);
-        let call = call.role_name(role.role_name);
-        none_if(aws.call("iam", "RemoveRoleFromInstanceProfile", call.send()).await, ABSENT)?;
-    }
-    let call = aws.iam.delete_instance_profile().instance_profile_name(name);
-    let deleted = aws.call("iam", "DeleteInstanceProfile", call.send()).await;
-    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
-}
-
-/// Deletes a role with its inline policies. Attached policies are only detached.
-async fn role(aws: &Aws, name: &str) -> Result<()> {
-    let call = aws.iam.list_role_policies().role_name(name);
-    let inline = none_if(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)?;
-    for policy in inline.map(|one| one.policy_names).unwrap_or_default() {
-        let call = aws.iam.delete_role_policy().role_name(name).policy_name(policy);
-        none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT)?;
-    }
-    let call = aws.iam.list_attached_role_policies().role_name(name);
-    let attached = none_if(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)?;
-    for policy in attached.and_then(|one| one.attached_policies).unwrap_or_default() {
-        let call = aws.iam.detach_role_policy().role_name(name).set_policy_arn(policy.policy_arn);
-        none_if(aws.call("iam", "DetachRolePolicy", call.send()).await, ABSENT)?;
-    }
-    let call = aws.iam.delete_role().role_name(name);
-    let deleted = aws.call("iam", "DeleteRole", call.send()).await;
-    none_if(retry_on(deleted, &["DeleteConflict"]), ABSENT).map(drop)
+    delete_live(aws, zone, live).await
 }

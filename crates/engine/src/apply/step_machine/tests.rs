@@ -27,7 +27,8 @@ impl<'p> Bench<'p> {
 
     fn begin_at(op: &'p Op, state: State, now: Duration) -> Self {
         let schema = KINDS.iter().find(|schema| schema.kind == op.address().kind());
-        let limits = Limits { patience: PATIENCE, settle: SETTLE, plan_generation: NEW };
+        let limits =
+            Limits { patience: PATIENCE, wait: None, settle: SETTLE, plan_generation: NEW };
         let at = Context { state: &state, now, stopping: false };
         let (machine, effects) = StepMachine::begin(op, schema, limits, &at);
         let mut bench = Self { state, machine, now, stopping: false, effects: Vec::new() };
@@ -440,6 +441,41 @@ fn a_retry_waits_as_long_as_the_cloud_suggests() {
 }
 
 #[test]
+fn an_error_that_retries_do_not_end_is_repeated_within_its_own_limit() {
+    let limited = || error(ErrorClass::Retryable).with_limit(Duration::from_secs(60));
+    let op = create("node", PriorObject::Nothing);
+    let mut bench = Bench::begin(&op, nothing());
+    for _ in 0..3 {
+        bench.after(19).on(Input::Failed(limited().into()));
+        assert!(matches!(bench.effects[0], Effect::SendAfter(_)), "{:?}", bench.effects);
+    }
+    // Another error between them: what they are about has changed.
+    bench.after(19).failed(ErrorClass::Retryable);
+    bench.after(19).on(Input::Failed(limited().into()));
+    assert!(matches!(bench.effects[0], Effect::SendAfter(_)), "{:?}", bench.effects);
+    bench.after(60).on(Input::Failed(limited().into()));
+    assert_eq!(bench.error(), &StepError::Provider(limited()));
+}
+
+#[test]
+fn polls_that_fail_for_ever_end_with_the_error_of_the_cloud() {
+    let limited = || error(ErrorClass::Ambiguous).with_limit(Duration::from_secs(60));
+    let op = create("slow", PriorObject::Nothing);
+    let mut bench = Bench::begin(&op, nothing());
+    bench.replied("s-1");
+    bench.on(Input::PollFailed(limited().into()));
+    bench.after(59).on(Input::PollFailed(limited().into()));
+    assert!(!bench.names().contains(&"fail".to_owned()), "{:?}", bench.names());
+    // One poll that succeeds begins the time anew.
+    bench.after(1).pending("pending");
+    bench.after(5).on(Input::PollFailed(limited().into()));
+    bench.after(59).on(Input::PollFailed(limited().into()));
+    assert!(!bench.names().contains(&"fail".to_owned()), "{:?}", bench.names());
+    bench.after(1).on(Input::PollFailed(limited().into()));
+    assert_eq!(bench.error(), &StepError::Provider(limited()));
+}
+
+#[test]
 fn each_phase_has_a_retry_budget_of_its_own() {
     let op = create("stepped", PriorObject::Nothing);
     let mut bench = Bench::begin(&op, nothing());
@@ -466,8 +502,10 @@ fn deletions_have_a_retry_budget_of_their_own() {
     let options = crate::plan::PlanOptions::default();
     let none = crate::plan::LiveState::new();
     let plan = crate::plan::plan_destroy(&nothing(), &none, &cloud, &options);
-    let settings = ApplySettings::default();
+    let wait = Some(Duration::from_secs(7));
+    let settings = ApplySettings { wait, ..ApplySettings::default() };
     let limits = |op| Limits::new(op, &plan, &settings);
+    assert_eq!((limits(&create).wait, limits(&delete).wait), (wait, wait));
     assert_eq!(limits(&create).patience, settings.patience);
     assert_eq!(limits(&delete).patience, settings.patience_to_delete);
 }
@@ -1006,6 +1044,16 @@ fn wait_takes_the_outputs_of_the_poll() {
     bench.ready("new");
     assert_eq!(bench.state.resources[op.address()].outputs, json!({ "id": "new" }));
     assert_eq!(bench.id(), Some("new"));
+}
+
+#[test]
+fn wait_ends_at_the_maximum_that_the_user_sets() {
+    let op = create("slow", PriorObject::Nothing);
+    let mut bench = Bench::begin(&op, nothing());
+    bench.machine.limits.wait = Some(Duration::from_secs(30));
+    bench.replied("n-1");
+    assert_eq!(bench.after(29).pending("pending"), ["says it waits", "poll ready in 5s"]);
+    assert_eq!(bench.after(1).pending("pending"), ["says it failed", "fail"]);
 }
 
 #[test]

@@ -1,0 +1,178 @@
+//! Checks of the resources that a plan deletes, before the first change: AWS may protect them, and
+//! others may have attached something to them.
+
+use std::collections::BTreeMap;
+
+use groundplan_aws::Aws;
+use groundplan_aws::adopt::known;
+use groundplan_aws::before_deletion::{attachments, protections};
+use groundplan_aws::kinds::swept::UntrackedResource;
+use groundplan_aws::model::attachment::Attachment;
+use groundplan_aws::model::protection::DeletionProtection;
+use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::plan::decide::id;
+use groundplan_engine::plan::{LiveState, Op, Plan};
+use groundplan_engine::provider::{Observed, retry_reads};
+use groundplan_engine::state::State;
+use serde_json::Value;
+
+use crate::cli::exit_code::Exit;
+use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::ui::Ui;
+use crate::render::{Diagnostic, DiagnosticSeverity};
+
+/// Error codes of AWS for a call that the credentials do not allow.
+const DENIED: &[&str] = &["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"];
+
+/// Returns an error if AWS protects a resource that the plan deletes or replaces. Makes no calls if
+/// the plan deletes nothing that AWS can protect. Prints a warning if the credentials do not allow
+/// the search.
+pub(crate) async fn ensure_unprotected(
+    aws: &Aws,
+    state: &State,
+    plan: &Plan,
+    live: &LiveState,
+    ui: &mut Ui,
+) -> Result<()> {
+    let doomed = doomed(state, plan, live);
+    match retry_reads(|| protections(aws, &doomed)).await {
+        Ok(found) if found.is_empty() => Ok(()),
+        Ok(found) => Err(refusal(&found, &doomed)),
+        Err(error) if error.is(DENIED) => {
+            let mut warning = Diagnostic::call_failed("check for deletion protection", &error);
+            warning.severity = DiagnosticSeverity::Warning;
+            Ok(ui.diagnostic(&warning)?)
+        }
+        Err(error) => Err(CommandError::call("check for deletion protection", &error)),
+    }
+}
+
+/// Returns a line for each attachment of others that the plan ends. Attachments with a record, and
+/// inline policies of untracked roles, are left out. If the credentials do not allow the search, the
+/// line says that.
+pub(crate) async fn ended_attachments(
+    aws: &Aws,
+    state: &State,
+    plan: &Plan,
+    live: &LiveState,
+) -> Result<Vec<String>> {
+    let doomed = doomed(state, plan, live);
+    let found = match retry_reads(|| attachments(aws, &doomed)).await {
+        Ok(found) => found,
+        Err(error) if error.is(DENIED) => {
+            let action = &error.call;
+            return Ok(vec![format!(
+                "the credentials do not allow {action}: what others attached to the deleted roles \
+                 is not known"
+            )]);
+        }
+        Err(error) => return Err(CommandError::call("list what is attached to roles", &error)),
+    };
+    let known = known(state);
+    let of_others = found.iter().filter(|(address, attachment)| {
+        let is_part = address.kind() == UntrackedResource::SCHEMA.kind
+            && matches!(attachment, Attachment::InlinePolicy(_));
+        !is_part && !known.contains(attachment.id())
+    });
+    Ok(of_others.map(|(address, one)| format!("{address}: {}", one.end())).collect())
+}
+
+/// Returns the outputs of the resources that the plan deletes, live ones where refresh has read
+/// them. Resources whose creation is in doubt have none and are left out.
+fn doomed(state: &State, plan: &Plan, live: &LiveState) -> BTreeMap<Address, Value> {
+    let deletions = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Delete { address, generation, .. } => Some((address, *generation)),
+        _ => None,
+    });
+    let outputs = deletions.filter_map(|(address, generation)| {
+        let record = state.record_of(address, generation)?;
+        let is_current =
+            state.resources.get(address).is_some_and(|one| one.generation == generation);
+        let outputs = match live.get(address).filter(|_| is_current) {
+            Some(Observed::Present { outputs, .. }) => outputs,
+            Some(Observed::Missing) | None => &record.outputs,
+        };
+        (!outputs.is_null()).then(|| (address.clone(), outputs.clone()))
+    });
+    outputs.collect()
+}
+
+fn refusal(
+    found: &[(Address, DeletionProtection)],
+    doomed: &BTreeMap<Address, Value>,
+) -> CommandError {
+    let mut diagnostic =
+        Diagnostic::error("AWS protects resources that the plan deletes or replaces");
+    let mut hint = String::from(
+        "lift the protection with the command of each resource, or leave the resource out with \
+         `--exclude ADDRESS`",
+    );
+    for (address, protection) in found {
+        let id = doomed.get(address).and_then(id).unwrap_or_default();
+        diagnostic.detail.push(format!("{address} ({id}): {}", protection.setting));
+        hint.push('\n');
+        hint.push_str(&protection.lifted_by);
+    }
+    CommandError::new(Exit::Refused, diagnostic.with_hint(hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use groundplan_engine::plan::{PlanOptions, plan_destroy};
+    use groundplan_engine::state::{Entry, RecordStatus};
+    use serde_json::json;
+
+    use super::*;
+
+    fn recorded(names: &[&str]) -> State {
+        let mut state = State::new("l".into());
+        for name in names {
+            let address = Address::from(*name);
+            let (generation, inputs, after) = (1, json!({}), Vec::new());
+            let started =
+                Entry::CreateStarted { address: address.clone(), generation, inputs, after };
+            state.record(&started).unwrap();
+            let (outputs, status) = (json!({"id": format!("id-{name}")}), RecordStatus::Ready);
+            state.record(&Entry::Created { address, outputs, status }).unwrap();
+        }
+        state
+    }
+
+    #[test]
+    fn what_a_plan_deletes_is_judged_by_its_live_outputs() {
+        let mut state = recorded(&["instance.a", "instance.b"]);
+        let in_doubt = Entry::CreateStarted {
+            address: "instance.c".into(),
+            generation: 1,
+            inputs: json!({}),
+            after: Vec::new(),
+        };
+        state.record(&in_doubt).unwrap();
+        let outputs = json!({"id": "id-instance.a", "more": true});
+        let seen = Observed::Present { inputs: json!({}), outputs: outputs.clone() };
+        let live = LiveState::from([(Address::from("instance.a"), seen)]);
+        let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
+        let doomed = doomed(&state, &plan, &live);
+        assert_eq!(doomed.len(), 2, "{doomed:?}");
+        assert_eq!(doomed[&Address::from("instance.a")], outputs);
+        assert_eq!(doomed[&Address::from("instance.b")], json!({"id": "id-instance.b"}));
+    }
+
+    #[test]
+    fn a_refusal_names_each_resource_its_protection_and_the_command_that_lifts_it() {
+        let state = recorded(&["instance.a"]);
+        let live = LiveState::new();
+        let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
+        let found = [(Address::from("instance.a"), DeletionProtection::of_instance("i-1"))];
+        let error = refusal(&found, &doomed(&state, &plan, &live));
+        assert_eq!(error.exit, Exit::Refused);
+        let diagnostic = &error.diagnostics[0];
+        assert_eq!(
+            diagnostic.detail,
+            ["instance.a (id-instance.a): termination protection (disableApiTermination)"]
+        );
+        let hint = diagnostic.hint.as_deref().unwrap_or_default();
+        assert!(hint.contains("--no-disable-api-termination --instance-id i-1"), "{hint}");
+        assert!(hint.contains("--exclude"), "{hint}");
+    }
+}
