@@ -205,10 +205,10 @@ impl Locked<'_, ToPlan, Desired> {
 
 impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
-    /// changes.
+    /// changes, or if there is drift.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
         let Self { session, held, inputs: Desired { source, compiled }, plan, .. } = self;
-        let is_changed = !plan.is_empty();
+        let is_changed = !plan.is_empty() || drifted(&view(&plan, false, &[]));
         if let Some(path) = out {
             let warnings = plan_warnings(&compiled.warnings, &plan);
             saved_plan::write(&saved_plan::of(&*source, options, warnings, plan), path)?;

@@ -257,6 +257,7 @@ impl<'p> StepMachine<'p> {
             token: state.token(address, self.generation),
             inputs: self.inputs.clone(),
             secrets: Arc::clone(secrets),
+            revert: Vec::new(),
         };
         // The search for a recorded resource uses its own token and inputs.
         let recorded = |request: Request| {
@@ -273,11 +274,11 @@ impl<'p> StepMachine<'p> {
                 Call::Configure(request, record.map_or(Value::Null, |it| it.outputs.clone()))
             }
             Phase::Update => {
-                let Op::Update { before, .. } = self.op else {
+                let Op::Update { before, revert, .. } = self.op else {
                     unreachable!("BUG: only an update updates");
                 };
                 Call::Update(
-                    request,
+                    Request { revert: revert.clone(), ..request },
                     RecordedResource { inputs: before.clone(), ..self.recorded_resource(state) },
                 )
             }
