@@ -9,7 +9,7 @@ pub enum Exit {
     Done = 0,
     /// Failure. Completed work is recorded.
     Failed = 1,
-    /// Pending changes, only with `plan --detailed-exitcode`.
+    /// Pending changes or drift, only with `plan --detailed-exitcode`.
     Changes = 2,
     /// Missing or invalid install-config or manifest.
     ConfigInvalid = 3,
@@ -49,7 +49,9 @@ impl Exit {
         match self {
             Exit::Done => "done, or nothing to do",
             Exit::Failed => "failed; completed steps are recorded, run again to continue",
-            Exit::Changes => "changes are pending (only with plan --detailed-exitcode)",
+            Exit::Changes => {
+                "changes are pending, or there is drift (only with plan --detailed-exitcode)"
+            }
             Exit::ConfigInvalid => "the install-config, or a manifest, is missing or invalid",
             Exit::Locked => "the state is locked by another run",
             Exit::Stale => "the saved plan is stale",

@@ -10,7 +10,7 @@ use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::dry_run::{DryRunTarget, placeholder};
 use groundplan_aws::registry::{KINDS, facts};
 use groundplan_engine::graph::{Address, Graph, Ref, Resource, as_ref, resolve};
-use groundplan_engine::plan::{Action, Op, Plan};
+use groundplan_engine::plan::{Action, Op, Plan, UnmanagedDrift};
 use groundplan_engine::state::State;
 use groundplan_openshift::topology::{Workers, is_control_plane};
 use serde::Deserialize;
@@ -82,7 +82,9 @@ impl<'a> PreflightInputs<'a> {
             let (actions, inputs) = match &step.op {
                 Op::Create { inputs, .. } => (of.creation(), inputs),
                 Op::Finish { .. } => (of.creation(), recorded().unwrap_or(nothing)),
-                Op::Update { before, inputs, .. } => (changing(facts, before, inputs), inputs),
+                Op::Update { before, inputs, revert, .. } => {
+                    (changing(facts, before, inputs, revert), inputs)
+                }
                 Op::Delete { .. } => {
                     let inputs = recorded().unwrap_or(nothing);
                     (deleting(of.delete, address, inputs), inputs)
@@ -136,10 +138,16 @@ fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'st
 
 /// Returns the actions of this in-place update. A `null` among the inputs is no opinion and changes
 /// nothing.
-fn changing(facts: &KindFacts, before: &Value, inputs: &Value) -> Vec<&'static str> {
+fn changing(
+    facts: &KindFacts,
+    before: &Value,
+    inputs: &Value,
+    revert: &[UnmanagedDrift],
+) -> Vec<&'static str> {
     let differs = |name: &str| {
         let wanted = inputs.get(name).filter(|wanted| !wanted.is_null());
-        wanted.is_some_and(|wanted| before.get(name) != Some(wanted))
+        let is_reverted = revert.iter().any(|drift| drift.field.input() == name);
+        is_reverted || wanted.is_some_and(|wanted| before.get(name) != Some(wanted))
     };
     let names: Vec<&String> = inputs.as_object().into_iter().flat_map(|all| all.keys()).collect();
     let is_tags = |name: &&String| name.contains("tags");

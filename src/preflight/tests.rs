@@ -9,8 +9,10 @@ use groundplan_aws::model::quota::Quota;
 use groundplan_aws::model::untracked::UntrackedKind;
 use groundplan_aws::schemas;
 use groundplan_engine::graph::{Address, Graph};
-use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan, plan_destroy};
-use groundplan_engine::provider::{ErrorClass, ProviderError};
+use groundplan_engine::plan::{
+    DriftClass, LiveState, Plan, PlanOptions, UnmanagedDrift, plan, plan_destroy,
+};
+use groundplan_engine::provider::{ErrorClass, Observed, ProviderError};
 use groundplan_engine::state::{Record, RecordStatus, State};
 use groundplan_openshift::test_support::example_cluster::ExampleCluster;
 use groundplan_openshift::topology::Workers;
@@ -143,6 +145,26 @@ fn a_change_in_place_asks_for_what_it_changes() {
     let names: Vec<_> = calls.keys().copied().collect();
     assert_eq!(names, ["ec2:ModifyInstanceMetadataOptions"]);
     assert_eq!(calls["ec2:ModifyInstanceMetadataOptions"].id, "i-1");
+}
+
+#[test]
+fn a_revert_asks_for_what_it_reverts() {
+    let graph = ExampleCluster::standard().graph();
+    let address = Address::from("instance.master-0");
+    let (inputs, outputs) = (graph.get(&address).unwrap().inputs.clone(), json!({"id": "i-1"}));
+    let mut state = State::default();
+    state.resources.insert(address.clone(), recorded(inputs.clone(), outputs.clone()));
+    let (running, stopped) = (json!("running"), json!("stopped"));
+    let drift = UnmanagedDrift::change(DriftClass::Functional, "state", running, stopped);
+    let live = Observed::Present { inputs, outputs, unmanaged: vec![drift] };
+    let options = PlanOptions { revert_drift: true, ..PlanOptions::default() };
+    let live = LiveState::from([(address.clone(), live)]);
+    let mut plan = plan(&graph, &state, &live, &schemas(), &options);
+    plan.steps.retain(|step| *step.op.address() == address);
+    let site = PreflightInputs { plan: &plan, graph: &graph, state: &state };
+    let wanted = permissions(&site, "123456789012", "aws");
+    assert_eq!(wanted.keys().collect::<Vec<_>>(), [&"ec2:StartInstances"]);
+    assert_eq!(rehearsals(&site)["ec2:StartInstances"].id, "i-1");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use groundplan_engine::graph::Address;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::plan::{FieldChange, Step};
+use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::{Record, State};
 use serde_json::{Value, json};
 
@@ -20,8 +21,9 @@ use super::state::rows;
 pub const DOCUMENTS_VERSION: &str = "1.0";
 
 /// Returns the whole recorded state of a cluster.
-pub fn state(state: &State) -> Value {
-    let resources = rows(state).map(|(address, record, old)| resource(address, record, old));
+pub fn state(state: &State, schemas: &dyn Schemas) -> Value {
+    let resources =
+        rows(state).map(|(address, record, old)| resource(address, record, old, schemas));
     json!({
         "format_version": DOCUMENTS_VERSION,
         "document": "state",
@@ -36,9 +38,9 @@ pub fn state(state: &State) -> Value {
 }
 
 /// Returns all records of one address: the current object and the deposed ones.
-pub fn lives(state: &State, address: &Address) -> Value {
+pub fn lives(state: &State, address: &Address, schemas: &dyn Schemas) -> Value {
     let lives = rows(state).filter(|(known, ..)| *known == address);
-    let lives = lives.map(|(address, record, old)| resource(address, record, old));
+    let lives = lives.map(|(address, record, old)| resource(address, record, old, schemas));
     json!({
         "format_version": DOCUMENTS_VERSION,
         "document": "resource",
@@ -76,8 +78,9 @@ pub fn plan(view: &PlanView<'_>) -> Value {
 }
 
 /// Returns one record. Its fields have only `before`: the value that a plan would change.
-fn resource(address: &Address, record: &Record, superseded: bool) -> Value {
-    let inputs = diff(None, Some(&record.inputs)).into_iter();
+fn resource(address: &Address, record: &Record, superseded: bool, schemas: &dyn Schemas) -> Value {
+    let sets = schemas.schema(address.kind()).map_or(&[][..], |schema| schema.sets);
+    let inputs = diff(sets, None, Some(&record.inputs)).into_iter();
     let fields = inputs.map(|field| FieldChange { before: field.after, after: None, ..field });
     json!({
         "address": address,
@@ -103,10 +106,20 @@ mod tests {
     use std::collections::BTreeSet;
 
     use groundplan_engine::event::Operation;
-    use groundplan_engine::plan::{Action, Change, DriftClass, Op, Plan, Reason};
+    use groundplan_engine::graph::Schema;
+    use groundplan_engine::plan::{Action, Change, DriftClass, Op, Plan, Reason, UnmanagedDrift};
     use groundplan_engine::state::{Cluster, Entry, RecordStatus};
 
     use super::*;
+
+    /// A cloud whose kinds have no sets.
+    struct Kinds;
+
+    impl Schemas for Kinds {
+        fn schema(&self, _kind: &str) -> Option<&'static Schema> {
+            None
+        }
+    }
 
     fn recorded() -> State {
         let mut state = State::new("l".into());
@@ -139,10 +152,17 @@ mod tests {
             fields: vec![],
             drift: vec![FieldChange {
                 path: "monitoring".into(),
+                item: None,
                 before: Some(json!(false)),
                 after: Some(json!(true)),
                 replaces: false,
             }],
+            unmanaged: vec![UnmanagedDrift::change(
+                DriftClass::Functional,
+                "state",
+                json!("running"),
+                json!("stopped"),
+            )],
             left: vec![],
             protected: false,
         };
@@ -166,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_state_is_its_resources_and_what_is_secret_is_named_and_not_shown() {
-        let document = state(&recorded());
+        let document = state(&recorded(), &Kinds);
         assert_eq!(document["format_version"], "1.0");
         assert_eq!(
             document["resources"],
@@ -180,7 +200,7 @@ mod tests {
                 "outputs": {"id": "i-1"},
             }])
         );
-        let one = lives(&recorded(), &"instance.master-0".into());
+        let one = lives(&recorded(), &"instance.master-0".into(), &Kinds);
         assert_eq!(one["resources"], document["resources"]);
         assert!(!document.to_string().contains("sha256"));
     }
@@ -202,7 +222,9 @@ mod tests {
         let page = include_str!("../../docs/formats.md");
         let (_, page) = page.split_once("\n## Documents").expect("a section on documents");
         let mut keys = BTreeSet::new();
-        for document in [state(&recorded()), lives(&recorded(), &"instance.master-0".into())] {
+        for document in
+            [state(&recorded(), &Kinds), lives(&recorded(), &"instance.master-0".into(), &Kinds)]
+        {
             collect(&document, &mut keys);
         }
         collect(&planned(), &mut keys);

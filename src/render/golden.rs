@@ -18,10 +18,10 @@ use groundplan_engine::graph::{Address, Graph, each_ref, resolve};
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_engine::plan::{
-    Action, Change, FieldChange, IgnoreReason, LiveState, Plan, PlanOptions, Reason, plan,
-    plan_destroy,
+    Action, Change, FieldChange, IgnoreReason, LiveState, Plan, PlanOptions, Reason,
+    UnmanagedDrift, plan, plan_destroy,
 };
-use groundplan_engine::provider::Observed;
+use groundplan_engine::provider::{Observed, Schemas};
 use groundplan_engine::state::{Cluster, Entry, Record, RecordStatus, State, snapshot};
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::plan_review;
@@ -54,6 +54,8 @@ struct GoldenCase {
     cloud: BTreeMap<String, Option<BTreeMap<String, Value>>>,
     /// List items that are missing in live state, as JSON pointers such as `/ingress/3`.
     cloud_lacks: BTreeMap<String, Vec<String>>,
+    /// Unmanaged drift in live state.
+    unmanaged: BTreeMap<String, Vec<UnmanagedDrift>>,
     /// Resources with a deposed object from an earlier run.
     superseded: BTreeSet<Address>,
     /// Patterns of `protect`.
@@ -70,6 +72,8 @@ struct GoldenCase {
     expect: Option<String>,
     /// True for `--no-bootstrap`.
     no_bootstrap: bool,
+    /// True for `--revert-drift`.
+    revert_drift: bool,
     /// True for `--refresh-only`.
     refresh_only: bool,
     /// True for `--full`.
@@ -106,6 +110,7 @@ impl GoldenCase {
             replace: self.replace.clone(),
             targets: all(&self.target),
             excludes: all(&self.exclude),
+            revert_drift: self.revert_drift,
         }
     }
 
@@ -239,7 +244,8 @@ fn patch(inputs: &mut Value, values: &BTreeMap<String, Value>) {
 
 /// Returns the live state that a refresh would report.
 fn observed(state: &State, case: &GoldenCase) -> LiveState {
-    let seen = case.cloud.keys().chain(case.cloud_lacks.keys()).map(|address| {
+    let changed = case.cloud.keys().chain(case.cloud_lacks.keys());
+    let seen = changed.chain(case.unmanaged.keys()).map(|address| {
         let Record { inputs, outputs, .. } = &state.resources[address.as_str()];
         let (mut inputs, outputs) = (inputs.clone(), outputs.clone());
         match case.cloud.get(address) {
@@ -252,7 +258,8 @@ fn observed(state: &State, case: &GoldenCase) -> LiveState {
             let list = inputs.pointer_mut(list).and_then(Value::as_array_mut).unwrap();
             list.remove(index.parse().unwrap());
         }
-        (Address::from(address.as_str()), Observed::Present { inputs, outputs })
+        let unmanaged = case.unmanaged.get(address).cloned().unwrap_or_default();
+        (Address::from(address.as_str()), Observed::Present { inputs, outputs, unmanaged })
     });
     seen.collect()
 }
@@ -367,6 +374,41 @@ fn golden_plans_leave_nothing_to_plan() {
     }
 }
 
+/// Inputs whose lists have an order, or are parts of a document that is compared as a whole.
+const ORDERED: &[&str] =
+    &["dhcp_options.domain_name_servers", "iam_role.trust", "iam_role_policy.document"];
+
+/// Checks that the schemas declare every list: a set is compared by name, never by position.
+#[test]
+fn golden_lists_of_every_kind_are_declared_as_sets_or_ordered() {
+    for folder in cases() {
+        for node in planned(&folder).graph.nodes() {
+            let sets = schemas().schema(node.kind()).unwrap().sets;
+            let mut lists = BTreeSet::new();
+            lists_in("", &node.inputs, &mut lists);
+            for path in lists.iter().filter(|path| !sets.iter().any(|set| set.path == **path)) {
+                let path = format!("{}.{path}", node.kind());
+                let is_ordered = ORDERED.iter().any(|ordered| path.starts_with(ordered));
+                assert!(is_ordered, "{path} is neither in `sets` nor in ORDERED");
+            }
+        }
+    }
+}
+
+/// Collects the paths of the outermost lists.
+fn lists_in(path: &str, value: &Value, lists: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(_) => _ = lists.insert(path.to_owned()),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                let separator = if path.is_empty() { "" } else { "." };
+                lists_in(&format!("{path}{separator}{key}"), field, lists);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Checks that diff(normalise(x), x) is empty for desired and recorded inputs of every kind.
 #[test]
 fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
@@ -378,8 +420,8 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
         let recorded = state.resources.iter().map(|(address, record)| (address, &record.inputs));
         for (address, inputs) in wanted.chain(recorded) {
             let once = normalised(address.kind(), inputs);
-            assert_eq!(diff(Some(&once), Some(inputs)), [], "{}: {address}", folder.display());
-            assert_eq!(diff(Some(inputs), Some(&once)), [], "{}: {address}", folder.display());
+            assert_eq!(diff(&[], Some(&once), Some(inputs)), [], "{}: {address}", folder.display());
+            assert_eq!(diff(&[], Some(inputs), Some(&once)), [], "{}: {address}", folder.display());
             assert_eq!(normalised(address.kind(), &once), once, "twice is once: {address}");
             kinds.insert(address.kind().to_owned());
         }

@@ -191,6 +191,9 @@ pub(super) fn drift_for_programs(one: &ShownDrift<'_>) -> Value {
         Some(field) => fields["field"] = field_for_programs(field),
         None => fields["deleted"] = true.into(),
     }
+    if one.unmanaged {
+        fields["unmanaged"] = true.into();
+    }
     fields
 }
 
@@ -225,6 +228,9 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
 /// Returns a field, with unknown and secret values named instead of shown.
 pub(super) fn field_for_programs(field: &FieldChange) -> Value {
     let mut fields = json!({"path": field.path});
+    if let Some(item) = &field.item {
+        fields["item"] = item.as_str().into();
+    }
     for (name, value) in [("before", &field.before), ("after", &field.after)] {
         match value {
             None => (),
@@ -363,6 +369,7 @@ mod tests {
     fn a_plan_names_what_is_unknown_and_what_is_secret_and_shows_neither() {
         let field = |path: &str, after: Value| FieldChange {
             path: path.into(),
+            item: None,
             before: None,
             after: Some(after),
             replaces: false,
@@ -378,6 +385,7 @@ mod tests {
                 field("user_data.content", json!({"$secret": "sha256:aa"})),
             ],
             drift: vec![],
+            unmanaged: vec![],
             left: vec![],
             protected: false,
         };

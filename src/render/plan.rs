@@ -213,6 +213,9 @@ fn summary(plan: &Plan) -> String {
 fn nothing_to_do(plan: &Plan) -> String {
     let stays = plan.changes.iter().any(|change| !change.left.is_empty());
     match (left_out(plan), plan.operation) {
+        (0, Operation::Apply) if plan.has_unmanaged_drift() => {
+            "No changes. The drift above is outside the configuration.".to_owned()
+        }
         (0, Operation::Apply) if stays => {
             "No changes. The differences above are ignored.".to_owned()
         }

@@ -112,6 +112,7 @@ impl World {
             token: format!("gp-{address}-1"),
             inputs: inputs.clone(),
             secrets: secrets.into(),
+            revert: Vec::new(),
         }
     }
 
@@ -502,7 +503,7 @@ async fn r1_many_machines_are_observed_with_one_call() {
     let calls: Vec<_> = world.cloud.requests().iter().map(|call| call["action"].clone()).collect();
     assert_eq!(calls, ["DescribeInstances"]);
     for (known, observed) in known.iter().zip(observed) {
-        let Observed::Present { inputs, outputs } = observed else { panic!("{known:?}") };
+        let Observed::Present { inputs, outputs, .. } = observed else { panic!("{known:?}") };
         assert_eq!(outputs, known.outputs);
         // Recorded values: volumes are not refreshed, because users grow them by hand.
         assert_eq!(inputs["root_volume"], known.inputs["root_volume"]);

@@ -436,10 +436,11 @@ async fn a_drifted_trust_is_seen_and_mended() {
     assert_eq!(bench.observed(&known).await, known.inputs);
 }
 
-/// Limits the refresh of a standard cluster to 25 calls. The figure is groundplan's own, so that
-/// the cost of a plan does not grow unnoticed.
+/// Limits the refresh of a standard cluster to 31 calls: 15 of IAM, 10 of ELB, 4 of Route 53 and 2
+/// of S3. IAM has no call that lists the policies of several roles, apart from one that reads the
+/// whole account. The figure is groundplan's own, so that the cost of a plan does not grow unnoticed.
 #[tokio::test]
-async fn observing_a_clusters_services_takes_at_most_25_calls() {
+async fn observing_a_clusters_services_takes_at_most_31_calls() {
     let bench = standard_cluster().await;
     bench.0.cloud.clear_requests();
     for (kind, known) in &bench.1 {
@@ -451,5 +452,5 @@ async fn observing_a_clusters_services_takes_at_most_25_calls() {
     }
     let calls = bench.0.cloud.requests();
     let names: Vec<_> = calls.iter().map(|call| &call["action"]).collect();
-    assert!(calls.len() <= 25, "{}: {names:?}", calls.len());
+    assert!(calls.len() <= 31, "{}: {names:?}", calls.len());
 }

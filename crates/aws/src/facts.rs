@@ -28,9 +28,13 @@ pub trait Kind: Resource + Registered {
     const ACTIONS: Actions;
     /// The effect of a repeated creating call. [`Schema::identity`] follows from it.
     const REPEAT: Repeat;
-    /// Inputs with the actions of [`Actions::update`] that only a change of these inputs needs. An
-    /// action that is not listed is needed by every update.
+    /// Inputs, and attributes of [`UNMANAGED`](Self::UNMANAGED), with the actions of
+    /// [`Actions::update`] that only a change of these needs. An action that is not listed is needed
+    /// by every update.
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[];
+    /// The attributes in which refresh reports unmanaged drift: names outside the inputs, or sets
+    /// among the inputs to which others can add members.
+    const UNMANAGED: &'static [&'static str] = &[];
     /// The mutating EC2 actions that are never sent with `DryRun`. EC2 does not support a dry run
     /// for them, or the call needs an ID that only AWS has. The kind's other mutating EC2 actions
     /// are sent with `DryRun` by the preflight checks.
@@ -260,6 +264,8 @@ pub struct KindFacts {
     pub repeat: Repeat,
     /// [`Kind::UPDATES_OF`].
     pub updates_of: &'static [(&'static [&'static str], &'static [&'static str])],
+    /// [`Kind::UNMANAGED`].
+    pub unmanaged: &'static [&'static str],
     /// [`Kind::WITHOUT_DRY_RUN`].
     pub without_dry_run: &'static [&'static str],
     /// [`Kind::ID_PREFIX`].
@@ -289,6 +295,7 @@ impl KindFacts {
             actions: K::ACTIONS,
             repeat: K::REPEAT,
             updates_of: K::UPDATES_OF,
+            unmanaged: K::UNMANAGED,
             without_dry_run: K::WITHOUT_DRY_RUN,
             id_prefix: K::ID_PREFIX,
             quota: K::QUOTA,

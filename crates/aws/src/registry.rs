@@ -120,7 +120,7 @@ impl Schemas for SchemaTable {
 pub(crate) mod tests {
     use std::collections::BTreeSet;
 
-    use groundplan_engine::graph::Identity;
+    use groundplan_engine::graph::{Identity, SetInput};
     use serde::de::value::Error;
     use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
     use serde::forward_to_deserialize_any;
@@ -174,8 +174,10 @@ pub(crate) mod tests {
                 schema.write_only,
             ];
             let named = lists.into_iter().chain([drift.cosmetic, drift.always_shown]).flatten();
-            for name in named {
-                assert!(inputs.contains(name), "{} has no input {name}: {inputs:?}", schema.kind);
+            let of_set = |set: &SetInput| set.path.split('.').next();
+            let sets = schema.sets.iter().filter_map(of_set);
+            for name in named.copied().chain(sets) {
+                assert!(inputs.contains(&name), "{} has no input {name}: {inputs:?}", schema.kind);
             }
         }
     }

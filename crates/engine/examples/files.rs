@@ -132,6 +132,7 @@ impl Provider for Files {
             Ok(self.read(&inputs)?.map_or(Observed::Missing, |text| Observed::Present {
                 inputs: json!({ "path": inputs["path"], "content": text }),
                 outputs: outputs(&inputs),
+                unmanaged: Vec::new(),
             }))
         };
         reply("read", known.into_iter().map(observe).collect())

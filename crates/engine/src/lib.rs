@@ -70,7 +70,7 @@
 //! 2. [`apply`](mod@apply): executes a plan. Never decides, never prints.
 //! 3. [`refresh`]: reads the live state of recorded resources.
 //! 4. [`plan`](mod@plan): decides. Has no provider and no clock.
-//! 5. [`event`], [`state`], [`provider`], [`graph`], [`secret`]: the types that all of them share.
+//! 5. [`event`], [`state`], [`provider`], [`drift`], [`graph`], [`secret`]: the types that all of them share.
 //!
 //! Never contains a cloud, Kubernetes, a command line or a renderer. A provider implements
 //! [`provider::Provider`]; a journal and a reader of events implement [`apply::Observer`].
@@ -89,6 +89,7 @@
 //!   content.
 
 pub mod apply;
+pub mod drift;
 pub mod event;
 pub mod graph;
 pub mod plan;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::drift::UnmanagedDrift;
 use crate::graph::{Address, Schema};
 use crate::secret::Secrets;
 
@@ -38,6 +39,8 @@ pub struct Request {
     pub inputs: Value,
     /// Secrets behind the digests among the inputs.
     pub secrets: Arc<Secrets>,
+    /// Unmanaged drift that an update reverts. Empty in other calls.
+    pub revert: Vec<UnmanagedDrift>,
 }
 
 impl Request {
@@ -70,6 +73,8 @@ pub enum Observed {
         inputs: Value,
         /// Live outputs.
         outputs: Value,
+        /// Drift outside the inputs: additions by others, and states that no input configures.
+        unmanaged: Vec<UnmanagedDrift>,
     },
     /// The resource does not exist.
     Missing,
@@ -105,7 +110,8 @@ pub trait Provider: Schemas {
     /// Polls all resources of a kind that are waited for, and returns the results in the given
     /// order.
     fn ready(&self, kind: String, waiting: Vec<RecordedResource>) -> ProviderFuture<'_, Vec<Poll>>;
-    /// Changes in place the inputs that differ between `before` and `request`.
+    /// Changes in place the inputs that differ between `before` and `request`, and reverts the
+    /// unmanaged drift that the request names.
     fn update(&self, request: Request, before: RecordedResource) -> ProviderFuture<'_, Value>;
     /// Deletes the resource. A resource that is already gone counts as deleted.
     fn delete(&self, known: RecordedResource) -> ProviderFuture<'_, ()>;

@@ -222,6 +222,7 @@ impl Search<'_> {
             token: self.token(address, generation),
             inputs: inputs.clone(),
             secrets: Arc::new(Secrets::default()),
+            revert: Vec::new(),
         }
     }
 

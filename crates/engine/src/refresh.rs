@@ -4,16 +4,18 @@
 //! Clouds are eventually consistent, and one answer can be empty, truncated or old. A read that
 //! shows what is recorded is believed. A read that differs, because a resource seems deleted or
 //! changed, is believed only when the next read, after a pause, shows the same. A plan therefore
-//! never deletes, replaces or creates a resource because of a single answer.
+//! never deletes, replaces or creates a resource because of a single answer. Additions to what is
+//! recorded need no second read: an answer that shows more is neither empty nor truncated, and a
+//! plan reverts at most the additions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::graph::Address;
+use crate::graph::{Address, Schema};
 use crate::plan::LiveState;
-use crate::plan::diff::{diff, is_leaf, limit_to_opinions};
+use crate::plan::diff::{FieldChange, diff, is_leaf, limit_to_opinions};
 use crate::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
 };
@@ -56,8 +58,11 @@ pub async fn read_live_state_of(
     wanted: &(dyn Fn(&Address) -> bool + Sync),
 ) -> Result<LiveState, ProviderError> {
     let mut live = read(state, provider, wanted).await?;
+    let differs = |address: &Address, one: &Observed| {
+        differs(provider.schema(address.kind()), state, address, one)
+    };
     let mut doubtful: BTreeSet<Address> =
-        live.iter().filter(|(address, one)| differs(state, address, one)).map(name).collect();
+        live.iter().filter(|(address, one)| differs(address, one)).map(name).collect();
     for pause in PAUSES {
         if doubtful.is_empty() {
             return Ok(live);
@@ -65,7 +70,7 @@ pub async fn read_live_state_of(
         tokio::time::sleep(pause).await;
         let again = read(state, provider, &|address| doubtful.contains(address)).await?;
         for (address, observed) in again {
-            let is_proven = !differs(state, &address, &observed)
+            let is_proven = !differs(&address, &observed)
                 || live.get(&address).is_some_and(|last| agree(last, &observed));
             if is_proven {
                 doubtful.remove(&address);
@@ -83,10 +88,10 @@ fn name((address, _): (&Address, &Observed)) -> Address {
     address.clone()
 }
 
-/// Returns true if an observation would change a plan: the resource seems deleted, or its inputs
-/// are not those of its record. A creation in doubt may be missing. A resource that is being
-/// updated or deleted may have other inputs.
-fn differs(state: &State, address: &Address, observed: &Observed) -> bool {
+/// Returns true if an observation contradicts the record: the resource seems deleted, or inputs of
+/// its record are missing or other ones. A creation in doubt may be missing. A resource that is
+/// being updated or deleted may have other inputs.
+fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: &Observed) -> bool {
     let Some(record) = state.resources.get(address) else { return false };
     match observed {
         Observed::Missing => {
@@ -98,9 +103,18 @@ fn differs(state: &State, address: &Address, observed: &Observed) -> bool {
                 RecordStatus::Creating | RecordStatus::Updating | RecordStatus::Deleting
             );
             let live = limit_to_opinions(&record.inputs, inputs);
-            is_settled && !diff(Some(&live), Some(&record.inputs)).is_empty()
+            let sets = schema.map_or(&[][..], |schema| schema.sets);
+            let differences = diff(sets, Some(&live), Some(&record.inputs));
+            is_settled && differences.iter().any(|field| !is_addition(schema, field))
         }
     }
+}
+
+/// Returns true if the live state has a member of a set that the record lacks. A force-new input is
+/// excluded: an addition to it would replace the resource.
+fn is_addition(schema: Option<&Schema>, from_live: &FieldChange) -> bool {
+    let forces = schema.is_none_or(|schema| schema.force_new.contains(&from_live.input()));
+    from_live.item.is_some() && from_live.after.is_none() && !forces
 }
 
 /// Returns true if two observations show the same. Outputs such as a status may change between two
@@ -135,20 +149,23 @@ fn contradictory(address: &Address, others: usize, live: &LiveState) -> Provider
     )
 }
 
+/// Reads the kinds of the wanted resources, and returns the wanted ones. A kind is always read as a
+/// whole: what others added to a resource is what no resource of the kind has recorded.
 async fn read(
     state: &State,
     provider: &dyn Provider,
     wanted: &(dyn Fn(&Address) -> bool + Sync),
 ) -> Result<LiveState, ProviderError> {
     let mut kinds: BTreeMap<&str, Vec<(&Address, &Record)>> = BTreeMap::new();
-    for (address, record) in state.resources.iter().filter(|(address, _)| wanted(address)) {
+    for (address, record) in &state.resources {
         kinds.entry(address.kind()).or_default().push((address, record));
     }
+    kinds.retain(|_, records| records.iter().any(|(address, _)| wanted(address)));
     let questions = kinds.into_iter().map(|(kind, records)| ask(provider, kind, state, records));
     let answers = crate::provider::all(questions.collect()).await;
     let mut observations = LiveState::new();
     for answer in answers {
-        observations.extend(answer?);
+        observations.extend(answer?.into_iter().filter(|(address, _)| wanted(address)));
     }
     Ok(observations)
 }
@@ -172,13 +189,15 @@ async fn ask(
     let observed = retry_reads(|| provider.refresh(kind.to_owned(), known())).await?;
     let observed = records.iter().zip(observed).map(|((address, record), observed)| {
         let observed = match observed {
-            Observed::Present { mut inputs, outputs } if !record.prior_inputs.is_empty() => {
+            Observed::Present { mut inputs, outputs, unmanaged }
+                if !record.prior_inputs.is_empty() =>
+            {
                 drop_repetitions(&mut inputs);
                 let schema = provider.schema(kind);
                 for name in schema.map_or(&[][..], |schema| schema.write_only) {
                     inputs[*name] = uncertain_map(record, name);
                 }
-                Observed::Present { inputs, outputs }
+                Observed::Present { inputs, outputs, unmanaged }
             }
             observed => observed,
         };
@@ -276,8 +295,9 @@ mod tests {
 
     use super::*;
     use crate::graph::Graph;
+    use crate::plan::{DriftClass, UnmanagedDrift};
     use crate::test_support::fake_provider::Lie;
-    use crate::test_support::harness::{Harness, node};
+    use crate::test_support::harness::{Harness, KINDS, node};
 
     /// Case R1 of the reviewers' list.
     #[tokio::test(start_paused = true)]
@@ -331,14 +351,39 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_what_differs_is_read_again() {
+    async fn only_the_kind_of_what_differs_is_read_again() {
         let (harness, _) = harness().await;
         harness.cloud.lie("machine.b", 1, Lie::Missing);
         read_live_state(&harness.state, &*harness.cloud).await.unwrap();
         assert_eq!(
             harness.cloud.calls(),
-            ["observe machine 2", "observe node 1", "observe machine 1"]
+            ["observe machine 2", "observe node 1", "observe machine 2"]
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn additions_need_no_second_read_and_a_missing_member_does() {
+        let mut harness = Harness::with_kinds(KINDS);
+        let mut graph = Graph::default();
+        node(&mut graph, "node.a", json!({"rules": ["ssh", "https"]}), &[]);
+        assert!(harness.apply(&graph).await.summary.complete());
+        let rules = ["https", "ssh", "telnet"];
+        harness.cloud.change_outside("node.a", "rules", &json!(rules));
+        harness.cloud.add_outside("node.a", telnet());
+        let began = Instant::now();
+        let plan = harness.plan(&graph).await;
+        assert!(began.elapsed() < PAUSES[0]);
+        assert_eq!(plan.changes[0].fields[0].item.as_deref(), Some("rule telnet"));
+        assert_eq!(plan.changes[0].unmanaged, [telnet()]);
+
+        harness.cloud.change_outside("node.a", "rules", &json!(["ssh", "telnet"]));
+        let began = Instant::now();
+        harness.plan(&graph).await;
+        assert!(began.elapsed() >= PAUSES[0]);
+    }
+
+    fn telnet() -> UnmanagedDrift {
+        UnmanagedDrift::addition(DriftClass::Security, "doors", "23", "door 23", json!(23))
     }
 
     #[tokio::test(start_paused = true)]
@@ -349,7 +394,7 @@ mod tests {
         assert_eq!(live[&Address::from("machine.b")], Observed::Missing);
         assert_eq!(
             harness.cloud.calls(),
-            ["observe machine 2", "observe node 1", "observe machine 1"]
+            ["observe machine 2", "observe node 1", "observe machine 2"]
         );
     }
 

@@ -259,7 +259,7 @@ pub struct ValidateArgs {}
 #[command(after_long_help = help::after(
     "groundplan plan
 groundplan plan --out cluster.plan && groundplan apply cluster.plan
-groundplan plan --detailed-exitcode    # exit code 2 if there are changes
+groundplan plan --detailed-exitcode    # exit code 2 if there are changes or drift
 groundplan plan --refresh-only         # drift only
 groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
@@ -283,7 +283,7 @@ pub struct PlanningArgs {
     /// A file that groundplan did not write is not overwritten.
     #[arg(long, value_name = "FILE", value_parser = file)]
     pub out: Option<PathBuf>,
-    /// Exit with 2 if there are changes.
+    /// Exit with 2 if there are changes or drift.
     ///
     /// With --refresh-only: exit with 2 if there is drift.
     #[arg(long)]
@@ -299,7 +299,7 @@ pub struct PlanningArgs {
     /// Show drift only, and plan no changes.
     ///
     /// Every plan and every apply refreshes, so drift is shown and not recorded.
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "target", "exclude", "max_destroy", "expect", "force_foreign"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "revert_drift", "target", "exclude", "max_destroy", "expect", "force_foreign"])]
     pub refresh_only: bool,
     /// Check permissions and quotas for the plan's calls.
     #[arg(long, conflicts_with = "refresh_only")]
@@ -368,7 +368,7 @@ pub struct ApplyingArgs {
     pub guards: GuardArgs,
 }
 
-/// Replacements that the desired state does not require.
+/// Changes that the desired state does not require.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Renewal {
     /// Replace this resource (repeatable).
@@ -376,6 +376,12 @@ pub struct Renewal {
     /// For example with a new image or new user data, which alone never replace a running machine.
     #[arg(long, value_name = "ADDRESS")]
     pub replace: Vec<String>,
+    /// Also revert drift outside the configuration.
+    ///
+    /// Revokes rules, detaches policies and deletes routes that others added, and starts stopped
+    /// machines. Without this option, a plan only reports such drift.
+    #[arg(long)]
+    pub revert_drift: bool,
 }
 
 /// Selected part of a plan.

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use groundplan_aws::schemas;
+
 use crate::cli::args::{CommonArgs, ShowArgs as Arguments};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
@@ -32,5 +34,5 @@ async fn show_state(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> 
     let name = cluster_name(arguments.cluster.as_deref(), common, ui)?;
     let recorded = read_unlocked(common, &name, ui).await?;
     let recorded = recorded.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
-    Ok(ui.show(|out| state::human(&recorded, out), || document::state(&recorded))?)
+    Ok(ui.show(|out| state::human(&recorded, out), || document::state(&recorded, &schemas()))?)
 }

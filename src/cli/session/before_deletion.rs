@@ -149,7 +149,11 @@ mod tests {
         };
         state.record(&in_doubt).unwrap();
         let outputs = json!({"id": "id-instance.a", "more": true});
-        let seen = Observed::Present { inputs: json!({}), outputs: outputs.clone() };
+        let seen = Observed::Present {
+            inputs: json!({}),
+            outputs: outputs.clone(),
+            unmanaged: Vec::new(),
+        };
         let live = LiveState::from([(Address::from("instance.a"), seen)]);
         let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
         let doomed = doomed(&state, &plan, &live);

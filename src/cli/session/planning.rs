@@ -226,10 +226,10 @@ impl Locked<'_, ToPlan, Desired> {
 
 impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
-    /// changes.
+    /// changes, or if there is drift.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
         let Self { session, held, inputs: Desired { source, warnings, .. }, plan, .. } = self;
-        let is_changed = !plan.is_empty();
+        let is_changed = !plan.is_empty() || drifted(&view(&plan, false, &[]));
         if let Some(path) = out {
             let saved = saved_plan::of(&*source, options, warnings, plan);
             if saved_plan::write(&saved, path).await? {

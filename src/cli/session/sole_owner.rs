@@ -91,15 +91,15 @@ fn refusal(problem: &str, found: &ExistingCluster, common: &CommonArgs) -> Comma
         more => format!(" and {more} more"),
     };
     let objects = found.objects.join(", ");
+    let infra_id = &found.infra_id;
     let diagnostic =
         Diagnostic::error(format!("{problem}, and {} does not record it", common.state))
             .with_detail(format!("found: {objects}{more}{created}"))
             .with_detail("nothing was planned or changed")
             .with_hint(format!(
-                "select the state that records {0}: --state LOCATION, or GROUNDPLAN_STATE. If that \
-                 state is lost: groundplan recover --infra-id {0}. For another cluster, set another \
-                 metadata.name and use new assets",
-                found.infra_id
+                "select the state that records {infra_id}: --state LOCATION, or GROUNDPLAN_STATE. If \
+                 that state is lost: `groundplan recover --infra-id {infra_id}`. For another cluster, \
+                 set another metadata.name and use new assets"
             ));
     CommandError::new(Exit::Refused, diagnostic)
 }

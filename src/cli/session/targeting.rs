@@ -31,6 +31,7 @@ pub(crate) fn resolve_against_graph(
         replace: replace.collect::<Result<_>>()?,
         targets: all("--target", &part.target, &known, state)?,
         excludes: all("--exclude", &part.exclude, &known, state)?,
+        revert_drift: renewal.revert_drift,
     })
 }
 
@@ -41,6 +42,7 @@ pub(crate) fn resolve_against_state(part: &TargetingArgs, state: &State) -> Resu
         replace: BTreeSet::new(),
         targets: all("--target", &part.target, &known, state)?,
         excludes: all("--exclude", &part.exclude, &known, state)?,
+        revert_drift: false,
     })
 }
 
@@ -139,7 +141,7 @@ mod tests {
     }
 
     fn renewal(name: &str) -> Renewal {
-        Renewal { replace: vec![name.to_owned()] }
+        Renewal { replace: vec![name.to_owned()], ..Renewal::default() }
     }
 
     fn names(addresses: &BTreeSet<Address>) -> Vec<&str> {

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use groundplan_engine::plan::{Change, Classify, DriftClass, FieldChange, Plan, Reason};
+use groundplan_engine::plan::{
+    Change, Classify, DriftClass, FieldChange, Op, Plan, Reason, UnmanagedDrift,
+};
 use serde::Serialize;
 
 use super::PlanView;
@@ -20,7 +22,8 @@ impl PlanView<'_> {
         self.write_drift(out)?;
         let counts = drift_counts(self.plan, self.classify);
         let verdict = match counts.total() {
-            0 => "No drift. The live state matches the recorded state.".to_owned(),
+            0 => "No drift. The live state matches the recorded state, and others added nothing."
+                .to_owned(),
             _ => format!(
                 "Drift: {} security, {} functional, {} cosmetic. Nothing was changed.",
                 counts.security, counts.functional, counts.cosmetic
@@ -46,7 +49,20 @@ impl PlanView<'_> {
             let class = painted(style, format!("{class:<10}"));
             writeln!(out, "  {class}  {address:<width$}  {what}")?;
         }
-        writeln!(out)
+        writeln!(out)?;
+        self.write_revert_tip(out)
+    }
+
+    /// Writes how to revert the drift that the plan leaves alone, if there is any.
+    fn write_revert_tip(&self, out: &mut dyn Write) -> io::Result<()> {
+        let tip = match unreverted(self.plan) {
+            0 => return Ok(()),
+            1 => "One of these is outside the configuration and stays as it is.".to_owned(),
+            number => {
+                format!("{number} of these are outside the configuration and stay as they are.")
+            }
+        };
+        writeln!(out, "{tip} To revert: --revert-drift\n")
     }
 
     pub(super) fn write_left(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -72,6 +88,8 @@ pub(in crate::render) struct ShownDrift<'a> {
     pub(in crate::render) class: DriftClass,
     /// Changed field; `None` if the resource was deleted outside groundplan.
     pub(in crate::render) field: Option<&'a FieldChange>,
+    /// True for drift outside the configuration, which only `--revert-drift` reverts.
+    pub(in crate::render) unmanaged: bool,
 }
 
 /// Returns all drift: security first, then functional, then cosmetic.
@@ -79,11 +97,15 @@ pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<ShownDrif
     let mut drift = Vec::new();
     for change in &plan.changes {
         if change.reason == Reason::Missing {
-            drift.push(ShownDrift { change, class: DriftClass::Functional, field: None });
+            let class = DriftClass::Functional;
+            drift.push(ShownDrift { change, class, field: None, unmanaged: false });
         }
         for field in &change.drift {
             let class = classify(change.address.kind(), &field.path);
-            drift.push(ShownDrift { change, class, field: Some(field) });
+            drift.push(ShownDrift { change, class, field: Some(field), unmanaged: false });
+        }
+        for UnmanagedDrift { field, class, .. } in &change.unmanaged {
+            drift.push(ShownDrift { change, class: *class, field: Some(field), unmanaged: true });
         }
     }
     drift.sort_by_key(|one| one.class); // stable: dependency order within a class
@@ -114,6 +136,20 @@ pub(in crate::render) fn drift_counts(plan: &Plan, classify: Classify) -> DriftC
         }
     }
     counts
+}
+
+/// Returns the number of unmanaged drifts that the plan does not revert.
+pub(super) fn unreverted(plan: &Plan) -> usize {
+    let all: usize = plan.changes.iter().map(|change| change.unmanaged.len()).sum();
+    let reverted: usize = plan
+        .steps
+        .iter()
+        .map(|step| match &step.op {
+            Op::Update { revert, .. } => revert.len(),
+            _ => 0,
+        })
+        .sum();
+    all.saturating_sub(reverted)
 }
 
 /// Returns true if refresh found drift.

@@ -46,6 +46,7 @@ fn change(address: &str, action: Action, reason: Reason) -> Change {
         id: None,
         fields: vec![],
         drift: vec![],
+        unmanaged: vec![],
         left: vec![],
         protected: false,
     }
@@ -55,6 +56,7 @@ fn field(path: &str, before: impl Into<Value>, after: impl Into<Value>) -> Field
     let known = |value: Value| Some(value).filter(|value| !value.is_null());
     FieldChange {
         path: path.into(),
+        item: None,
         before: known(before.into()),
         after: known(after.into()),
         replaces: false,

@@ -2,10 +2,13 @@
 
 use anstyle::Style;
 use groundplan_engine::plan::{Action, DriftClass, FieldChange, IgnoreReason, Reason};
+use serde_json::Value;
 
 use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
 use crate::render::screen;
-use crate::render::value::{SENSITIVE, inline, is_sensitive, line_diff, lines};
+use crate::render::value::{
+    SENSITIVE, UNKNOWN, inline, is_sensitive, is_unknown, line_diff, lines,
+};
 
 pub(super) fn symbol(action: Action) -> &'static str {
     match action {
@@ -86,21 +89,37 @@ pub(super) fn enumerated(paths: &[String]) -> String {
     }
 }
 
+/// Returns a field of a created resource. A member of a set is its text alone.
 pub(super) fn as_created(field: &FieldChange) -> String {
+    if let Some(item) = &field.item {
+        return screen::one_line(item).into_owned();
+    }
     let value = field.after.as_ref().map(inline).unwrap_or_default();
     format!("{}: {value}", screen::one_line(&field.path))
 }
 
+/// Returns a change on one line. An added or removed member of a set is a sign and its text.
 pub(super) fn one_line(field: &FieldChange) -> String {
-    let side = |value: &Option<serde_json::Value>| match value {
+    let path = screen::one_line(field.item.as_ref().unwrap_or(&field.path));
+    match (field.item.as_ref().map(|_| &path), &field.before, &field.after) {
+        (Some(item), None, Some(_)) => return format!("+ {item}"),
+        (Some(item), Some(_), None) => return format!("- {item}"),
+        (Some(item), Some(before), Some(after)) if is_unknown(after) => {
+            return match before {
+                Value::String(_) => format!("{item}: {} -> {UNKNOWN}", inline(before)),
+                _ => format!("{item}: {UNKNOWN}"),
+            };
+        }
+        _ => {}
+    }
+    let side = |value: &Option<Value>| match value {
         Some(value) => inline(value),
         None => "(none)".to_owned(),
     };
-    let secret = |value: &Option<serde_json::Value>| value.as_ref().is_some_and(is_sensitive);
+    let secret = |value: &Option<Value>| value.as_ref().is_some_and(is_sensitive);
     if secret(&field.before) && secret(&field.after) {
-        return format!("{}: {SENSITIVE}, changes", field.path);
+        return format!("{path}: {SENSITIVE}, changes");
     }
-    let path = screen::one_line(&field.path);
     format!("{path}: {} -> {}", side(&field.before), side(&field.after))
 }
 

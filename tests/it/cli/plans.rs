@@ -1,6 +1,10 @@
 //! Partial plans (target, exclude), expectations, protection, and plans of drift only.
 
-use aws_sdk_ec2::types::Tag;
+use aws_sdk_ec2::types::{
+    Filter, IpPermission, IpRange, ResourceType, SecurityGroup, Tag, TagSpecification,
+    UserIdGroupPair,
+};
+use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
 use serde_json::Value;
 
 use super::Desk;
@@ -100,6 +104,240 @@ async fn r4_what_somebody_deleted_is_made_anew_and_says_why() {
     assert_eq!(desk.cloud.calls("RunInstances"), 0, "a look makes nothing");
     let unseen = desk.expect(0, &["plan", "--refresh=false", "--detailed-exitcode"]);
     assert!(unseen.out.contains("No changes."), "what is recorded is taken to be true");
+}
+
+/// A cluster with one master, and what others add to it.
+struct Others<'d> {
+    desk: &'d Desk,
+    ec2: aws_sdk_ec2::Client,
+    iam: aws_sdk_iam::Client,
+    master: String,
+    vpc: String,
+    groups: Vec<SecurityGroup>,
+}
+
+impl<'d> Others<'d> {
+    async fn of(desk: &'d Desk) -> Self {
+        let ec2 = desk.ec2();
+        let iam = aws_sdk_iam::Client::new(&desk.cloud.sdk_config());
+        let master = desk.machine("master-0").await;
+        let described = ec2.describe_instances().instance_ids(&master).send().await.unwrap();
+        let vpc = described.reservations()[0].instances()[0].vpc_id().unwrap().to_owned();
+        let of_vpc = Filter::builder().name("vpc-id").values(&vpc).build();
+        let groups = ec2.describe_security_groups().filters(of_vpc).send().await.unwrap();
+        let groups = groups.security_groups.unwrap_or_default();
+        Self { desk, ec2, iam, master, vpc, groups }
+    }
+
+    /// Returns the group of the masters.
+    fn group(&self) -> &str {
+        let of_masters = |one: &&SecurityGroup| {
+            let name = one.tags().iter().find(|tag| tag.key() == Some("Name"));
+            name.and_then(|tag| tag.value()).is_some_and(|name| name.contains("master"))
+        };
+        self.groups.iter().find(of_masters).and_then(SecurityGroup::group_id).expect("a group")
+    }
+
+    async fn role(&self) -> String {
+        let roles = self.iam.list_roles().send().await.unwrap();
+        let mut names = roles.roles().iter().map(|role| role.role_name().to_owned());
+        names.find(|name| name.contains("master")).expect("the masters' role")
+    }
+
+    async fn allow(&self, permission: IpPermission) {
+        let call = self.ec2.authorize_security_group_ingress().group_id(self.group());
+        call.ip_permissions(permission).send().await.expect("authorised");
+    }
+
+    fn ports(from: i32, to: i32, range: &str, description: &str) -> IpPermission {
+        let range = IpRange::builder().cidr_ip(range).description(description).build();
+        IpPermission::builder()
+            .ip_protocol("tcp")
+            .from_port(from)
+            .to_port(to)
+            .ip_ranges(range)
+            .build()
+    }
+
+    /// Creates the group of a Classic Load Balancer, as the cloud provider does.
+    async fn group_of_service(&self, key: &str) -> String {
+        let tag = Tag::builder().key(key).value("owned").build();
+        let tags = TagSpecification::builder()
+            .resource_type(ResourceType::SecurityGroup)
+            .tags(tag)
+            .build();
+        let call = self.ec2.create_security_group().vpc_id(&self.vpc).group_name(key);
+        let made = call.description("of a service").tag_specifications(tags).send().await;
+        made.expect("a group").group_id().unwrap().to_owned()
+    }
+
+    async fn allow_group(&self, group: &str) {
+        let pair = UserIdGroupPair::builder().group_id(group).build();
+        let permission = IpPermission::builder().ip_protocol("-1").user_id_group_pairs(pair);
+        self.allow(permission.build()).await;
+    }
+
+    /// Does what the reviewers did by hand, and a little more. Returns the ARN of the attached policy.
+    async fn interfere(&self) -> String {
+        self.allow(Self::ports(22, 22, "0.0.0.0/0", "by hand")).await;
+        let role = self.role().await;
+        let document = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+        let put = self.iam.put_role_policy().role_name(&role).policy_name("by-hand");
+        put.policy_document(document).send().await.expect("put");
+        let policy = self.iam.create_policy().policy_name("of-another-team");
+        let policy = policy.policy_document(document).send().await.expect("a policy");
+        let arn = policy.policy().and_then(|policy| policy.arn()).expect("an ARN").to_owned();
+        let attach = self.iam.attach_role_policy().role_name(&role).policy_arn(&arn);
+        attach.send().await.expect("attached");
+        let tables = self.ec2.describe_route_tables().send().await.unwrap();
+        let table = tables.route_tables().iter().find(|table| {
+            table.vpc_id() == Some(&self.vpc)
+                && table.tags().iter().any(|tag| tag.key() == Some("Name"))
+        });
+        let gateways = self.ec2.describe_internet_gateways().send().await.unwrap();
+        let gateway = gateways.internet_gateways()[0].internet_gateway_id().unwrap();
+        let route =
+            self.ec2.create_route().route_table_id(table.unwrap().route_table_id().unwrap());
+        let route = route.destination_cidr_block("10.99.0.0/16").gateway_id(gateway);
+        route.send().await.expect("a route");
+        self.ec2.stop_instances().instance_ids(&self.master).send().await.expect("stopped");
+        self.desk.cloud.settle("");
+        self.desk.cloud.clear_requests();
+        arn
+    }
+}
+
+/// Returns the lines of that interference: class, address and text.
+fn interference(policy: &str) -> [String; 4] {
+    let attached = format!("+ attached policy {policy}\n");
+    [
+        ("security", "iam_role.master", &*attached),
+        ("security", "iam_role_policy.master", "+ inline policy by-hand\n"),
+        ("security", "security_group_rules.master", "+ ingress tcp 22 from 0.0.0.0/0\n"),
+        ("functional", "instance.master-0", "state: \"running\" -> \"stopped\"\n"),
+    ]
+    .map(|(class, address, what)| format!("  {class:<10}  {address:<27}  {what}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_what_others_added_is_shown_and_counts_and_stays() {
+    let desk = made();
+    let others = Others::of(&desk).await;
+    let policy = others.interfere().await;
+    let began = std::time::Instant::now();
+    let only = desk.expect(2, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    assert!(began.elapsed() < std::time::Duration::from_secs(3), "additions need no second read");
+    for line in interference(&policy) {
+        assert!(only.out.contains(&line), "{line}{}", only.out);
+    }
+    assert!(only.out.contains("+ route 10.99.0.0/16 via igw-"), "{}", only.out);
+    let end = "Drift: 3 security, 2 functional, 0 cosmetic. Nothing was changed.\n";
+    assert!(only.out.ends_with(end), "{}", only.out);
+    let plan = desk.expect(2, &["plan", "--detailed-exitcode", "--expect", "+0 ~0 -0"]);
+    assert!(plan.out.contains("5 of these are outside the configuration and stay"), "{}", plan.out);
+    assert!(plan.out.contains("No changes. The drift above is outside"), "{}", plan.out);
+    let lines = desk.expect(0, &["plan", "--json"]).lines();
+    let drift: Vec<&Value> = lines.iter().filter(|line| line["type"] == "drift").collect();
+    assert_eq!(drift.len(), 5);
+    let rule = drift.iter().find(|one| one["address"] == "security_group_rules.master").unwrap();
+    assert_eq!((&rule["class"], &rule["unmanaged"]), (&"security".into(), &true.into()));
+    assert_eq!(rule["field"]["path"], "ingress[\"tcp 22 from 0.0.0.0/0\"]");
+    assert_eq!(rule["field"]["item"], "ingress tcp 22 from 0.0.0.0/0");
+    desk.apply();
+    assert_eq!(desk.cloud.mutating_calls(), 0, "{:#?}", desk.cloud.requests());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_what_others_added_is_reverted_on_request() {
+    let desk = made();
+    let others = Others::of(&desk).await;
+    let policy = others.interfere().await;
+    let plan = desk.expect(2, &["plan", "--revert-drift", "--detailed-exitcode"]);
+    for change in [
+        "      - ingress tcp 22 from 0.0.0.0/0\n",
+        "      - inline policy by-hand\n",
+        &format!("      - attached policy {policy}\n"),
+        "      - route 10.99.0.0/16 via igw-",
+        "      state: \"stopped\" -> \"running\"\n",
+    ] {
+        assert!(plan.out.contains(change), "{change}{}", plan.out);
+    }
+    assert!(plan.out.ends_with("Plan: 0 to add, 5 to change, 0 to destroy.\n"), "{}", plan.out);
+    desk.expect(0, &["apply", "--revert-drift", "--auto-approve"]);
+    for call in [
+        "RevokeSecurityGroupIngress",
+        "DeleteRolePolicy",
+        "DetachRolePolicy",
+        "DeleteRoute",
+        "StartInstances",
+    ] {
+        assert_eq!(desk.cloud.calls(call), 1, "{call}");
+    }
+    desk.cloud.settle("");
+    desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+/// Rules that the cloud provider adds for services of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_what_a_healthy_cluster_adds_is_no_drift() {
+    let desk = made();
+    let others = Others::of(&desk).await;
+    let tags = others.groups.iter().flat_map(SecurityGroup::tags);
+    let keys = tags.filter_map(Tag::key).find(|key| key.starts_with("kubernetes.io/cluster/"));
+    let of_service = others.group_of_service(keys.expect("the cluster tag")).await;
+    others.allow_group(&of_service).await;
+    let client = "kubernetes.io/rule/nlb/client=a0123";
+    others.allow(Others::ports(31977, 31977, "0.0.0.0/0", client)).await;
+    let clean = desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    assert!(clean.out.contains("No drift."), "{}", clean.out);
+
+    let strange = others.group_of_service("kubernetes.io/cluster/prod-abcde").await;
+    others.allow_group(&strange).await;
+    others.allow(Others::ports(22, 22, "0.0.0.0/0", client)).await;
+    let drift = desk.expect(2, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    assert!(drift.out.contains(&format!("+ ingress all from {strange}\n")), "{}", drift.out);
+    assert!(drift.out.contains("+ ingress tcp 22 from 0.0.0.0/0\n"), "{}", drift.out);
+    assert!(drift.out.contains("Drift: 2 security, 0 functional"), "{}", drift.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r8_targets_of_others_get_the_traffic_of_the_api_and_machines_of_the_cluster_may() {
+    let desk = made();
+    let others = Others::of(&desk).await;
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&desk.cloud.sdk_config());
+    let groups = elb.describe_target_groups().send().await.unwrap();
+    let group = groups.target_groups()[0].target_group_arn().unwrap().to_owned();
+    let register = async |ip: &str| {
+        let target = TargetDescription::builder().id(ip).port(6443).build();
+        let call = elb.register_targets().target_group_arn(&group).targets(target);
+        call.send().await.expect("registered");
+    };
+    let described = others.ec2.describe_instances().instance_ids(&others.master).send().await;
+    let described = described.unwrap();
+    let master = &described.reservations()[0].instances()[0];
+    let key = master
+        .tags()
+        .iter()
+        .find(|tag| tag.key().is_some_and(|key| key.starts_with("kubernetes.io/cluster/")));
+    let launched = others.ec2.run_instances().image_id("ami-0abcdef1234567890").min_count(1);
+    let tags = TagSpecification::builder()
+        .resource_type(ResourceType::Instance)
+        .tags(key.unwrap().clone())
+        .build();
+    let launched = launched.max_count(1).subnet_id(master.subnet_id().unwrap());
+    let launched = launched.tag_specifications(tags).send().await.expect("a machine");
+    register(launched.instances()[0].private_ip_address().unwrap()).await;
+    desk.cloud.settle("");
+    desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
+
+    register("10.0.250.250").await;
+    let drift = desk.expect(2, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    assert!(drift.out.contains("+ target 10.0.250.250:6443\n"), "{}", drift.out);
+    assert!(drift.out.contains("Drift: 1 security, 0 functional"), "{}", drift.out);
+    desk.expect(0, &["apply", "--revert-drift", "--auto-approve"]);
+    assert_eq!(desk.cloud.calls("DeregisterTargets"), 1);
+    desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
 }
 
 #[test]

@@ -92,6 +92,7 @@ pub(super) fn request<R: Resource>(address: &str, resource: &R) -> Request {
         token: "token".to_owned(),
         inputs: inputs(resource),
         secrets: std::sync::Arc::default(),
+        revert: Vec::new(),
     }
 }
 

@@ -219,7 +219,7 @@ impl<'a, P: Provider> Bench<'a, P> {
         let asked = registry::normalised(address.kind(), &known.inputs);
         let without_outputs = RecordedResource { outputs: Value::Null, ..known.clone() };
         for known in [known, &without_outputs] {
-            let Observed::Present { inputs, outputs: live } = self.refresh(known).await else {
+            let Observed::Present { inputs, outputs: live, .. } = self.refresh(known).await else {
                 panic!("{address} is not there: {known:#?}");
             };
             let differs = differences(&asked, &inputs);
@@ -326,6 +326,7 @@ pub(crate) fn request(address: &str, inputs: &Value, secrets: &Arc<Secrets>) -> 
         token: format!("gp-{address}-1"),
         inputs: inputs.clone(),
         secrets: Arc::clone(secrets),
+        revert: Vec::new(),
     }
 }
 

@@ -16,6 +16,7 @@ use aws_sdk_ec2::types::{
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use groundplan_engine::graph::{Input, Resource};
+use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
 use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture, all};
 use groundplan_engine::secret::{Secret, Secrets};
 use serde::de::DeserializeOwned;
@@ -190,8 +191,31 @@ pub(crate) async fn refresh<K: Resource>(
     live: fn(&K, &types::Instance) -> Result<Live<K>>,
 ) -> Result<Vec<Option<Live<K>>>> {
     let found = ec2::all::<types::Instance, _>(aws, &recorded, id).await?;
+    let see = |recorded: Recorded<K>, one: types::Instance| {
+        let live = live(&recorded.inputs, &one)?;
+        Ok(Live { unmanaged: state_drift(&one).into_iter().collect(), ..live })
+    };
     let pairs = recorded.into_iter().zip(found);
-    pairs.map(|(recorded, one)| one.map(|one| live(&recorded.inputs, &one)).transpose()).collect()
+    pairs.map(|(recorded, one)| one.map(|one| see(recorded, one)).transpose()).collect()
+}
+
+/// Returns the drift of an instance that others stopped. No input configures the state: a launched
+/// instance runs.
+fn state_drift(instance: &types::Instance) -> Option<UnmanagedDrift> {
+    let state = live_state(instance)?;
+    let is_stopped = matches!(state, InstanceStateName::Stopping | InstanceStateName::Stopped);
+    is_stopped.then(|| {
+        let (running, now) = (InstanceStateName::Running.as_str(), state.as_str());
+        UnmanagedDrift::change(DriftClass::Functional, "state", running.into(), now.into())
+    })
+}
+
+/// Starts an instance that others stopped. An instance that runs already is left as it is.
+pub(crate) async fn start(aws: &Aws, id: &InstanceId) -> Result<()> {
+    let call = aws.ec2.start_instances().instance_ids(id.as_str());
+    let started = aws.call("ec2", "StartInstances", call.send()).await;
+    // An instance that is still stopping cannot be started yet.
+    ec2::retry_when(started, &["IncorrectInstanceState"]).map(drop)
 }
 
 /// Terminates an instance. An instance that no longer exists counts as terminated.
@@ -467,6 +491,9 @@ pub(crate) fn dry_run<'a, K: DeserializeOwned>(
         }
         "ec2:RunInstances" => {
             dry!(aws, action, spec(&about.typed()?).dry_run_request(aws))
+        }
+        "ec2:StartInstances" => {
+            dry!(aws, action, ec2.start_instances().instance_ids(&about.id))
         }
         "ec2:TerminateInstances" => {
             dry!(aws, action, ec2.terminate_instances().instance_ids(&about.id))

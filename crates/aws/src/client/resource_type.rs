@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use groundplan_engine::graph::{Resource, Schema};
+use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::{
     ErrorClass, Observed, Poll, ProviderError, ProviderFuture, RecordedResource, Request,
 };
@@ -52,6 +53,15 @@ pub(crate) struct Live<K: Resource> {
     pub(crate) inputs: K,
     /// The live outputs.
     pub(crate) outputs: K::Outputs,
+    /// Drift outside the inputs. Most kinds report none.
+    pub(crate) unmanaged: Vec<UnmanagedDrift>,
+}
+
+impl<K: Resource> Live<K> {
+    /// Returns a live state without unmanaged drift.
+    pub(crate) fn new(inputs: K, outputs: K::Outputs) -> Self {
+        Self { inputs, outputs, unmanaged: Vec::new() }
+    }
 }
 
 /// The result of one poll of a resource, typed.
@@ -123,6 +133,17 @@ pub(crate) trait KindOperations: Kind {
         _before: Recorded<Self>,
     ) -> impl Future<Output = Result<Self::Outputs>> + Send {
         async { unreachable!("BUG: {} cannot change in place", Self::SCHEMA.kind) }
+    }
+
+    /// Reverts unmanaged drift that refresh has reported. Drift that no longer exists counts as
+    /// reverted. Only for kinds that report unmanaged drift.
+    fn revert(
+        &self,
+        _aws: &Aws,
+        _outputs: &Self::Outputs,
+        _drift: &[UnmanagedDrift],
+    ) -> impl Future<Output = Result<()>> + Send {
+        async { unreachable!("BUG: {} reports no unmanaged drift", Self::SCHEMA.kind) }
     }
 
     /// Deletes the resource. A resource that no longer exists counts as deleted.
@@ -308,8 +329,13 @@ impl<K: KindOperations> DynKind for ErasedKind<K> {
         before: RecordedResource,
     ) -> ProviderFuture<'a, Value> {
         Box::pin(async move {
+            let drift = request.revert.clone();
             let (inputs, creation) = split::<K>(request)?;
-            untyped(&inputs.update(aws, &creation, to_recorded(before)?).await?)
+            let outputs = inputs.update(aws, &creation, to_recorded(before)?).await?;
+            if !drift.is_empty() {
+                inputs.revert(aws, &outputs, &drift).await?;
+            }
+            untyped(&outputs)
         })
     }
 
@@ -379,8 +405,9 @@ fn to_recorded<K: Resource>(known: RecordedResource) -> Result<Recorded<K>> {
 
 fn to_observed<K: Resource>(live: Option<Live<K>>) -> Result<Observed> {
     Ok(match live {
-        Some(Live { inputs, outputs }) => {
-            Observed::Present { inputs: untyped(&inputs)?, outputs: untyped(&outputs)? }
+        Some(Live { inputs, outputs, unmanaged }) => {
+            let (inputs, outputs) = (untyped(&inputs)?, untyped(&outputs)?);
+            Observed::Present { inputs, outputs, unmanaged }
         }
         None => Observed::Missing,
     })

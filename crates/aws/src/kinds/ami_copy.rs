@@ -250,6 +250,6 @@ mod calls {
             name: ec2::part("DescribeImages", "name", image.name())?.to_owned(),
             tags: ec2::owned(&recorded.tags, image.tags()),
         };
-        Ok(Live { inputs, outputs: outputs(image)? })
+        Ok(Live::new(inputs, outputs(image)?))
     }
 }

@@ -175,7 +175,7 @@ mod calls {
             domain_name_servers: values(options, SERVERS),
             tags: ec2::owned(&recorded.tags, options.tags()),
         };
-        Ok(Live { inputs, outputs })
+        Ok(Live::new(inputs, outputs))
     }
 
     fn values(options: &types::DhcpOptions, key: &str) -> Vec<String> {

@@ -173,6 +173,6 @@ mod calls {
 
     fn to_live(recorded: &ElasticIp, address: &types::Address) -> Result<Live<ElasticIp>> {
         let inputs = ElasticIp { tags: ec2::owned(&recorded.tags, address.tags()) };
-        Ok(Live { inputs, outputs: described(address)? })
+        Ok(Live::new(inputs, described(address)?))
     }
 }

@@ -242,7 +242,7 @@ mod calls {
         };
         let tags = our_tags(&recorded.tags, &tags);
         let inputs = HostedZone { name: recorded.name, region: recorded.region, vpc, tags };
-        Ok(Some(Live { inputs, outputs: HostedZoneOutputs { id } }))
+        Ok(Some(Live::new(inputs, HostedZoneOutputs { id })))
     }
 
     async fn empty(aws: &Aws, zone: &str) -> Result<()> {

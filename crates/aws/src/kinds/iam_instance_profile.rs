@@ -265,7 +265,7 @@ mod calls {
         // An absent role differs from every configured role, so an update adds the role.
         inputs.role = Input::live(role_in(profile));
         inputs.tags = our_tags(&inputs.tags, &all_tags);
-        Some(Live { inputs, outputs: outputs(profile) })
+        Some(Live::new(inputs, outputs(profile)))
     }
 
     fn role_in(profile: &InstanceProfile) -> Option<RoleName> {

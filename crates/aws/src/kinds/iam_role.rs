@@ -1,4 +1,7 @@
 //! An IAM role that EC2 instances may assume.
+//!
+//! groundplan attaches no managed policies. Policies that others attached are reported as unmanaged
+//! drift of the class security, because they grant permissions to the machines.
 
 use groundplan_engine::graph::{DependentsStart, Resource, Schema};
 use serde::{Deserialize, Serialize};
@@ -45,11 +48,21 @@ impl Kind for IamRole {
     const ACTIONS: Actions = Actions {
         create: &["iam:CreateRole"],
         configure: &["iam:TagRole"],
-        refresh: &["iam:GetRole"],
-        update: &["iam:UpdateAssumeRolePolicy", "iam:TagRole", "iam:UntagRole"],
+        refresh: &["iam:GetRole", "iam:ListAttachedRolePolicies"],
+        update: &[
+            "iam:UpdateAssumeRolePolicy",
+            "iam:DetachRolePolicy",
+            "iam:TagRole",
+            "iam:UntagRole",
+        ],
         delete: &["iam:DeleteRole"],
     };
     const REPEAT: Repeat = Repeat::Named;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (&["trust"], &["iam:UpdateAssumeRolePolicy"]),
+        (&["attached_policies"], &["iam:DetachRolePolicy"]),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["attached_policies"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
@@ -65,6 +78,9 @@ impl Kind for IamRole {
 #[cfg(feature = "sdk")]
 mod calls {
     use aws_sdk_iam::types::Role;
+    use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
+    use groundplan_engine::provider;
+    use serde_json::json;
 
     use super::{IamRole, IamRoleOutputs, RoleName};
     use crate::client::Aws;
@@ -75,6 +91,9 @@ mod calls {
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::model::attachment::Attachment;
+
+    /// Name of the set of attached policies in unmanaged drift.
+    const ATTACHED: &str = "attached_policies";
 
     impl KindOperations for IamRole {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<IamRoleOutputs> {
@@ -105,12 +124,8 @@ mod calls {
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
-            let mut all = Vec::with_capacity(recorded.len());
-            for one in recorded {
-                let role = get(aws, &one.inputs.name).await?;
-                all.push(role.and_then(|role| live(aws, one, &role)));
-            }
-            Ok(all)
+            let read = recorded.into_iter().map(|one| observe(aws, one));
+            provider::all(read.collect()).await.into_iter().collect()
         }
 
         async fn update(
@@ -136,6 +151,20 @@ mod calls {
                     .map(outputs)
                     .ok_or_else(|| incomplete("GetRole")),
             }
+        }
+
+        async fn revert(
+            &self,
+            aws: &Aws,
+            outputs: &IamRoleOutputs,
+            drift: &[UnmanagedDrift],
+        ) -> Result<()> {
+            for arn in drift.iter().filter_map(|one| one.added_to(ATTACHED)) {
+                let call = aws.iam.detach_role_policy().role_name(outputs.name.as_str());
+                let detached = call.policy_arn(arn).send();
+                none_if(aws.call("iam", "DetachRolePolicy", detached).await, ABSENT)?;
+            }
+            Ok(())
         }
 
         async fn delete(aws: &Aws, _inputs: Self, outputs: IamRoleOutputs) -> Result<()> {
@@ -166,6 +195,41 @@ mod calls {
         }
     }
 
+    /// Reads a role and the policies that are attached to it.
+    async fn observe(aws: &Aws, recorded: Recorded<IamRole>) -> Result<Option<Live<IamRole>>> {
+        let name = recorded.inputs.name.clone();
+        let Some(role) = get(aws, &name).await? else { return Ok(None) };
+        let Some(live) = live(aws, recorded, &role) else { return Ok(None) };
+        let unmanaged = attached_policies(aws, &name).await?;
+        Ok(Some(Live { unmanaged, ..live }))
+    }
+
+    /// Returns the managed policies of a role. A role that is deleted in the meantime has none.
+    async fn attached_policies(aws: &Aws, name: &RoleName) -> Result<Vec<UnmanagedDrift>> {
+        let (mut all, mut marker) = (Vec::new(), None);
+        loop {
+            let call = aws.iam.list_attached_role_policies().role_name(name.as_str());
+            let page = call.set_marker(marker).send();
+            let page = none_if(aws.call("iam", "ListAttachedRolePolicies", page).await, ABSENT)?;
+            let Some(page) = page else { return Ok(all) };
+            all.extend(page.attached_policies().iter().filter_map(|policy| {
+                let arn = policy.policy_arn()?;
+                let item = format!("attached policy {arn}");
+                Some(UnmanagedDrift::addition(
+                    DriftClass::Security,
+                    ATTACHED,
+                    arn,
+                    &item,
+                    json!(arn),
+                ))
+            }));
+            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
     async fn get(aws: &Aws, name: &RoleName) -> Result<Option<Role>> {
         let call = aws.iam.get_role().role_name(name.as_str());
         let answer = none_if(aws.call("iam", "GetRole", call.send()).await, ABSENT)?;
@@ -181,7 +245,7 @@ mod calls {
         let trust = role.assume_role_policy_document().unwrap_or_default();
         inputs.trust = live_document(&inputs.trust, trust);
         inputs.tags = our_tags(&inputs.tags, &all_tags);
-        Some(Live { inputs, outputs: outputs(role) })
+        Some(Live::new(inputs, outputs(role)))
     }
 
     fn outputs(role: &Role) -> IamRoleOutputs {

@@ -1,4 +1,7 @@
 //! An inline policy of an IAM role: the permissions of the machines, as a part of their role.
+//!
+//! Other inline policies of the role are reported as unmanaged drift of the class security. If
+//! several policies of one role are recorded, the first one reports them.
 
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
@@ -42,11 +45,16 @@ impl Kind for IamRolePolicy {
     const ACTIONS: Actions = Actions {
         create: &["iam:PutRolePolicy"],
         configure: &[],
-        refresh: &["iam:GetRolePolicy"],
-        update: &["iam:PutRolePolicy"],
+        refresh: &["iam:GetRolePolicy", "iam:ListRolePolicies"],
+        update: &["iam:PutRolePolicy", "iam:DeleteRolePolicy"],
         delete: &["iam:DeleteRolePolicy"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (&["document"], &["iam:PutRolePolicy"]),
+        (&["inline_policies"], &["iam:DeleteRolePolicy"]),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["inline_policies"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
@@ -58,13 +66,20 @@ impl Kind for IamRolePolicy {
 
 #[cfg(feature = "sdk")]
 mod calls {
-    use serde_json::Value;
+    use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{IamRolePolicy, IamRolePolicyOutputs};
+    use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
+    use groundplan_engine::provider;
+    use serde_json::{Value, json};
+
+    use super::{IamRolePolicy, IamRolePolicyOutputs, RoleName};
     use crate::client::Aws;
     use crate::client::iam::{ABSENT, live_document};
     use crate::client::outcomes::{none_if, retry_on};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
+
+    /// Name of the set of inline policies in unmanaged drift.
+    const INLINE: &str = "inline_policies";
 
     impl KindOperations for IamRolePolicy {
         async fn create(&self, aws: &Aws, _creation: &Creation) -> Result<IamRolePolicyOutputs> {
@@ -86,37 +101,96 @@ mod calls {
             aws: &Aws,
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
-            let mut all = Vec::with_capacity(recorded.len());
-            for Recorded { inputs, .. } in recorded {
-                let live = inputs.live_document(aws).await?;
-                let outputs = inputs.outputs();
-                all.push(
-                    live.map(|document| Live { inputs: Self { document, ..inputs }, outputs }),
-                );
+            let mut ours: BTreeMap<RoleName, BTreeSet<String>> = BTreeMap::new();
+            for Recorded { inputs, .. } in &recorded {
+                let names = ours.entry(inputs.role.get().clone()).or_default();
+                names.insert(inputs.name.clone());
             }
-            Ok(all)
+            let mut reported = BTreeSet::new();
+            let read = recorded.into_iter().map(|Recorded { inputs, .. }| {
+                let role = inputs.role.get().clone();
+                let ours = reported.insert(role.clone()).then(|| &ours[&role]);
+                inputs.observe(aws, ours)
+            });
+            provider::all(read.collect()).await.into_iter().collect()
         }
 
         async fn update(
             &self,
             aws: &Aws,
             _creation: &Creation,
-            _before: Recorded<Self>,
+            before: Recorded<Self>,
         ) -> Result<IamRolePolicyOutputs> {
+            if self.document == before.inputs.document {
+                return Ok(self.outputs());
+            }
             self.put(aws).await
         }
 
+        async fn revert(
+            &self,
+            aws: &Aws,
+            outputs: &IamRolePolicyOutputs,
+            drift: &[UnmanagedDrift],
+        ) -> Result<()> {
+            for name in drift.iter().filter_map(|one| one.added_to(INLINE)) {
+                delete_inline(aws, &outputs.role, &name).await?;
+            }
+            Ok(())
+        }
+
         async fn delete(aws: &Aws, _inputs: Self, outputs: IamRolePolicyOutputs) -> Result<()> {
-            let call = aws
-                .iam
-                .delete_role_policy()
-                .role_name(outputs.role.as_str())
-                .policy_name(outputs.name);
-            none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
+            delete_inline(aws, &outputs.role, &outputs.name).await
+        }
+    }
+
+    async fn delete_inline(aws: &Aws, role: &RoleName, name: &str) -> Result<()> {
+        let call = aws.iam.delete_role_policy().role_name(role.as_str()).policy_name(name);
+        none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
+    }
+
+    /// Returns the inline policies of a role that are not among `ours`. A role that does not exist
+    /// has none.
+    async fn policies_of_others(
+        aws: &Aws,
+        role: &RoleName,
+        ours: &BTreeSet<String>,
+    ) -> Result<Vec<UnmanagedDrift>> {
+        let (mut all, mut marker) = (Vec::new(), None);
+        loop {
+            let call = aws.iam.list_role_policies().role_name(role.as_str());
+            let page = call.set_marker(marker).send();
+            let page = none_if(aws.call("iam", "ListRolePolicies", page).await, ABSENT)?;
+            let Some(page) = page else { return Ok(all) };
+            let theirs = page.policy_names().iter().filter(|name| !ours.contains(*name));
+            all.extend(theirs.map(|name| {
+                let item = format!("inline policy {name}");
+                UnmanagedDrift::addition(DriftClass::Security, INLINE, name, &item, json!(name))
+            }));
+            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok(all);
+            }
         }
     }
 
     impl IamRolePolicy {
+        /// Reads the policy. With `ours`, the names of the recorded policies of the role, reads the
+        /// names of its other policies, too.
+        async fn observe(
+            self,
+            aws: &Aws,
+            ours: Option<&BTreeSet<String>>,
+        ) -> Result<Option<Live<Self>>> {
+            let Some(document) = self.live_document(aws).await? else { return Ok(None) };
+            let unmanaged = match ours {
+                Some(ours) => policies_of_others(aws, self.role.get(), ours).await?,
+                None => Vec::new(),
+            };
+            let outputs = self.outputs();
+            Ok(Some(Live { unmanaged, ..Live::new(Self { document, ..self }, outputs) }))
+        }
+
         async fn put(&self, aws: &Aws) -> Result<IamRolePolicyOutputs> {
             let call = aws
                 .iam

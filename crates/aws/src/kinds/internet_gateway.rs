@@ -233,6 +233,6 @@ mod calls {
             vpc: Input::live(attached_to(gateway).map(VpcId::from)),
             tags: ec2::owned(&recorded.tags, gateway.tags()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeInternetGateways", Some(gateway))? })
+        Ok(Live::new(inputs, outputs("DescribeInternetGateways", Some(gateway))?))
     }
 }

@@ -132,7 +132,7 @@ mod calls {
                 let outputs = outputs(live)?;
                 let target_group = Input::live(forwards_to(live));
                 let port = live.port().unwrap_or(one.inputs.port);
-                Some(Live { inputs: Self { target_group, port, ..one.inputs }, outputs })
+                Some(Live::new(Self { target_group, port, ..one.inputs }, outputs))
             };
             Ok(recorded.into_iter().map(see).collect())
         }

@@ -1,6 +1,6 @@
 //! A Network Load Balancer.
 
-use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, SetInput, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
@@ -50,6 +50,7 @@ impl Resource for LoadBalancer {
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 150,
+        sets: &[SetInput::of_values("subnets", "subnet")],
         ..Schema::of("load_balancer", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerOutputs;
@@ -414,7 +415,7 @@ mod calls {
             tags: our_tags(&recorded.inputs.tags, &tags),
             name: recorded.inputs.name,
         };
-        Ok(Some(Live { inputs, outputs }))
+        Ok(Some(Live::new(inputs, outputs)))
     }
 
     /// Returns the subnets of the load balancer. AWS treats them as a set, so an equal set is

@@ -240,7 +240,7 @@ mod calls {
             allocation: allocation(gateway).map_or(recorded.allocation, Into::into),
             tags: ec2::owned(&recorded.tags, gateway.tags()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeNatGateways", Some(gateway))? })
+        Ok(Live::new(inputs, outputs("DescribeNatGateways", Some(gateway))?))
     }
 
     fn allocation(gateway: &types::NatGateway) -> Option<AllocationId> {

@@ -1,6 +1,6 @@
 //! A network interface that outlives its instance.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Wait};
+use groundplan_engine::graph::{Input, Resource, Schema, SetInput, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
@@ -36,6 +36,7 @@ impl Resource for NetworkInterface {
         blocks_deletion_of: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),
         typical_seconds: 2,
+        sets: &[SetInput::of_values("groups", "group")],
         ..Schema::of("network_interface", Self::REPEAT.identity())
     };
     type Outputs = NetworkInterfaceOutputs;
@@ -239,6 +240,6 @@ mod calls {
             groups: groups_in_recorded_order(&recorded.groups, one.groups()),
             tags: ec2::owned(&recorded.tags, one.tag_set()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeNetworkInterfaces", Some(one))? })
+        Ok(Live::new(inputs, outputs("DescribeNetworkInterfaces", Some(one))?))
     }
 }

@@ -271,7 +271,7 @@ mod calls {
             }
             let change = self.outputs.as_ref().and_then(|outputs| outputs.change.clone());
             let outputs = inputs.outputs(change);
-            Live { inputs, outputs }
+            Live::new(inputs, outputs)
         }
     }
 

@@ -156,7 +156,7 @@ mod calls {
                 all.push(tags.map(|tags| {
                     let outputs = inputs.outputs();
                     let tags = our_tags(&inputs.tags, &tags);
-                    Live { inputs: Self { tags, ..inputs }, outputs }
+                    Live::new(Self { tags, ..inputs }, outputs)
                 }));
             }
             Ok(all)

@@ -205,7 +205,7 @@ mod calls {
             };
             let digest = metadata(head, DIGEST).unwrap_or("sha256:unknown").to_owned();
             let outputs = self.outputs();
-            Ok(Live { inputs: Self { content: Secret { digest }, tags, ..self }, outputs })
+            Ok(Live::new(Self { content: Secret { digest }, tags, ..self }, outputs))
         }
 
         async fn live_tags(&self, aws: &Aws) -> Result<Tags> {

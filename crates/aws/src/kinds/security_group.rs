@@ -329,6 +329,6 @@ mod calls {
             description: group.description().unwrap_or_default().to_owned(),
             tags: ec2::owned(&recorded.tags, group.tags()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeSecurityGroups", group.group_id())? })
+        Ok(Live::new(inputs, outputs("DescribeSecurityGroups", group.group_id())?))
     }
 }

@@ -1,7 +1,7 @@
 //! The cluster tag with the value `shared`, on existing subnets and an existing hosted zone that
 //! the user configured.
 
-use groundplan_engine::graph::{Resource, Schema};
+use groundplan_engine::graph::{Resource, Schema, SetInput};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
@@ -36,6 +36,7 @@ impl Resource for SharedTags {
     const SCHEMA: Schema = Schema {
         force_new: &["key"],
         configures: true,
+        sets: &[SetInput::of_values("subnets", "subnet")],
         ..Schema::of("shared_tags", Self::REPEAT.identity())
     };
     type Outputs = SharedTagsOutputs;
@@ -126,7 +127,7 @@ mod calls {
                 let live = inputs.live(aws).await?;
                 let outputs = live.outputs();
                 let any = !live.subnets.is_empty() || live.hosted_zone.is_some();
-                all.push(any.then_some(Live { inputs: live, outputs }));
+                all.push(any.then_some(Live::new(live, outputs)));
             }
             Ok(all)
         }

@@ -232,6 +232,6 @@ mod calls {
             zone: ec2::parsed("DescribeSubnets", "availabilityZone", subnet.availability_zone())?,
             tags: ec2::owned(&recorded.tags, subnet.tags()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeSubnets", Some(subnet))? })
+        Ok(Live::new(inputs, outputs("DescribeSubnets", Some(subnet))?))
     }
 }

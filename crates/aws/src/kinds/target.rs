@@ -1,4 +1,9 @@
 //! Registration of one machine in one target group, by address.
+//!
+//! Targets that others registered are reported as unmanaged drift of the class security, because
+//! they receive the traffic of the API. Machines of the cluster are no drift: the control plane
+//! machine set registers the masters that it creates. The first recorded target of a group reports
+//! the group's additions.
 
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
@@ -42,11 +47,14 @@ impl Kind for Target {
     const ACTIONS: Actions = Actions {
         create: &["elasticloadbalancing:RegisterTargets"],
         configure: &[],
-        refresh: &["elasticloadbalancing:DescribeTargetHealth"],
-        update: &[],
+        refresh: &["elasticloadbalancing:DescribeTargetHealth", "ec2:DescribeInstances"],
+        update: &["elasticloadbalancing:DeregisterTargets"],
         delete: &["elasticloadbalancing:DeregisterTargets"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] =
+        &[(&["targets"], &["elasticloadbalancing:DeregisterTargets"])];
+    const UNMANAGED: &'static [&'static str] = &["targets"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
@@ -58,17 +66,23 @@ impl Kind for Target {
 
 #[cfg(feature = "sdk")]
 mod calls {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
+    use aws_sdk_ec2::types::Instance;
     use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
+    use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
+    use serde_json::json;
 
     use super::{Target, TargetOutputs};
     use crate::client::Aws;
+    use crate::client::ec2::{self, Ec2Object, FILTER_VALUES};
     use crate::client::elb::{self, NO_TARGET_GROUP};
     use crate::client::outcomes::{none_if, retry_on};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const SERVICE: &str = "elasticloadbalancing";
+    /// Name of the set of targets in unmanaged drift.
+    const TARGETS: &str = "targets";
 
     impl KindOperations for Target {
         /// Registers the target. The call is idempotent.
@@ -99,23 +113,103 @@ mod calls {
                     by_group.insert(group.to_owned(), elb::registered(aws, group).await?);
                 }
             }
+            let mut added = added(&by_group, &recorded);
+            drop_machines_of_cluster(aws, &mut added).await?;
             let see = |Recorded { inputs, .. }: Recorded<Self>| {
-                let there = &by_group[inputs.target_group.get().as_str()];
                 let outputs = inputs.outputs();
-                inputs.is_in(there).then_some(Live { inputs, outputs })
+                let group = outputs.target_group.as_str();
+                if !inputs.is_in(&by_group[group]) {
+                    return None;
+                }
+                let added = added.remove(group).unwrap_or_default();
+                let unmanaged = added.iter().map(|(ip, port)| drift(ip, *port)).collect();
+                Some(Live { unmanaged, ..Live::new(inputs, outputs) })
             };
             Ok(recorded.into_iter().map(see).collect())
         }
 
-        async fn delete(aws: &Aws, _inputs: Self, outputs: TargetOutputs) -> Result<()> {
-            let call = aws
-                .elb
-                .deregister_targets()
-                .target_group_arn(outputs.target_group.as_str())
-                .targets(description(outputs.ip.as_str(), outputs.port));
-            let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
-            none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
+        /// Changes nothing: all inputs are force-new. Called before a revert.
+        async fn update(
+            &self,
+            _aws: &Aws,
+            _creation: &Creation,
+            _before: Recorded<Self>,
+        ) -> Result<TargetOutputs> {
+            Ok(self.outputs())
         }
+
+        async fn revert(
+            &self,
+            aws: &Aws,
+            outputs: &TargetOutputs,
+            drift: &[UnmanagedDrift],
+        ) -> Result<()> {
+            for name in drift.iter().filter_map(|one| one.added_to(TARGETS)) {
+                let Some((ip, port)) = name.rsplit_once(':') else { continue };
+                let Ok(port) = port.parse() else { continue };
+                deregister(aws, outputs.target_group.as_str(), ip, port).await?;
+            }
+            Ok(())
+        }
+
+        async fn delete(aws: &Aws, _inputs: Self, outputs: TargetOutputs) -> Result<()> {
+            let (group, ip) = (outputs.target_group.as_str(), outputs.ip.as_str());
+            deregister(aws, group, ip, outputs.port).await
+        }
+    }
+
+    async fn deregister(aws: &Aws, group: &str, ip: &str, port: i32) -> Result<()> {
+        let call = aws.elb.deregister_targets().target_group_arn(group);
+        let call = call.targets(description(ip, port));
+        let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
+        none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
+    }
+
+    /// Returns the registrations that are not recorded, by target group.
+    fn added(
+        by_group: &BTreeMap<String, Vec<(String, i32)>>,
+        recorded: &[Recorded<Target>],
+    ) -> BTreeMap<String, Vec<(String, i32)>> {
+        let is_ours = |group: &str, (ip, port): &(String, i32)| {
+            recorded.iter().any(|Recorded { inputs, .. }| {
+                inputs.target_group.get().as_str() == group
+                    && inputs.ip.get().as_str() == ip
+                    && inputs.port == *port
+            })
+        };
+        let of_group = |(group, there): (&String, &Vec<(String, i32)>)| {
+            let mut theirs = there.clone();
+            theirs.retain(|one| !is_ours(group, one));
+            theirs.sort();
+            (group.clone(), theirs)
+        };
+        by_group.iter().map(of_group).collect()
+    }
+
+    /// Drops the registrations of machines that have the cluster tag. Makes a call only if there
+    /// are registrations of others.
+    async fn drop_machines_of_cluster(
+        aws: &Aws,
+        added: &mut BTreeMap<String, Vec<(String, i32)>>,
+    ) -> Result<()> {
+        let addresses: BTreeSet<&str> = added.values().flatten().map(|(ip, _)| &**ip).collect();
+        let addresses: Vec<&str> = addresses.into_iter().collect();
+        let mut ours = BTreeSet::new();
+        for some in addresses.chunks(FILTER_VALUES) {
+            let filters = vec![ec2::filter("private-ip-address", some), ec2::by_cluster(aws)];
+            let machines = Instance::describe(aws, filters).await?;
+            ours.extend(
+                machines.iter().filter_map(Instance::private_ip_address).map(str::to_owned),
+            );
+        }
+        added.values_mut().for_each(|theirs| theirs.retain(|(ip, _)| !ours.contains(ip)));
+        Ok(())
+    }
+
+    fn drift(ip: &str, port: i32) -> UnmanagedDrift {
+        let name = format!("{ip}:{port}");
+        let item = format!("target {name}");
+        UnmanagedDrift::addition(DriftClass::Security, TARGETS, &name, &item, json!(name))
     }
 
     impl Target {

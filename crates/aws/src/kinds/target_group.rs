@@ -273,7 +273,7 @@ mod calls {
             tags: our_tags(&recorded.tags, tags),
             name: recorded.name,
         };
-        Live { inputs, outputs }
+        Live::new(inputs, outputs)
     }
 
     /// Returns the port of the health check: a number, or the group's own port for `traffic-port`.

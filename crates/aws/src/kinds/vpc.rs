@@ -223,7 +223,7 @@ mod calls {
             dns_support,
             tags: ec2::owned(&recorded.tags, vpc.tags()),
         };
-        Ok(Live { inputs, outputs })
+        Ok(Live::new(inputs, outputs))
     }
 
     async fn attribute(aws: &Aws, vpc: &VpcId, name: VpcAttributeName) -> Result<bool> {

@@ -1,6 +1,6 @@
 //! A gateway endpoint: access to S3 without leaving the VPC.
 
-use groundplan_engine::graph::{Input, Resource, Schema, Wait};
+use groundplan_engine::graph::{Input, Resource, Schema, SetInput, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
@@ -42,6 +42,7 @@ impl Resource for VpcEndpoint {
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),
         typical_seconds: 5,
+        sets: &[SetInput::of_values("route_tables", "route table")],
         ..Schema::of("vpc_endpoint", Self::REPEAT.identity())
     };
     type Outputs = VpcEndpointOutputs;
@@ -293,7 +294,7 @@ mod calls {
             route_tables: route_tables(&recorded.route_tables, endpoint.route_table_ids()),
             tags: ec2::owned(&recorded.tags, endpoint.tags()),
         };
-        Ok(Live { inputs, outputs: outputs("DescribeVpcEndpoints", Some(endpoint))? })
+        Ok(Live::new(inputs, outputs("DescribeVpcEndpoints", Some(endpoint))?))
     }
 
     /// Returns the live route tables: the recorded ones in recorded order, then others, sorted by

@@ -139,6 +139,7 @@ mod tests {
             token: String::new(),
             inputs: serde_json::Value::Null,
             secrets: std::sync::Arc::default(),
+            revert: Vec::new(),
         })
     }
 

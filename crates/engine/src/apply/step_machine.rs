@@ -275,6 +275,7 @@ impl<'p> StepMachine<'p> {
             token: state.token(address, self.generation),
             inputs: self.inputs.clone(),
             secrets: Arc::clone(secrets),
+            revert: Vec::new(),
         };
         // The search for a recorded resource uses its own token and inputs.
         let recorded = |request: Request| {
@@ -293,7 +294,11 @@ impl<'p> StepMachine<'p> {
             Phase::Update => {
                 let before = self.before.clone().unwrap_or_default();
                 let known = RecordedResource { inputs: before, ..self.recorded_resource(state) };
-                Call::Update(request, known)
+                let revert = match self.op {
+                    Op::Update { revert, .. } => revert.clone(),
+                    _ => Vec::new(),
+                };
+                Call::Update(Request { revert, ..request }, known)
             }
             Phase::Delete => Call::Delete(self.recorded_resource(state)),
             Phase::Wait(_) | Phase::Ended => unreachable!("BUG: {address} has no call to send"),
@@ -401,7 +406,7 @@ impl<'p> StepMachine<'p> {
             // The plan has shown these differences as ignored.
             keep_create_only(&mut self.inputs, &record.inputs, schema);
         }
-        let differences = diff(Some(&record.inputs), Some(&self.inputs));
+        let differences = diff(schema.sets, Some(&record.inputs), Some(&self.inputs));
         let Op::Create { address, after, found, .. } = self.op else {
             unreachable!("BUG: only a creation searches for its result");
         };

@@ -95,7 +95,8 @@ pub trait Resource: Serialize + DeserializeOwned + Send + Sync + 'static {
     type Outputs: Serialize + DeserializeOwned + Clone + Send + Sync + 'static;
 }
 
-/// Facts about a kind that the engine needs. A schema contains data only, no code.
+/// Facts about a kind that the engine needs. A schema contains data, and pure functions that name
+/// parts of the data.
 #[derive(Debug, Clone, Copy)]
 pub struct Schema {
     /// Name of the kind, and first part of every address of the kind.
@@ -122,6 +123,8 @@ pub struct Schema {
     /// Outputs that follow from the force-new inputs. A resource that was deleted outside and is
     /// created again has the same ones, so its dependents are not replaced.
     pub stable_outputs: &'static [&'static str],
+    /// Lists without an order. Plans compare and show them by member.
+    pub sets: &'static [SetInput],
     /// Way to find the result of a creation in doubt.
     pub identity: Identity,
     /// True if a replacement creates the new resource before it deletes the old one (create before
@@ -154,6 +157,7 @@ impl Schema {
             write_only: &[],
             ignores_drift: false,
             stable_outputs: &[],
+            sets: &[],
             identity,
             create_before_destroy: false,
             dependents_start: DependentsStart::Ready,
@@ -162,6 +166,50 @@ impl Schema {
             gone: None,
             typical_seconds: 1,
         }
+    }
+}
+
+/// A list among the inputs whose order has no meaning, such as the rules of a security group.
+#[derive(Debug, Clone, Copy)]
+pub struct SetInput {
+    /// Path of the list: input names, separated by dots.
+    pub path: &'static str,
+    /// Noun that a plan shows before the label of a member: `ingress`, `route`, `subnet`.
+    pub noun: &'static str,
+    /// Returns the members that one item of the list stands for. Pure.
+    pub members: fn(&Value) -> Vec<SetMember>,
+}
+
+impl SetInput {
+    /// Returns a set of plain values, such as IDs. Each value is its own name.
+    pub const fn of_values(path: &'static str, noun: &'static str) -> Self {
+        Self { path, noun, members: value_member }
+    }
+}
+
+/// Member of a set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SetMember {
+    /// Name: the part of the member that identifies it. Equal names are one member.
+    pub name: String,
+    /// Text for people: the name, and values that explain an added or removed member.
+    pub label: String,
+    /// Whole value.
+    pub value: Value,
+}
+
+fn value_member(value: &Value) -> Vec<SetMember> {
+    let name = member_name(value);
+    vec![SetMember { label: name.clone(), name, value: value.clone() }]
+}
+
+/// Returns the text of a value in the name of a member: a string without quotes, a reference as
+/// its address, and JSON for everything else.
+pub fn member_name(value: &Value) -> String {
+    match (value, as_ref(value)) {
+        (_, Some(reference)) => reference.address.to_string(),
+        (Value::String(text), _) => text.clone(),
+        (other, _) => other.to_string(),
     }
 }
 

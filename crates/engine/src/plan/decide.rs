@@ -6,7 +6,9 @@ use serde_json::Value;
 
 use super::conflicts::conflict;
 use super::diff::{FieldChange, diff, diff_where, limit_to_opinions, released};
-use super::{Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason};
+use super::{
+    Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason, UnmanagedDrift,
+};
 use crate::event::Operation;
 use crate::graph::{Address, Graph, GraphNode, Ref, Schema, resolve};
 use crate::provider::{Observed, Schemas};
@@ -25,6 +27,8 @@ pub(super) struct ObjectDecision {
     pub(super) unseen: bool,
     /// Live inputs, if the object is changed in place or refresh found a creation in doubt.
     pub(super) before: Option<Value>,
+    /// Unmanaged drift that the change in place reverts.
+    pub(super) revert: Vec<UnmanagedDrift>,
 }
 
 /// Returns one decision for each desired resource and each recorded object: desired resources in
@@ -39,8 +43,17 @@ pub(super) fn decide(
 ) -> Vec<ObjectDecision> {
     let succeeded = succeeded(desired, state, schemas);
     let (unsettled, remade) = (HashSet::new(), HashSet::new());
-    let mut judge =
-        DecisionInputs { state, observed, schemas, options, unsettled, remade, succeeded };
+    let recorded = recorded_ids(state);
+    let mut judge = DecisionInputs {
+        state,
+        observed,
+        schemas,
+        options,
+        unsettled,
+        remade,
+        succeeded,
+        recorded,
+    };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
     spread_create_before_destroy(desired, &mut verdicts);
     verdicts.extend(unwanted(operation, desired, state, observed));
@@ -58,6 +71,8 @@ struct DecisionInputs<'a> {
     remade: HashSet<&'a Address>,
     /// Resources that must be deleted before others can be created, with those others.
     succeeded: HashMap<&'a Address, Vec<&'a Address>>,
+    /// IDs of all recorded objects.
+    recorded: HashSet<String>,
 }
 
 /// Desired resource beside its record and live state.
@@ -68,9 +83,16 @@ struct Comparison<'a> {
     live: &'a Value,
     /// Desired inputs.
     after: &'a Value,
+    /// Drift outside the inputs.
+    unmanaged: &'a [UnmanagedDrift],
 }
 
 impl Comparison<'_> {
+    /// Returns the differences between `before` and the desired inputs.
+    fn diff(&self, before: &Value) -> Vec<FieldChange> {
+        diff(self.schema.sets, Some(before), Some(self.after))
+    }
+
     fn replaces(&self, field: &FieldChange) -> bool {
         self.schema.force_new.contains(&field.input())
     }
@@ -100,21 +122,21 @@ impl<'a> DecisionInputs<'a> {
         let record = self.state.resources.get(&node.address);
         let observed = self.observed.get(&node.address);
         let verdict = match (record, observed) {
-            (None, _) => create(node, &after, Reason::New),
+            (None, _) => create(node, schema, &after, Reason::New),
             (Some(record), observed) if record.status == RecordStatus::Creating => {
                 self.finish_in_doubt(node, record, observed, schema, &after)
             }
             (Some(record), Some(Observed::Missing)) if record.status != RecordStatus::Deleting => {
-                let mut verdict = create(node, &after, Reason::Missing);
+                let mut verdict = create(node, schema, &after, Reason::Missing);
                 verdict.generation = Some(record.generation);
                 verdict
             }
             (Some(record), observed) => {
-                let live = match observed {
-                    Some(Observed::Present { inputs, .. }) => inputs,
-                    _ => &record.inputs,
+                let (live, unmanaged) = match observed {
+                    Some(Observed::Present { inputs, unmanaged, .. }) => (inputs, &unmanaged[..]),
+                    _ => (&record.inputs, &[][..]),
                 };
-                let comparison = Comparison { schema, record, live, after: &after };
+                let comparison = Comparison { schema, record, live, after: &after, unmanaged };
                 self.compare(node, &comparison)
             }
         };
@@ -160,8 +182,8 @@ impl<'a> DecisionInputs<'a> {
         schema: &Schema,
         after: &Value,
     ) -> ObjectDecision {
-        if let Some(Observed::Present { inputs, outputs }) = observed {
-            let at = Comparison { schema, record, live: &record.inputs, after };
+        if let Some(Observed::Present { inputs, outputs, .. }) = observed {
+            let at = Comparison { schema, record, live: &record.inputs, after, unmanaged: &[] };
             let mut verdict = self.compare(node, &at);
             verdict.change.id = id(outputs);
             if !verdict.change.action.replaces() {
@@ -172,7 +194,7 @@ impl<'a> DecisionInputs<'a> {
             }
             return verdict;
         }
-        let mut verdict = create(node, after, Reason::Unfinished);
+        let mut verdict = create(node, schema, after, Reason::Unfinished);
         verdict.change.action = Action::Finish;
         verdict.generation = Some(record.generation);
         verdict.unanswered = true;
@@ -185,7 +207,7 @@ impl<'a> DecisionInputs<'a> {
         // The live state of an unconfigured resource differs in many inputs. The recorded inputs
         // count instead.
         let base = if unfinished { &at.record.inputs } else { at.live };
-        let (mut fields, left) = self.split(at, diff(Some(base), Some(at.after)));
+        let (mut fields, left) = self.split(at, at.diff(base));
         let blocking = match fields.iter().any(|field| field.replaces) {
             true => Vec::new(),
             false => self.blocking_references(node, at, &mut fields),
@@ -197,13 +219,22 @@ impl<'a> DecisionInputs<'a> {
             Vec::new()
         } else {
             let live = limit_to_opinions(&at.record.inputs, at.live);
-            diff_where(Some(&at.record.inputs), Some(&live), Some(at.after))
+            let sets = at.schema.sets;
+            diff_where(sets, Some(&at.record.inputs), Some(&live), Some(at.after))
         };
-        let (fields, left) = match action {
+        let unmanaged = self.unmanaged(at, &fields);
+        let reverts = self.options.revert_drift && !unmanaged.is_empty();
+        let (action, reason) = match action {
+            Action::Keep if reverts => (Action::Update, Reason::Drifted),
+            action => (action, reason),
+        };
+        let revert = if reverts && action == Action::Update { unmanaged.clone() } else { vec![] };
+        let (mut fields, left) = match action {
             Action::Keep | Action::Finish => (Vec::new(), left),
             action if action.replaces() => renewed(fields, left),
             _ => (fields, left),
         };
+        fields.extend(revert.iter().map(UnmanagedDrift::reverted));
         let change = Change {
             address: node.address.clone(),
             action,
@@ -211,6 +242,7 @@ impl<'a> DecisionInputs<'a> {
             id: id(&at.record.outputs),
             fields,
             drift,
+            unmanaged,
             left,
             protected: false,
         };
@@ -220,7 +252,20 @@ impl<'a> DecisionInputs<'a> {
             unanswered: false,
             unseen: false,
             before: (action == Action::Update).then(|| at.live.clone()),
+            revert,
         }
+    }
+
+    /// Returns the unmanaged drift, without additions of recorded resources and additions that
+    /// `fields` adds, too, because the configuration has them now.
+    fn unmanaged(&self, at: &Comparison<'_>, fields: &[FieldChange]) -> Vec<UnmanagedDrift> {
+        let is_recorded = |id: &String| self.recorded.contains(id);
+        let is_wanted = |drift: &UnmanagedDrift| {
+            fields.iter().any(|field| field.path == drift.field.path && field.after.is_some())
+        };
+        let foreign =
+            at.unmanaged.iter().filter(|drift| !drift.made_by.as_ref().is_some_and(is_recorded));
+        foreign.filter(|drift| !is_wanted(drift)).cloned().collect()
     }
 
     /// Separates the differences to act on from the ignored ones.
@@ -230,7 +275,7 @@ impl<'a> DecisionInputs<'a> {
         all: Vec<FieldChange>,
     ) -> (Vec<FieldChange>, Vec<IgnoredDifference>) {
         let (mut fields, mut left) = (Vec::new(), Vec::new());
-        let asked = diff(Some(&at.record.inputs), Some(at.after));
+        let asked = at.diff(&at.record.inputs);
         for mut field in all {
             match at.ignore_reason(&field, &asked) {
                 Some(because) => left.push(IgnoredDifference { field, because }),
@@ -270,8 +315,9 @@ impl<'a> DecisionInputs<'a> {
         if !blocking.is_empty() {
             return (replace, Reason::BlockingReference { to: blocking });
         }
-        let forced: Vec<String> =
-            fields.iter().filter(|f| f.replaces).map(|f| f.path.clone()).collect();
+        let mut forced: Vec<String> =
+            fields.iter().filter(|f| f.replaces).map(|f| f.place().to_owned()).collect();
+        forced.dedup();
         if !forced.is_empty() {
             return (replace, Reason::CannotUpdate { paths: forced });
         }
@@ -283,7 +329,7 @@ impl<'a> DecisionInputs<'a> {
                 _ => (Action::Keep, Reason::UpToDate),
             };
         }
-        let changed = !diff(Some(&at.record.inputs), Some(at.after)).is_empty();
+        let changed = !at.diff(&at.record.inputs).is_empty();
         let reason = match at.record.status {
             _ if changed => Reason::Changed,
             RecordStatus::Updating => Reason::Unfinished,
@@ -346,7 +392,7 @@ fn succeeded<'a>(
 /// Returns true if no force-new input differs.
 fn is_same_object(schema: &Schema, recorded: &Value, after: &Value) -> bool {
     let differs = |field: &FieldChange| schema.force_new.contains(&field.input());
-    !diff(Some(recorded), Some(after)).iter().any(differs)
+    !diff(schema.sets, Some(recorded), Some(after)).iter().any(differs)
 }
 
 /// Returns true if a string in `value` equals `text`.
@@ -371,18 +417,26 @@ fn renewed(
     (fields, left)
 }
 
-fn create(node: &GraphNode, after: &Value, reason: Reason) -> ObjectDecision {
+fn create(node: &GraphNode, schema: &Schema, after: &Value, reason: Reason) -> ObjectDecision {
     let change = Change {
         address: node.address.clone(),
         action: Action::Create,
         reason,
         id: None,
-        fields: diff(None, Some(after)),
+        fields: diff(schema.sets, None, Some(after)),
         drift: Vec::new(),
+        unmanaged: Vec::new(),
         left: Vec::new(),
         protected: false,
     };
-    ObjectDecision { change, generation: None, unanswered: false, unseen: false, before: None }
+    ObjectDecision {
+        change,
+        generation: None,
+        unanswered: false,
+        unseen: false,
+        before: None,
+        revert: Vec::new(),
+    }
 }
 
 /// Makes all replaced dependencies of a create-before-destroy replacement create before destroy,
@@ -433,6 +487,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
         id: id(&record.outputs),
         fields: Vec::new(),
         drift: Vec::new(),
+        unmanaged: Vec::new(),
         left: Vec::new(),
         protected: false,
     };
@@ -442,7 +497,14 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
         unanswered: false,
         unseen: false,
         before: None,
+        revert: Vec::new(),
     }
+}
+
+/// Returns the IDs of all recorded objects, deposed ones included.
+fn recorded_ids(state: &State) -> HashSet<String> {
+    let deposed = state.deposed.values().flatten();
+    state.resources.values().chain(deposed).filter_map(|record| id(&record.outputs)).collect()
 }
 
 /// Returns the output that identifies a resource to users.

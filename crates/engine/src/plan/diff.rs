@@ -1,50 +1,33 @@
-//! Field-by-field comparison of inputs. Knows no kinds.
+//! Field-by-field comparison of inputs. Knows no kinds: the schema names the lists that are sets.
+//!
+//! A list is compared by position, a set by the names of its members.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
-/// Difference in one field.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FieldChange {
-    /// Path of the field: `routes[0].via.nat_gateway`, `tags["kubernetes.io/role/internal-elb"]`.
-    pub path: String,
-    /// Old value; `None` if there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Value>,
-    /// New value; `None` if there is none. A `$ref` in the value means "(known after apply)", a
-    /// `$secret` is a digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Value>,
-    /// True if the difference forces a replacement.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub replaces: bool,
-}
-
-impl FieldChange {
-    /// Returns the input that the path begins with.
-    pub fn input(&self) -> &str {
-        self.path.split(['.', '[']).next().unwrap_or_default()
-    }
-}
+pub use crate::drift::FieldChange;
+use crate::graph::{SetInput, SetMember};
 
 /// Returns the differences between `before` and `after`. A `null` in `after` means no opinion and
-/// never differs.
-pub fn diff(before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
-    differences(before, after, after)
+/// never differs. `sets` are the lists without an order.
+pub fn diff(sets: &[SetInput], before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
+    diff_where(sets, before, after, after)
 }
 
 /// Returns the differences between `before` and `after` in fields where `opinion` is not `null`.
 pub fn diff_where(
+    sets: &[SetInput],
     before: Option<&Value>,
     after: Option<&Value>,
     opinion: Option<&Value>,
 ) -> Vec<FieldChange> {
-    differences(before, after, opinion)
+    let mut found = Vec::new();
+    walk(sets, &mut String::new(), before, after, opinion, &mut found);
+    found
 }
 
 /// Returns the fields that have a value in `before` and no opinion in `after`.
@@ -68,17 +51,8 @@ pub fn limit_to_opinions(recorded: &Value, seen: &Value) -> Value {
     }
 }
 
-fn differences(
-    before: Option<&Value>,
-    after: Option<&Value>,
-    opinion: Option<&Value>,
-) -> Vec<FieldChange> {
-    let mut found = Vec::new();
-    walk(&mut String::new(), before, after, opinion, &mut found);
-    found
-}
-
 fn walk(
+    sets: &[SetInput],
     path: &mut String,
     before: Option<&Value>,
     after: Option<&Value>,
@@ -91,23 +65,27 @@ fn walk(
     match (Shape::of(before), Shape::of(after)) {
         (Shape::Nothing, Shape::Nothing) => {}
         (Shape::Object(b), Shape::Object(a)) => {
-            walk_fields(path, b, a, opinion, found);
+            walk_fields(sets, path, b, a, opinion, found);
         }
         (Shape::Nothing, Shape::Object(a)) => {
-            walk_fields(path, &Map::new(), a, opinion, found);
+            walk_fields(sets, path, &Map::new(), a, opinion, found);
         }
-        (Shape::Array(b), Shape::Array(a)) => walk_items(path, b, a, opinion, found),
-        (Shape::Nothing, Shape::Array(a)) => walk_items(path, &[], a, opinion, found),
-        _ => {
-            let (before, after) = (known(before), known(after));
-            if before.is_some() || after.is_some() {
-                found.push(FieldChange { path: path.clone(), before, after, replaces: false });
-            }
-        }
+        (Shape::Array(b), Shape::Array(a)) => walk_list(sets, path, b, a, opinion, found),
+        (Shape::Nothing, Shape::Array(a)) => walk_list(sets, path, &[], a, opinion, found),
+        _ => push(path, before, after, found),
+    }
+}
+
+/// Reports a difference, unless both values are missing.
+fn push(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<FieldChange>) {
+    let (path, before, after) = (path.to_owned(), known(before), known(after));
+    if before.is_some() || after.is_some() {
+        found.push(FieldChange { path, item: None, before, after, replaces: false });
     }
 }
 
 fn walk_fields(
+    sets: &[SetInput],
     path: &mut String,
     before: &Map<String, Value>,
     after: &Map<String, Value>,
@@ -118,13 +96,108 @@ fn walk_fields(
     for key in keys {
         let opinion = opinion.and_then(Value::as_object).map_or(opinion, |o| o.get(key));
         let step = key_step(key, path.is_empty());
-        within(path, &step, |path| walk(path, before.get(key), after.get(key), opinion, found));
+        let (before, after) = (before.get(key), after.get(key));
+        within(path, &step, |path| walk(sets, path, before, after, opinion, found));
     }
+}
+
+fn walk_list(
+    sets: &[SetInput],
+    path: &mut String,
+    before: &[Value],
+    after: &[Value],
+    opinion: Option<&Value>,
+    found: &mut Vec<FieldChange>,
+) {
+    match sets.iter().find(|set| set.path == path) {
+        Some(set) => walk_set(set, path, before, after, found),
+        None => walk_items(sets, path, before, after, opinion, found),
+    }
+}
+
+/// Compares two sets. A member on one side only is one difference. Fields of a member on both sides
+/// are compared like the fields of any object.
+fn walk_set(
+    set: &SetInput,
+    path: &mut String,
+    before: &[Value],
+    after: &[Value],
+    found: &mut Vec<FieldChange>,
+) {
+    let (mut before, after) = (members(set, before), members(set, after));
+    rename_unknown(&mut before, &after);
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    for name in names {
+        let (old, new) = (before.get(name), after.get(name));
+        let Some(shown) = new.or(old) else { continue };
+        let first = found.len();
+        let (old, new) = (old.map(|one| &one.value), new.map(|one| &one.value));
+        within(path, &format!("[{name:?}]"), |path| {
+            match (old, new) {
+                (Some(_), Some(new)) if has_reference(new) => push(path, old, Some(new), found),
+                (Some(_), Some(_)) => walk(&[], path, old, new, new, found),
+                _ => push(path, old, new, found),
+            }
+            for change in &mut found[first..] {
+                let field = change.path[path.len()..].replace('.', " ");
+                let label = if field.is_empty() { &shown.label } else { &shown.name };
+                change.item = Some(format!("{} {label}{field}", set.noun));
+            }
+        });
+    }
+}
+
+/// Gives old members the names of new ones with unknown references, if all known parts are equal.
+/// The reference has a value later, and the name of such a member is that of its target.
+fn rename_unknown(before: &mut BTreeMap<String, SetMember>, after: &BTreeMap<String, SetMember>) {
+    let is_new = |name: &String| !before.contains_key(name);
+    let unknown = after.iter().filter(|(name, new)| is_new(name) && has_reference(&new.value));
+    for (name, new) in unknown.collect::<Vec<_>>() {
+        let fits = |(old_name, old): &(&String, &SetMember)| {
+            !after.contains_key(*old_name) && is_equal_where_known(&old.value, &new.value)
+        };
+        let old_name = before.iter().find(fits).map(|(old_name, _)| old_name.clone());
+        if let Some(old) = old_name.and_then(|old_name| before.remove(&old_name)) {
+            before.insert(name.clone(), old);
+        }
+    }
+}
+
+fn has_reference(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.contains_key("$ref") || fields.values().any(has_reference),
+        Value::Array(items) => items.iter().any(has_reference),
+        _ => false,
+    }
+}
+
+/// Returns true if two values are equal apart from references in the new one.
+fn is_equal_where_known(old: &Value, new: &Value) -> bool {
+    match (old, new) {
+        (_, Value::Object(fields)) if fields.contains_key("$ref") => true,
+        (Value::Object(old), Value::Object(new)) => {
+            let is_equal = |(key, new): (&String, &Value)| {
+                old.get(key).is_some_and(|old| is_equal_where_known(old, new))
+            };
+            old.len() == new.len() && new.iter().all(is_equal)
+        }
+        _ => old == new,
+    }
+}
+
+/// Returns the members of a set by name. Of members with one name, the first counts.
+fn members(set: &SetInput, items: &[Value]) -> BTreeMap<String, SetMember> {
+    let mut members = BTreeMap::new();
+    for member in items.iter().flat_map(set.members) {
+        members.entry(member.name.clone()).or_insert(member);
+    }
+    members
 }
 
 /// Compares two lists. Equal items do not differ, even at other positions, so a removed item is one
 /// difference. Items between equal ones are compared in pairs of greatest likeness.
 fn walk_items(
+    sets: &[SetInput],
     path: &mut String,
     before: &[Value],
     after: &[Value],
@@ -140,10 +213,9 @@ fn walk_items(
         let opinion = opinion(index).or(after);
         within(path, &format!("[{index}]"), |path| match (before, after) {
             (None, Some(item)) | (Some(item), None) if !alone && is_plain(item) => {
-                let (before, after) = (known(before), known(after));
-                found.push(FieldChange { path: path.clone(), before, after, replaces: false });
+                push(path, before, after, found);
             }
-            _ => walk(path, before, after, opinion, found),
+            _ => walk(sets, path, before, after, opinion, found),
         });
     }
 }
@@ -240,6 +312,7 @@ fn release(path: &mut String, before: &Value, after: &Value, found: &mut Vec<Fie
         (Value::Null, _) => {}
         (_, Value::Null) => found.push(FieldChange {
             path: path.clone(),
+            item: None,
             before: Some(before.clone()),
             after: None,
             replaces: false,
@@ -277,15 +350,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::graph::member_name;
 
     fn paths(before: &Value, after: &Value) -> Vec<String> {
-        diff(Some(before), Some(after)).into_iter().map(|change| change.path).collect()
+        diff(&[], Some(before), Some(after)).into_iter().map(|change| change.path).collect()
     }
 
     #[test]
     fn equal_inputs_do_not_differ() {
         let inputs = json!({"a": 1, "b": [{"c": "x"}], "tags": {"k/v": "1"}});
-        assert!(diff(Some(&inputs), Some(&inputs)).is_empty());
+        assert!(diff(&[], Some(&inputs), Some(&inputs)).is_empty());
     }
 
     #[test]
@@ -303,10 +377,10 @@ mod tests {
         let rule = |port: u16| json!({"from": port, "to": port, "peer": "10.0.0.0/16"});
         let before = json!({"rules": [rule(22), rule(80), rule(443), rule(6443)]});
         let after = json!({"rules": [rule(22), rule(443), rule(6443)]});
-        let changes = diff(Some(&before), Some(&after));
+        let changes = diff(&[], Some(&before), Some(&after));
         assert_eq!(changes.len(), 1, "whole, and under the place it had");
         assert_eq!((&*changes[0].path, &changes[0].before), ("rules[1]", &Some(rule(80))));
-        let changes = diff(Some(&after), Some(&before));
+        let changes = diff(&[], Some(&after), Some(&before));
         assert_eq!((&*changes[0].path, &changes[0].after), ("rules[1]", &Some(rule(80))));
     }
 
@@ -323,7 +397,7 @@ mod tests {
         let rule = |port: u16, peer: &str| json!({"port": port, "peer": peer});
         let before = json!({"rules": [rule(22, "a"), rule(80, "b"), rule(443, "c")]});
         let after = json!({"rules": [rule(80, "x"), rule(443, "y")]});
-        let changes = diff(Some(&before), Some(&after));
+        let changes = diff(&[], Some(&before), Some(&after));
         let changes: Vec<_> = changes.iter().map(|c| (&*c.path, &c.before, &c.after)).collect();
         assert!(changes.contains(&("rules[0].peer", &Some(json!("b")), &Some(json!("x")))));
         assert!(changes.contains(&("rules[1].peer", &Some(json!("c")), &Some(json!("y")))));
@@ -335,7 +409,7 @@ mod tests {
     fn no_opinion_never_differs() {
         let before = json!({"metadata_options": {"http_tokens": "required"}, "kms_key": "arn"});
         let after = json!({"metadata_options": {"http_tokens": null}, "kms_key": null});
-        assert!(diff(Some(&before), Some(&after)).is_empty());
+        assert!(diff(&[], Some(&before), Some(&after)).is_empty());
         let released: Vec<_> = released(&before, &after).into_iter().map(|c| c.path).collect();
         assert_eq!(released, ["kms_key", "metadata_options.http_tokens"]);
     }
@@ -344,7 +418,7 @@ mod tests {
     fn an_opinion_where_there_was_none_differs() {
         let before = json!({"http_tokens": null});
         let after = json!({"http_tokens": "required"});
-        let changes = diff(Some(&before), Some(&after));
+        let changes = diff(&[], Some(&before), Some(&after));
         assert_eq!(changes.len(), 1);
         assert_eq!((&changes[0].before, &changes[0].after), (&None, &Some(json!("required"))));
     }
@@ -360,7 +434,7 @@ mod tests {
     #[test]
     fn a_new_object_differs_in_every_opinion_it_has() {
         let after = json!({"a": 1, "b": null, "c": {"d": "x"}, "e": [], "f": ["y"]});
-        let changes = diff(None, Some(&after));
+        let changes = diff(&[], None, Some(&after));
         let paths: Vec<_> = changes.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["a", "c.d", "f[0]"]);
     }
@@ -373,7 +447,7 @@ mod tests {
         let wanted = json!({"options": {"tokens": "required", "hops": 2, "endpoint": "enabled"},
             "tags": {"a": "1"}});
         let promised = limit_to_opinions(&recorded, &seen);
-        let drift = diff_where(Some(&recorded), Some(&promised), Some(&wanted));
+        let drift = diff_where(&[], Some(&recorded), Some(&promised), Some(&wanted));
         let paths: Vec<_> = drift.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["options.tokens", "tags.a"]);
     }
@@ -383,7 +457,90 @@ mod tests {
         let recorded = json!({"a": "1", "b": "1"});
         let observed = json!({"a": "2", "b": "2"});
         let opinion = json!({"a": "1", "b": null});
-        let drift = diff_where(Some(&recorded), Some(&observed), Some(&opinion));
+        let drift = diff_where(&[], Some(&recorded), Some(&observed), Some(&opinion));
         assert_eq!(drift.iter().map(|change| &*change.path).collect::<Vec<_>>(), ["a"]);
+    }
+
+    /// Returns a route: its destination identifies it.
+    fn route(value: &Value) -> Vec<SetMember> {
+        let name = member_name(&value["to"]);
+        let label = format!("{name} via {}", member_name(&value["via"]));
+        vec![SetMember { name, label, value: value.clone() }]
+    }
+
+    const SETS: &[SetInput] = &[
+        SetInput { path: "table.routes", noun: "route", members: route },
+        SetInput::of_values("subnets", "subnet"),
+    ];
+
+    fn in_sets(before: &Value, after: &Value) -> Vec<(String, String)> {
+        let changes = diff(SETS, Some(before), Some(after)).into_iter();
+        changes.map(|change| (change.path, change.item.unwrap_or_default())).collect()
+    }
+
+    fn named(path: &str, item: &str) -> (String, String) {
+        (path.to_owned(), item.to_owned())
+    }
+
+    #[test]
+    fn the_order_of_a_set_and_a_double_member_are_no_difference() {
+        let before = json!({"subnets": ["a", "b"], "list": ["a", "b"]});
+        let after = json!({"subnets": ["b", "a", "b"], "list": ["b", "a"]});
+        let paths: Vec<_> = in_sets(&before, &after).into_iter().map(|(path, _)| path).collect();
+        assert_eq!(paths, ["list[0]", "list[1]"]);
+    }
+
+    #[test]
+    fn members_of_a_set_are_compared_by_name_and_shown_by_label() {
+        let routes = |routes: Value| json!({"table": {"routes": routes}});
+        let before = routes(json!([{"to": "0/0", "via": "nat-1"}, {"to": "1/8", "via": "nat-1"}]));
+        let after = routes(json!([{"to": "2/8", "via": "nat-2"}, {"to": "0/0", "via": "nat-2"}]));
+        assert_eq!(
+            in_sets(&before, &after),
+            [
+                named("table.routes[\"0/0\"].via", "route 0/0 via"),
+                named("table.routes[\"1/8\"]", "route 1/8 via nat-1"),
+                named("table.routes[\"2/8\"]", "route 2/8 via nat-2"),
+            ]
+        );
+        let change = &diff(SETS, Some(&before), Some(&after))[1];
+        assert_eq!(change.before, Some(json!({"to": "1/8", "via": "nat-1"})));
+        assert_eq!((&change.after, change.input()), (&None, "table"));
+    }
+
+    #[test]
+    fn an_unknown_reference_takes_the_place_of_an_old_member() {
+        let reference = json!({"$ref": "nat.a", "output": "id"});
+        let before = json!({"subnets": ["s-1", "s-2"], "table": {"routes": [
+            {"to": "0/0", "via": "nat-1"}, {"to": "1/8", "via": "nat-1"}]}});
+        let after = json!({"subnets": [reference, "s-2"], "table": {"routes": [
+            {"to": "0/0", "via": reference}]}});
+        assert_eq!(
+            in_sets(&before, &after),
+            [
+                named("subnets[\"nat.a\"]", "subnet nat.a"),
+                named("table.routes[\"0/0\"]", "route 0/0 via nat.a"),
+                named("table.routes[\"1/8\"]", "route 1/8 via nat-1"),
+            ]
+        );
+        let changes = diff(SETS, Some(&before), Some(&after));
+        assert_eq!(
+            (&changes[0].before, &changes[0].after),
+            (&Some(json!("s-1")), &Some(reference))
+        );
+        assert_eq!((changes[0].place(), changes[1].place()), ("subnets", "table.routes"));
+    }
+
+    #[test]
+    fn every_member_of_a_new_set_is_one_difference_and_no_opinion_is_none() {
+        let reference = json!({"$ref": "subnet.a", "output": "id"});
+        let after = json!({"subnets": [reference, "b"], "table": {"routes": null}});
+        assert_eq!(
+            in_sets(&json!({"table": {"routes": [{"to": "0/0"}]}}), &after),
+            [
+                named("subnets[\"b\"]", "subnet b"),
+                named("subnets[\"subnet.a\"]", "subnet subnet.a")
+            ]
+        );
     }
 }

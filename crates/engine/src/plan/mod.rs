@@ -10,7 +10,6 @@
 mod conflicts;
 pub mod decide;
 pub mod diff;
-pub mod drift;
 pub mod guard;
 pub mod order;
 pub mod saved;
@@ -24,9 +23,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::decide::ObjectDecision;
-pub use self::diff::FieldChange;
-pub use self::drift::{Classify, DriftClass};
 pub use self::targeting::Selection;
+pub use crate::drift::{Classify, DriftClass, FieldChange, UnmanagedDrift};
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, DependentsStart, Graph};
 use crate::provider::{Observed, Schemas};
@@ -90,6 +88,9 @@ pub struct Change {
     /// Drift since the last run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<FieldChange>,
+    /// Drift outside the inputs, such as additions by others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unmanaged: Vec<UnmanagedDrift>,
     /// Ignored differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<IgnoredDifference>,
@@ -277,6 +278,9 @@ pub enum Op {
         /// Direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
+        /// Unmanaged drift that the update reverts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        revert: Vec<UnmanagedDrift>,
     },
     /// Deletes a resource.
     Delete {
@@ -356,6 +360,9 @@ pub struct PlanOptions {
     /// Excludes: these resources, and all changes that depend on a change of them, are left out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub excludes: BTreeSet<Address>,
+    /// True if the plan also reverts unmanaged drift.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert_drift: bool,
 }
 
 impl PlanOptions {
@@ -385,6 +392,11 @@ impl Plan {
     /// Returns true if the plan has no steps.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// Returns true if refresh found unmanaged drift, whether the plan reverts it or not.
+    pub fn has_unmanaged_drift(&self) -> bool {
+        self.changes.iter().any(|change| !change.unmanaged.is_empty())
     }
 
     /// Returns the changes that delete or replace a protected resource.

@@ -124,6 +124,7 @@ impl<'a> Order<'a> {
                 before: verdict.before.clone().unwrap_or_default(),
                 inputs: node.inputs.clone(),
                 after,
+                revert: verdict.revert.clone(),
             },
             action => Op::Create {
                 address,

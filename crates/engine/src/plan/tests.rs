@@ -6,11 +6,12 @@ use std::thread;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Action, Op, Plan, PlanOptions, Reason, Step};
+use super::{Action, DriftClass, Op, Plan, PlanOptions, Reason, Step, UnmanagedDrift};
 use crate::event::{Event, FaultKind};
 use crate::graph::{Address, Graph, Handle, Identity, Resource, Schema};
 use crate::provider::ErrorClass;
 use crate::state::Entry;
+use crate::test_support::fake_provider::When;
 use crate::test_support::harness::{Harness, RIGID_KINDS, node};
 
 fn graph(nodes: &[(&str, Value, &[&str])]) -> Graph {
@@ -54,6 +55,106 @@ fn acted(plan: &Plan) -> Vec<&str> {
 
 fn names(addresses: &[Address]) -> Vec<&str> {
     addresses.iter().map(Address::as_str).collect()
+}
+
+fn telnet() -> UnmanagedDrift {
+    UnmanagedDrift::addition(
+        DriftClass::Security,
+        "rules",
+        "telnet",
+        "rule telnet",
+        json!("telnet"),
+    )
+}
+
+fn stopped() -> UnmanagedDrift {
+    UnmanagedDrift::change(DriftClass::Functional, "state", json!("running"), json!("stopped"))
+}
+
+fn reverting() -> PlanOptions {
+    PlanOptions { revert_drift: true, ..PlanOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmanaged_drift_is_reported_and_reverted_only_on_request() {
+    let graph = graph(&[("node.a", json!({"rules": ["ssh"]}), &[]), ("machine.b", json!({}), &[])]);
+    let mut harness = Harness::default();
+    assert!(harness.apply(&graph).await.summary.complete());
+    harness.cloud.add_outside("node.a", telnet());
+    harness.cloud.add_outside("machine.b", stopped());
+
+    let plan = harness.plan(&graph).await;
+    assert!(plan.is_empty() && plan.has_unmanaged_drift(), "{plan:#?}");
+    assert_eq!(plan.changes[0].unmanaged, [telnet()]);
+
+    let plan = harness.plan_with(&graph, &reverting()).await;
+    assert_eq!(acted(&plan), ["node.a", "machine.b"]);
+    assert_eq!(plan.changes[0].reason, Reason::Drifted);
+    let removed = &plan.changes[0].fields[0];
+    assert_eq!((&removed.before, &removed.after), (&Some(json!("telnet")), &None));
+    let started = &plan.changes[1].fields[0];
+    assert_eq!((started.path.as_str(), &started.after), ("state", &Some(json!("running"))));
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert!(!harness.plan(&graph).await.has_unmanaged_drift());
+}
+
+#[tokio::test(start_paused = true)]
+async fn unmanaged_drift_of_a_changed_resource_stays_unless_requested() {
+    let rules = |rules: &[&str]| graph(&[("node.a", json!({"rules": rules}), &[])]);
+    let mut harness = Harness::default();
+    assert!(harness.apply(&rules(&["ssh"])).await.summary.complete());
+    harness.cloud.add_outside("node.a", telnet());
+    let plan = harness.plan(&rules(&["ssh", "https"])).await;
+    assert_eq!(plan.changes[0].reason, Reason::Changed);
+    let Op::Update { revert, .. } = &plan.steps[0].op else { panic!("{plan:#?}") };
+    assert_eq!((revert.len(), plan.changes[0].fields.len()), (0, 1));
+    // The configuration has the rule now: it is no addition of another person any more.
+    let adopted = harness.plan_with(&rules(&["ssh", "telnet"]), &reverting()).await;
+    assert!(!adopted.has_unmanaged_drift(), "{adopted:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn additions_that_a_recorded_resource_makes_are_no_drift() {
+    let graph = graph(&[("node.a", json!({}), &[]), ("node.endpoint", json!({}), &[])]);
+    let mut harness = Harness::default();
+    assert!(harness.apply(&graph).await.summary.complete());
+    let id = harness.state.resources["node.endpoint"].outputs["id"].as_str().unwrap().to_owned();
+    let made_by = |id: &str| UnmanagedDrift { made_by: Some(id.to_owned()), ..telnet() };
+    harness.cloud.add_outside("node.a", made_by(&id));
+    assert!(!harness.plan(&graph).await.has_unmanaged_drift());
+    harness.cloud.add_outside("node.a", made_by("endpoint-of-another"));
+    assert!(harness.plan(&graph).await.has_unmanaged_drift());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revert_that_was_interrupted_anywhere_is_finished_by_the_same_command() {
+    let graph = graph(&[("slow.a", json!({"rules": ["ssh"]}), &[])]);
+    let mut whole = Harness::default();
+    assert!(whole.apply(&graph).await.summary.complete());
+    let before = whole.recording.entries().len();
+    whole.cloud.add_outside("slow.a", telnet());
+    let plan = whole.plan_with(&graph, &reverting()).await;
+    assert!(whole.walk(&plan).await.summary.complete());
+    let entries = whole.recording.entries();
+    assert!(entries.len() > before, "a revert is announced");
+    for (cut, when) in (before..=entries.len()).zip([When::Before, When::After].into_iter().cycle())
+    {
+        let mut harness = Harness::default();
+        assert!(harness.apply(&graph).await.summary.complete());
+        harness.cloud.add_outside("slow.a", telnet());
+        harness.cloud.fail("update slow.a", 1, when, ErrorClass::Permanent);
+        let plan = harness.plan_with(&graph, &reverting()).await;
+        harness.walk(&plan).await;
+        let mut state = crate::state::State::new("lab".into());
+        for entry in harness.recording.entries().iter().take(cut) {
+            state.record(entry).unwrap();
+        }
+        harness.state = state;
+        let again = harness.plan_with(&graph, &reverting()).await;
+        assert!(harness.walk(&again).await.summary.complete(), "{cut} {when:?}");
+        let last = harness.plan_with(&graph, &reverting()).await;
+        assert!(last.is_empty() && !last.has_unmanaged_drift(), "{cut} {when:?}: {last:#?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::apply::Observer;
 use crate::event::Event;
 use crate::graph::{Address, Identity, Schema, each_ref};
+use crate::plan::UnmanagedDrift;
 use crate::provider::{
     Cause, ErrorClass, Observed, Poll, Provider, ProviderError, ProviderFuture, RecordedResource,
     Request, Schemas,
@@ -53,6 +54,8 @@ struct FakeProviderState {
     hidden: Duration,
     /// Wrong answers of the next reads: address, number of reads, and kind of answer.
     lies: Vec<(String, u32, Lie)>,
+    /// Unmanaged drift by address.
+    unmanaged: BTreeMap<String, Vec<UnmanagedDrift>>,
 }
 
 #[derive(Debug)]
@@ -178,6 +181,11 @@ impl FakeProvider {
         for object in self.world().objects.values_mut().filter(|o| o.address.as_str() == address) {
             object.inputs[input] = value.clone();
         }
+    }
+
+    /// Changes a part of an object that no input configures, as another person would.
+    pub fn add_outside(&self, address: &str, drift: UnmanagedDrift) {
+        self.world().unmanaged.entry(address.to_owned()).or_default().push(drift);
     }
 
     /// Drops all references to an object, so that the cloud accepts its deletion.
@@ -374,6 +382,9 @@ impl FakeProviderState {
             let entries = entries_after(name, &object.inputs, &before.inputs, &request.inputs);
             entries.map(|entries| (name, entries))
         });
+        if let Some(all) = self.unmanaged.get_mut(request.address.as_str()) {
+            all.retain(|drift| !request.revert.contains(drift));
+        }
         let old = std::mem::replace(&mut object.inputs, request.inputs);
         for (name, entries) in maps.into_iter().flatten() {
             object.inputs[name] = entries;
@@ -427,15 +438,15 @@ impl FakeProviderState {
             *times -= 1;
             observed = match (&*lie, observed) {
                 (Lie::Missing, _) | (_, Observed::Missing) => Observed::Missing,
-                (Lie::Input(name), Observed::Present { mut inputs, outputs }) => {
+                (Lie::Input(name), Observed::Present { mut inputs, outputs, unmanaged }) => {
                     if let Some(fields) = inputs.as_object_mut() {
                         fields.remove(*name);
                     }
-                    Observed::Present { inputs, outputs }
+                    Observed::Present { inputs, outputs, unmanaged }
                 }
-                (Lie::Unsteady(name), Observed::Present { mut inputs, outputs }) => {
+                (Lie::Unsteady(name), Observed::Present { mut inputs, outputs, unmanaged }) => {
                     inputs[*name] = (*times).into();
-                    Observed::Present { inputs, outputs }
+                    Observed::Present { inputs, outputs, unmanaged }
                 }
             };
         }
@@ -455,7 +466,9 @@ impl FakeProviderState {
                 if let Some(tags) = inputs.get_mut("tags").and_then(Value::as_object_mut) {
                     tags.retain(|name, _| own.is_some_and(|own| own.contains_key(name)));
                 }
-                Observed::Present { inputs, outputs }
+                let unmanaged = self.unmanaged.get(known.address.as_str());
+                let unmanaged = unmanaged.cloned().unwrap_or_default();
+                Observed::Present { inputs, outputs, unmanaged }
             }
             _ => Observed::Missing,
         }

@@ -7,14 +7,15 @@ use serde_json::{Value, json};
 
 use super::{FakeProvider, RecordingObserver};
 use crate::apply::{ApplyOutcome, ApplySettings, Shutdown, apply};
-use crate::graph::{Address, DependentsStart, Graph, Identity, Schema, Wait};
+use crate::graph::{Address, DependentsStart, Graph, Identity, Schema, SetInput, Wait};
 use crate::plan::{Plan, PlanOptions, plan, plan_destroy};
 use crate::provider::Provider;
 use crate::refresh::read_live_state;
 use crate::secret::Secrets;
 use crate::state::State;
 
-/// Kinds with different schemas. In each, `fixed` is force-new and `image` is a create-only input.
+/// Kinds with different schemas. In each, `fixed` is force-new, `image` is a create-only input and
+/// `rules` is a set.
 pub const KINDS: &[Schema] = &[
     plain("node"),
     Schema { create_before_destroy: true, ..plain("first") },
@@ -33,6 +34,7 @@ pub const KINDS: &[Schema] = &[
     Schema { blocks_deletion_of: &["needs"], ..plain("holder") },
 ];
 
+const RULES: &[SetInput] = &[SetInput::of_values("rules", "rule")];
 const WAIT: Wait = Wait { every_seconds: 5, within_seconds: 600 };
 
 /// The same kinds with references as force-new inputs, as in most of AWS.
@@ -53,7 +55,12 @@ const fn rigid(schema: Schema) -> Schema {
 }
 
 const fn plain(kind: &'static str) -> Schema {
-    Schema { force_new: &["fixed"], create_only: &["image"], ..Schema::of(kind, Identity::Name) }
+    Schema {
+        force_new: &["fixed"],
+        create_only: &["image"],
+        sets: RULES,
+        ..Schema::of(kind, Identity::Name)
+    }
 }
 
 /// Adds a resource with references: `node(&mut graph, "node.a", json!({..}), &["node.b"])`.

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use groundplan_aws::schemas;
 use groundplan_engine::graph::Address;
 
 use super::unknown;
@@ -21,5 +22,5 @@ pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
     let written = |out: &mut dyn Write| {
         lives.iter().try_for_each(|(address, record, old)| resource(address, record, *old, out))
     };
-    Ok(ui.show(written, || document::lives(&state, &address))?)
+    Ok(ui.show(written, || document::lives(&state, &address, &schemas()))?)
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use aws_sdk_ec2::types;
 use groundplan_engine::graph::Input;
+use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::ProviderFuture;
 
 use super::profile::associate_profile;
@@ -60,6 +61,15 @@ impl KindOperations for Instance {
             self.retag_root_volume(aws, outputs.id.as_str(), &before.inputs).await?;
         }
         Ok(outputs)
+    }
+
+    async fn revert(
+        &self,
+        aws: &Aws,
+        outputs: &InstanceOutputs,
+        _drift: &[UnmanagedDrift],
+    ) -> Result<()> {
+        instances::start(aws, &outputs.id).await
     }
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: InstanceOutputs) -> Result<()> {
@@ -157,7 +167,7 @@ fn to_live(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>
         tags: ec2::owned(&recorded.tags, live.tags()),
         volume_tags: recorded.volume_tags.clone(),
     };
-    Ok(Live { inputs, outputs: outputs("DescribeInstances", live)? })
+    Ok(Live::new(inputs, outputs("DescribeInstances", live)?))
 }
 
 fn network(recorded: &InstanceNetwork, live: &types::Instance) -> Result<InstanceNetwork> {

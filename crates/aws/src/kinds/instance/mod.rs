@@ -1,6 +1,6 @@
 //! An EC2 instance of an install-config: a master or the bootstrap machine.
 
-use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
+use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, SetInput, Wait};
 use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,7 @@ impl Resource for Instance {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
+        sets: &[SetInput::of_values("network.subnet.groups", "group")],
         ..Schema::of("instance", Self::REPEAT.identity())
     };
     type Outputs = InstanceOutputs;
@@ -132,20 +133,25 @@ impl Kind for Instance {
             "ec2:DescribeIamInstanceProfileAssociations",
             "ec2:AssociateIamInstanceProfile",
             "ec2:ReplaceIamInstanceProfileAssociation",
+            "ec2:StartInstances",
             "ec2:CreateTags",
             "ec2:DeleteTags",
         ],
         delete: &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
-    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[(
-        &["profile", "profile_id"],
-        &[
-            "ec2:DescribeIamInstanceProfileAssociations",
-            "ec2:AssociateIamInstanceProfile",
-            "ec2:ReplaceIamInstanceProfileAssociation",
-        ],
-    )];
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (
+            &["profile", "profile_id"],
+            &[
+                "ec2:DescribeIamInstanceProfileAssociations",
+                "ec2:AssociateIamInstanceProfile",
+                "ec2:ReplaceIamInstanceProfileAssociation",
+            ],
+        ),
+        (&["state"], &["ec2:StartInstances"]),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["state"];
     // The API of both calls has no DryRun.
     const WITHOUT_DRY_RUN: &'static [&'static str] =
         &["ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation"];

@@ -51,7 +51,7 @@ impl KindOperations for LoadBalancerAttachment {
         let see = |Recorded { inputs, .. }: Recorded<Self>| {
             let places = members.places(&inputs)?;
             let outputs = inputs.outputs();
-            places.iter().all(|in_it| *in_it).then_some(Live { inputs, outputs })
+            places.iter().all(|in_it| *in_it).then_some(Live::new(inputs, outputs))
         };
         Ok(recorded.into_iter().map(see).collect())
     }

@@ -2,6 +2,7 @@
 
 use aws_sdk_ec2::types::{self, InstanceStateName};
 use groundplan_engine::graph::Input;
+use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::{ProviderError, ProviderFuture};
 
 use super::{InstanceDetails, Machine, MachineOutputs, launch};
@@ -53,6 +54,15 @@ impl KindOperations for Machine {
         set_metadata_options(aws, &outputs.id, &self.metadata_options).await?;
         ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
         Ok(outputs)
+    }
+
+    async fn revert(
+        &self,
+        aws: &Aws,
+        outputs: &MachineOutputs,
+        _drift: &[UnmanagedDrift],
+    ) -> Result<()> {
+        instances::start(aws, &outputs.id).await
     }
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: MachineOutputs) -> Result<()> {
@@ -111,7 +121,7 @@ fn to_live(recorded: &Machine, live: &types::Instance) -> Result<Live<Machine>> 
         tags: ec2::owned(&recorded.tags, live.tags()),
         ..recorded.clone()
     };
-    Ok(Live { inputs, outputs: outputs(call, live)? })
+    Ok(Live::new(inputs, outputs(call, live)?))
 }
 
 /// Returns the poll status of a live instance.

@@ -6,9 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_engine::graph::{DependentsStart, Input, Resource, Schema, Wait};
+use groundplan_engine::graph::{
+    DependentsStart, Input, Resource, Schema, SetInput, SetMember, Wait, member_name,
+};
 use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
@@ -146,6 +149,12 @@ pub struct MachineBlockDevice {
     pub kms_key: Option<String>,
 }
 
+/// Returns a block device as a member of a set: its device name identifies it.
+fn device_members(device: &Value) -> Vec<SetMember> {
+    let name = member_name(&device["device"]);
+    vec![SetMember { label: name.clone(), name, value: device.clone() }]
+}
+
 /// Placement of a machine, in addition to the subnet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachinePlacement {
@@ -249,6 +258,10 @@ impl Resource for Machine {
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 20,
+        sets: &[
+            SetInput::of_values("interface.groups", "group"),
+            SetInput { path: "block_devices", noun: "block device", members: device_members },
+        ],
         ..Schema::of("machine", Self::REPEAT.identity())
     };
     type Outputs = MachineOutputs;
@@ -259,10 +272,18 @@ impl Kind for Machine {
         create: &["ec2:RunInstances"],
         configure: &["ec2:CreateTags"],
         refresh: &["ec2:DescribeInstances"],
-        update: &["ec2:ModifyInstanceMetadataOptions", "ec2:CreateTags", "ec2:DeleteTags"],
+        update: &[
+            "ec2:ModifyInstanceMetadataOptions",
+            "ec2:StartInstances",
+            "ec2:CreateTags",
+            "ec2:DeleteTags",
+        ],
         delete: &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] =
+        &[(&["state"], &["ec2:StartInstances"])];
+    const UNMANAGED: &'static [&'static str] = &["state"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("i");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::Vcpus);
@@ -294,12 +315,12 @@ mod tests {
     use crate::kinds::load_balancer_attachment::{LoadBalancerAttachment, LoadBalancerKind};
     use crate::schemas;
 
-    fn outputs(seen: InstanceDetails) -> serde_json::Value {
+    fn outputs(seen: InstanceDetails) -> Value {
         let (id, ip) = ("i-1".into(), "10.0.0.1".into());
         json!(MachineOutputs { id, private_ip: Some(ip), seen })
     }
 
-    fn recorded(graph: &Graph, address: &Address, outputs: serde_json::Value) -> Record {
+    fn recorded(graph: &Graph, address: &Address, outputs: Value) -> Record {
         let inputs = graph.get(address).unwrap().inputs.clone();
         let (after, unknown) = (vec![], BTreeMap::new());
         Record {
@@ -342,7 +363,7 @@ mod tests {
         let inputs = known.inputs.clone();
         state.resources.insert(machine.clone(), known);
         state.resources.insert(attachment.clone(), recorded(&graph, &attachment, json!({})));
-        let seen = Observed::Present { inputs, outputs: outputs(now) };
+        let seen = Observed::Present { inputs, outputs: outputs(now), unmanaged: Vec::new() };
         let observed = LiveState::from([(machine, seen)]);
         let plan = plan(&graph, &state, &observed, &schemas(), &PlanOptions::default());
         assert!(plan.steps.is_empty(), "{plan:#?}");

@@ -3,8 +3,10 @@
 
 use aws_sdk_ec2::types::{self, ResourceType};
 use groundplan_engine::graph::Input;
+use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::ProviderFuture;
 
+use super::foreign::foreign;
 use super::steps::{RouteTableCall, Tables, is_main, route_to, subnets};
 use super::{Route, RouteTable, RouteTableOutputs, Via};
 use crate::Aws;
@@ -56,6 +58,34 @@ impl KindOperations for RouteTable {
         self.settle(aws, outputs.id.as_str(), &before.inputs).await?;
         ec2::retag(aws, outputs.id.as_str(), &before.inputs.tags, &self.tags).await?;
         Ok(outputs)
+    }
+
+    /// Removes what others added: routes by destination, associations by subnet.
+    async fn revert(
+        &self,
+        aws: &Aws,
+        outputs: &RouteTableOutputs,
+        drift: &[UnmanagedDrift],
+    ) -> Result<()> {
+        let id = outputs.id.as_str();
+        for destination in drift.iter().filter_map(|one| one.added_to("routes")) {
+            delete_route(aws, id, &destination).await?;
+        }
+        for gateway in drift.iter().filter_map(|one| one.added_to("propagating_gateways")) {
+            let call = aws.ec2.disable_vgw_route_propagation().route_table_id(id);
+            let call = call.gateway_id(gateway);
+            let disabled = aws.call("ec2", "DisableVgwRoutePropagation", call.send()).await;
+            ec2::fine_when(disabled, &["Gateway.NotAttached", "InvalidVpnGatewayID.NotFound"])?;
+        }
+        let theirs: Vec<String> = drift.iter().filter_map(|one| one.added_to("subnets")).collect();
+        if theirs.is_empty() {
+            return Ok(());
+        }
+        let tables = tables(aws, self.vpc.get()).await?;
+        for association in Tables(&tables).associations(id, &theirs) {
+            perform(aws, id, RouteTableCall::Disassociate { association }).await?;
+        }
+        Ok(())
     }
 
     async fn delete(aws: &Aws, inputs: Self, outputs: RouteTableOutputs) -> Result<()> {
@@ -128,12 +158,7 @@ async fn perform(aws: &Aws, id: &str, step: RouteTableCall) -> Result<()> {
     match step {
         RouteTableCall::CreateRoute(route) => create_route(aws, id, &route).await,
         RouteTableCall::ReplaceRoute(route) => replace_route(aws, id, &route).await,
-        RouteTableCall::DeleteRoute(to) => {
-            let call = aws.ec2.delete_route().route_table_id(id);
-            let call = call.destination_cidr_block(to.to_string());
-            let deleted = aws.call("ec2", "DeleteRoute", call.send()).await;
-            ec2::fine_when(deleted, &["InvalidRoute.NotFound"])
-        }
+        RouteTableCall::DeleteRoute(to) => delete_route(aws, id, &to.to_string()).await,
         RouteTableCall::Associate(subnet) => {
             let call = aws.ec2.associate_route_table().route_table_id(id);
             let call = call.subnet_id(subnet.as_str());
@@ -152,6 +177,18 @@ async fn perform(aws: &Aws, id: &str, step: RouteTableCall) -> Result<()> {
             ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])
         }
     }
+}
+
+/// Deletes the route to an IPv4 range, an IPv6 range or a prefix list.
+async fn delete_route(aws: &Aws, id: &str, destination: &str) -> Result<()> {
+    let call = aws.ec2.delete_route().route_table_id(id);
+    let call = match destination {
+        list if list.starts_with("pl-") => call.destination_prefix_list_id(list),
+        range if range.contains(':') => call.destination_ipv6_cidr_block(range),
+        range => call.destination_cidr_block(range),
+    };
+    let deleted = aws.call("ec2", "DeleteRoute", call.send()).await;
+    ec2::fine_when(deleted, &["InvalidRoute.NotFound"])
 }
 
 /// Creates the route. If a route to the destination exists, for example after a lost response, its
@@ -203,5 +240,6 @@ fn to_live(recorded: &RouteTable, table: &types::RouteTable) -> Result<Live<Rout
         subnets: ec2::in_recorded_order(&recorded.subnets, is_served),
         tags: ec2::owned(&recorded.tags, table.tags()),
     };
-    Ok(Live { inputs, outputs: outputs("DescribeRouteTables", Some(table))? })
+    let outputs = outputs("DescribeRouteTables", Some(table))?;
+    Ok(Live { unmanaged: foreign(recorded, table), ..Live::new(inputs, outputs) })
 }

@@ -1,12 +1,14 @@
 //! A route table with its routes and its associations.
 //!
-//! groundplan manages only routes and associations that it has set. Routes to other destinations
-//! (for example of a peering or a transit gateway), and subnets that another process associated,
-//! are neither reported nor removed.
+//! groundplan changes only routes and associations that it has set. Routes to other destinations
+//! (for example of a peering or a transit gateway), route propagation, and subnets that another
+//! process associated, are reported as unmanaged drift. The local routes of the VPC, and the routes
+//! of a gateway endpoint that is recorded, are no drift.
 
-use groundplan_engine::graph::{Input, Resource, Schema};
+use groundplan_engine::graph::{Input, Resource, Schema, SetInput, SetMember, member_name};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
@@ -50,6 +52,17 @@ pub enum Via {
     NatGateway(Input<NatGatewayId>),
 }
 
+/// Returns a route as a member of a set: its destination identifies it.
+fn route_members(route: &Value) -> Vec<SetMember> {
+    let name = member_name(&route["destination"]);
+    let target = route["via"].as_object().and_then(|via| via.values().next());
+    let label = match target {
+        Some(target) => format!("{name} via {}", member_name(target)),
+        None => name.clone(),
+    };
+    vec![SetMember { name, label, value: route.clone() }]
+}
+
 /// Outputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteTableOutputs {
@@ -62,6 +75,10 @@ impl Resource for RouteTable {
         force_new: &["vpc"],
         configures: true,
         typical_seconds: 2,
+        sets: &[
+            SetInput { path: "routes", noun: "route", members: route_members },
+            SetInput::of_values("subnets", "subnet"),
+        ],
         ..Schema::of("route_table", Self::REPEAT.identity())
     };
     type Outputs = RouteTableOutputs;
@@ -84,6 +101,7 @@ impl Kind for RouteTable {
             "ec2:AssociateRouteTable",
             "ec2:DisassociateRouteTable",
             "ec2:ReplaceRouteTableAssociation",
+            "ec2:DisableVgwRoutePropagation",
             "ec2:CreateTags",
             "ec2:DeleteTags",
         ],
@@ -94,8 +112,22 @@ impl Kind for RouteTable {
         ],
     };
     const REPEAT: Repeat = Repeat::WithToken;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (&["routes"], &["ec2:CreateRoute", "ec2:ReplaceRoute", "ec2:DeleteRoute"]),
+        (
+            &["subnets", "main"],
+            &[
+                "ec2:AssociateRouteTable",
+                "ec2:DisassociateRouteTable",
+                "ec2:ReplaceRouteTableAssociation",
+            ],
+        ),
+        (&["propagating_gateways"], &["ec2:DisableVgwRoutePropagation"]),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["routes", "subnets", "propagating_gateways"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[
         "ec2:DeleteRoute",
+        "ec2:DisableVgwRoutePropagation",
         "ec2:DisassociateRouteTable",
         "ec2:ReplaceRoute",
         "ec2:ReplaceRouteTableAssociation",
@@ -116,5 +148,7 @@ pub(crate) use calls::delete_table;
 
 #[cfg(feature = "sdk")]
 mod calls;
+#[cfg(feature = "sdk")]
+mod foreign;
 #[cfg(feature = "sdk")]
 mod steps;

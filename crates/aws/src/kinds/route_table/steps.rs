@@ -78,6 +78,14 @@ impl<'a> Tables<'a> {
         steps
     }
 
+    /// Returns the IDs of the associations of the table with these subnets.
+    pub(super) fn associations(self, id: &str, subnets: &[String]) -> Vec<String> {
+        let Some(table) = self.get(id) else { return Vec::new() };
+        let named = subnet_associations(table)
+            .filter(|(subnet, _)| subnets.iter().any(|one| one == subnet));
+        named.map(|(_, association)| association.to_owned()).collect()
+    }
+
     fn subnet_steps(
         self,
         table: &types::RouteTable,

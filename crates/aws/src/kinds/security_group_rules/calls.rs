@@ -1,16 +1,18 @@
 //! EC2 calls for the rules of a group. Reads the live rules, then makes at most one call for each
 //! direction and verb, for any number of rules.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_ec2::types::{self, IpPermission, IpRange, Ipv6Range, PrefixListId, UserIdGroupPair};
+use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::ProviderFuture;
 
+use super::foreign::{self, Direction, foreign, is_group_of_cluster};
 use super::grants::{Grant, Grantee, LiveRule, changes, default_egress, fold};
 use super::{Ports, SecurityGroupRule, SecurityGroupRules, SecurityGroupRulesOutputs};
 use crate::Aws;
 use crate::client::dry_run::{DryRunTarget, dry};
-use crate::client::ec2::{self, FILTER_VALUES, pages};
+use crate::client::ec2::{self, Ec2Object, FILTER_VALUES, pages};
 use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
 /// Error codes for a group that does not exist.
@@ -58,11 +60,15 @@ impl KindOperations for SecurityGroupRules {
         let groups: Vec<&str> =
             recorded.iter().map(|one| one.inputs.group.get().as_str()).collect();
         let mut live = rules_of(aws, &groups).await?;
-        let pairs = recorded.iter().map(|one| {
-            let live = live.remove(one.inputs.group.get().as_str()).unwrap_or_default();
-            one.inputs.to_live(&live)
-        });
-        Ok(pairs.collect())
+        let all: Vec<(Self, LiveRules)> = recorded
+            .into_iter()
+            .map(|one| {
+                let live = live.remove(one.inputs.group.get().as_str()).unwrap_or_default();
+                (one.inputs, live)
+            })
+            .collect();
+        let groups = groups_of_cluster(aws, &all).await?;
+        Ok(all.iter().map(|(inputs, live)| inputs.to_live(live, &groups)).collect())
     }
 
     async fn update(
@@ -72,6 +78,26 @@ impl KindOperations for SecurityGroupRules {
         before: Recorded<Self>,
     ) -> Result<SecurityGroupRulesOutputs> {
         self.settle(aws, &before.inputs.ingress, &before.inputs.egress).await
+    }
+
+    /// Revokes rules that others added. The rules are looked up by their names, because a rule that
+    /// was revoked and authorised again has another ID.
+    async fn revert(
+        &self,
+        aws: &Aws,
+        outputs: &SecurityGroupRulesOutputs,
+        drift: &[UnmanagedDrift],
+    ) -> Result<()> {
+        let group = outputs.group.as_str();
+        let live = rules_of_one(aws, group).await?;
+        let ids = |direction: Direction, rules: &[LiveRule]| {
+            let names: BTreeSet<String> =
+                drift.iter().filter_map(|one| one.added_to(direction.input())).collect();
+            let named = rules.iter().filter(|rule| names.contains(&foreign::name(rule, direction)));
+            named.map(|rule| rule.id.clone()).collect::<Vec<_>>()
+        };
+        revoke_ingress(aws, group, ids(Direction::Ingress, &live.ingress)).await?;
+        revoke_egress(aws, group, ids(Direction::Egress, &live.egress)).await
     }
 
     /// Deletes every rule of the group, so that no rule blocks the deletion of another group.
@@ -125,7 +151,7 @@ impl SecurityGroupRules {
 
     /// Returns the live state. `None` for a group without rules, unless no rules are configured:
     /// such a group has lost all managed rules, and most likely does not exist.
-    fn to_live(&self, live: &LiveRules) -> Option<Live<Self>> {
+    fn to_live(&self, live: &LiveRules, groups: &BTreeSet<String>) -> Option<Live<Self>> {
         let none = live.ingress.is_empty() && live.egress.is_empty();
         let wants_none = self.ingress.is_empty() && self.egress.is_empty();
         let inputs = Self {
@@ -133,7 +159,9 @@ impl SecurityGroupRules {
             ingress: fold(&self.ingress, &live.ingress),
             egress: fold(&self.egress, &live.egress),
         };
-        (!none || wants_none).then(|| Live { inputs, outputs: self.outputs() })
+        let mut unmanaged = foreign(Direction::Ingress, &self.ingress, &live.ingress, groups);
+        unmanaged.extend(foreign(Direction::Egress, &self.egress, &live.egress, groups));
+        (!none || wants_none).then(|| Live { unmanaged, ..Live::new(inputs, self.outputs()) })
     }
 
     /// Changes the group's rules to match the inputs. New rules are authorised before old rules are
@@ -157,6 +185,36 @@ impl SecurityGroupRules {
         revoke_egress(aws, group, egress.revoke).await?;
         Ok(self.outputs())
     }
+}
+
+/// Returns the groups of the cluster: those with recorded rules, and those among the groups in
+/// rules of others that have a tag of the cluster. Makes a call only if there are such rules.
+async fn groups_of_cluster(
+    aws: &Aws,
+    all: &[(SecurityGroupRules, LiveRules)],
+) -> Result<BTreeSet<String>> {
+    let recorded = all.iter().map(|(inputs, _)| inputs.group.get().to_string());
+    let mut groups: BTreeSet<String> = recorded.collect();
+    let named = all.iter().flat_map(|(inputs, live)| {
+        let ingress = foreign::named_groups(&inputs.ingress, &live.ingress);
+        ingress.chain(foreign::named_groups(&inputs.egress, &live.egress))
+    });
+    let unknown: BTreeSet<&str> = named.filter(|group| !groups.contains(*group)).collect();
+    let unknown: Vec<&str> = unknown.into_iter().collect();
+    let mut tagged = Vec::new();
+    for some in unknown.chunks(FILTER_VALUES) {
+        let filters = vec![ec2::filter("group-id", some)];
+        for group in types::SecurityGroup::describe(aws, filters).await? {
+            let tags = group.tags().iter().filter_map(|tag| {
+                Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
+            });
+            if is_group_of_cluster(&aws.settings.cluster_tag, &tags.collect()) {
+                tagged.extend(group.group_id().map(str::to_owned));
+            }
+        }
+    }
+    groups.extend(tagged);
+    Ok(groups)
 }
 
 /// Defines a function for one direction and verb. The function makes no call if `grants` is empty.

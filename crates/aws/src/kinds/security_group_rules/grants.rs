@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use ipnet::Ipv4Net;
 
+use super::names::normal;
 use super::{Peer, Ports, SecurityGroupRule};
 use crate::model::ids::SecurityGroupId;
 
@@ -85,6 +86,15 @@ pub(super) fn changes(
     changes
 }
 
+/// Returns the live rules whose grants no recorded rule has.
+pub(super) fn added<'a>(
+    recorded: &[SecurityGroupRule],
+    live: &'a [LiveRule],
+) -> impl Iterator<Item = &'a LiveRule> {
+    let ours = grants(recorded);
+    live.iter().filter(move |rule| !ours.contains_key(&rule.grant))
+}
+
 /// Returns the rule that AWS adds to every new group of a VPC: all outbound traffic is allowed.
 pub(super) fn default_egress() -> SecurityGroupRule {
     SecurityGroupRule {
@@ -97,7 +107,7 @@ pub(super) fn default_egress() -> SecurityGroupRule {
 
 /// Returns the live rules in the shape of the recorded ones. Recorded rules come first, in recorded
 /// order, each with its existing ranges. Rules with another description follow, sorted, one rule
-/// for each grant. Rules that were never recorded are left out.
+/// for each grant. Rules that were never recorded are left out; see [`added`].
 pub(super) fn fold(recorded: &[SecurityGroupRule], live: &[LiveRule]) -> Vec<SecurityGroupRule> {
     let wanted = grants(recorded);
     let mut extra = by_grant(live);
@@ -153,26 +163,12 @@ fn by_grant(live: &[LiveRule]) -> BTreeMap<&Grant, &str> {
 impl Grant {
     /// Returns the grant in AWS's normal form.
     pub(super) fn new(protocol: &str, ports: Option<Ports>, to: Grantee) -> Self {
-        let protocol = protocol.to_ascii_lowercase();
-        let protocol = match protocol.as_str() {
-            "all" => "-1",
-            "1" => "icmp",
-            "6" => "tcp",
-            "17" => "udp",
-            "58" => "icmpv6",
-            other => other,
-        };
-        // AWS ignores the ports of all other protocols. For ICMP, -1 stands for all types.
-        let ports = match (protocol, ports) {
-            ("tcp" | "udp", None) => Some(Ports { from: 0, to: 65535 }),
-            ("icmp" | "icmpv6", Some(Ports { from: -1, .. })) => None,
-            ("tcp" | "udp" | "icmp" | "icmpv6", ports) => ports,
-            _ => None,
-        };
-        Self { protocol: protocol.to_owned(), ports, to }
+        let (protocol, ports) = normal(protocol, ports);
+        Self { protocol, ports, to }
     }
 
-    fn rule(&self, description: &str) -> SecurityGroupRule {
+    /// Returns the grant as a rule of its own.
+    pub(super) fn rule(&self, description: &str) -> SecurityGroupRule {
         SecurityGroupRule {
             protocol: self.protocol.clone(),
             ports: self.ports,

@@ -1,6 +1,9 @@
 //! All rules of one security group, changed in batches.
+//!
+//! groundplan changes only rules that it has recorded. Rules that others added are reported as
+//! unmanaged drift, except those of the cluster's own software.
 
-use groundplan_engine::graph::{Input, Resource, Schema};
+use groundplan_engine::graph::{Input, Resource, Schema, SetInput};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +69,10 @@ impl Resource for SecurityGroupRules {
     const SCHEMA: Schema = Schema {
         force_new: &["group"],
         blocks_deletion_of: &["ingress", "egress"],
+        sets: &[
+            SetInput { path: "ingress", noun: "ingress", members: names::ingress_members },
+            SetInput { path: "egress", noun: "egress", members: names::egress_members },
+        ],
         ..Schema::of("security_group_rules", Self::REPEAT.identity())
     };
     type Outputs = SecurityGroupRulesOutputs;
@@ -79,7 +86,7 @@ impl Kind for SecurityGroupRules {
             "ec2:RevokeSecurityGroupEgress",
         ],
         configure: &[],
-        refresh: &["ec2:DescribeSecurityGroupRules"],
+        refresh: &["ec2:DescribeSecurityGroupRules", "ec2:DescribeSecurityGroups"],
         update: &[
             "ec2:AuthorizeSecurityGroupIngress",
             "ec2:AuthorizeSecurityGroupEgress",
@@ -91,6 +98,25 @@ impl Kind for SecurityGroupRules {
         delete: &["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
     };
     const REPEAT: Repeat = Repeat::Idempotent;
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (
+            &["ingress"],
+            &[
+                "ec2:AuthorizeSecurityGroupIngress",
+                "ec2:RevokeSecurityGroupIngress",
+                "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
+            ],
+        ),
+        (
+            &["egress"],
+            &[
+                "ec2:AuthorizeSecurityGroupEgress",
+                "ec2:RevokeSecurityGroupEgress",
+                "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
+            ],
+        ),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["ingress", "egress"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[
         "ec2:UpdateSecurityGroupRuleDescriptionsEgress",
         "ec2:UpdateSecurityGroupRuleDescriptionsIngress",
@@ -106,4 +132,7 @@ impl Kind for SecurityGroupRules {
 #[cfg(feature = "sdk")]
 mod calls;
 #[cfg(feature = "sdk")]
+mod foreign;
+#[cfg(feature = "sdk")]
 mod grants;
+mod names;

@@ -41,7 +41,7 @@ impl KindOperations for UntrackedResource {
             let unseen = blind && one.inputs.what.is_found_by_name();
             let outputs =
                 one.outputs.filter(|outputs| unseen || there.contains(outputs.id.as_str()))?;
-            Some(Live { inputs: one.inputs, outputs })
+            Some(Live::new(one.inputs, outputs))
         };
         Ok(recorded.into_iter().map(seen).collect())
     }

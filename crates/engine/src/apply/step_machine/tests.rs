@@ -155,7 +155,7 @@ fn create(kind: &str, prior: PriorObject) -> Op {
 fn update(kind: &str) -> Op {
     let (address, after) = (Address::new(kind, "a"), Vec::new());
     let (before, inputs) = (json!({ "size": 1 }), json!({ "size": 2 }));
-    Op::Update { address, generation: 1, before, inputs, after }
+    Op::Update { address, generation: 1, before, inputs, after, revert: vec![] }
 }
 
 fn finish(kind: &str) -> Op {

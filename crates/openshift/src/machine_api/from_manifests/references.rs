@@ -29,11 +29,11 @@ use crate::machine_api::validation::ObjectFinding;
 pub fn is_made(graph: &Graph, state: &State, schemas: &dyn Schemas, address: &Address) -> bool {
     let Some(node) = graph.get(address) else { return false };
     let Some(record) = state.resources.get(address) else { return true };
-    let replaced_by = schemas.schema(address.kind()).map_or(&[][..], |schema| schema.force_new);
-    let differs = diff(Some(&record.inputs), Some(&node.inputs));
+    let Some(schema) = schemas.schema(address.kind()) else { return false };
+    let differs = diff(schema.sets, Some(&record.inputs), Some(&node.inputs));
     differs.iter().any(|field| {
         let is_known = field.after.as_ref().is_none_or(|after| as_ref(after).is_none());
-        is_known && replaced_by.contains(&field.input())
+        is_known && schema.force_new.contains(&field.input())
     })
 }
 
