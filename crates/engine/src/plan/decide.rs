@@ -67,7 +67,7 @@ struct DecisionInputs<'a> {
     options: &'a PlanOptions,
     /// Resources with outputs that are unknown until the plan is applied.
     unsettled: HashSet<&'a Address>,
-    /// Those of them that are created again with the force-new inputs that they had.
+    /// Unsettled resources that are created again with the same force-new inputs.
     remade: HashSet<&'a Address>,
     /// Resources that must be deleted before others can be created, with those others.
     succeeded: HashMap<&'a Address, Vec<&'a Address>>,

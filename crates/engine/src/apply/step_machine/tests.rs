@@ -680,6 +680,7 @@ fn an_update_records_the_create_only_inputs_that_the_resource_has() {
         before: json!({ "size": 1, "image": 1 }),
         inputs: json!({ "size": 2, "image": 2 }),
         after: Vec::new(),
+        revert: Vec::new(),
     };
     let mut state = in_doubt("node", json!({ "size": 1, "image": 1 }));
     let (address, outputs) = (op.address().clone(), json!({ "id": "n-1" }));
