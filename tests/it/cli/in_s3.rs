@@ -1,6 +1,10 @@
 //! Whole runs with state in S3: lock holders, takeovers, and the content of the bucket.
 
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Output};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -183,7 +187,7 @@ async fn l3_a_paused_run_that_was_taken_over_sends_nothing_when_it_wakes_up() {
     team.desk.cloud.clear_requests();
     // The paused run has clocks of its own, which the test cannot put forward.
     let fenced = Duration::from_secs(40 * 3 / 4 + 1);
-    std::thread::sleep(fenced.saturating_sub(paused.elapsed()));
+    thread::sleep(fenced.saturating_sub(paused.elapsed()));
     signal(&child, "-CONT");
     let woken = end(child);
     let err = String::from_utf8_lossy(&woken.stderr);
@@ -239,4 +243,100 @@ async fn a_bucket_in_which_somebody_has_only_planned_gives_way_to_a_state_that_h
     assert_eq!(team.expect(0, &["state", "list"]).out, listed);
     team.expect(0, &["plan", "--detailed-exitcode"]);
     team.expect(0, &["destroy", "--auto-approve"]);
+}
+
+/// Answer of a store to a conditional write.
+#[derive(Clone, Copy)]
+enum ConditionalPut {
+    /// The write succeeds, and the condition has no effect.
+    Ignored,
+    /// 501, as of stores that know no conditions.
+    NotImplemented,
+}
+
+/// Starts a store that speaks as much of S3 as a lock needs, and returns its endpoint. The store ends
+/// with the test process.
+fn store(put: ConditionalPut) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        let mut objects = BTreeMap::new();
+        for stream in listener.incoming().flatten() {
+            let _ = answer(&stream, put, &mut objects); // a client may leave
+        }
+    });
+    endpoint
+}
+
+fn answer(
+    stream: &TcpStream,
+    put: ConditionalPut,
+    objects: &mut BTreeMap<String, Vec<u8>>,
+) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let mut reader = BufReader::new(stream);
+    let mut line = String::new();
+    reader.read_line(&mut line)?;
+    let (method, path) = line.split_once(' ').unwrap_or_default();
+    let path = path.split(' ').next().unwrap_or_default().to_owned();
+    let (mut length, mut is_conditional) = (0, false);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header)?;
+        let header = header.trim().to_ascii_lowercase();
+        match header.split_once(':') {
+            None => break,
+            Some(("content-length", value)) => length = value.trim().parse().unwrap_or(0),
+            Some(("if-none-match" | "if-match", _)) => is_conditional = true,
+            Some(_) => (),
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    let key = path.split('?').next().unwrap_or_default().to_owned();
+    let (status, text) = match (method, put) {
+        ("PUT", ConditionalPut::NotImplemented) if is_conditional => {
+            (501, b"<Error><Code>NotImplemented</Code><Message>no</Message></Error>".to_vec())
+        }
+        ("PUT", _) => {
+            objects.insert(key, body);
+            (200, Vec::new())
+        }
+        ("GET", _) if path.contains("list-type=2") => (200, b"<ListBucketResult/>".to_vec()),
+        ("GET", _) if path.contains("versioning") => (200, b"<VersioningConfiguration/>".to_vec()),
+        ("GET", _) => match objects.get(&key) {
+            Some(found) => (200, found.clone()),
+            None => (404, b"<Error><Code>NoSuchKey</Code></Error>".to_vec()),
+        },
+        _ => (200, b"<DeleteResult/>".to_vec()),
+    };
+    let mut stream = stream;
+    write!(
+        stream,
+        "HTTP/1.1 {status} x\r\netag: \"1\"\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        text.len()
+    )?;
+    stream.write_all(&text)
+}
+
+#[test]
+fn a_store_that_does_not_honour_conditions_is_refused_before_the_first_lock() {
+    for (put, said, hint) in [
+        (
+            ConditionalPut::Ignored,
+            "the store does not honour the condition `If-None-Match: *` of a write",
+            "without conditions two runs would work at the same time",
+        ),
+        (ConditionalPut::NotImplemented, "NotImplemented", "lacks an operation that a state needs"),
+    ] {
+        let desk = Desk::new();
+        let mut command =
+            desk.command(&["apply", "--auto-approve", "--state", "s3://acme/clusters"]);
+        command.env("AWS_ENDPOINT_URL_S3", store(put));
+        let ran = super::Ran::from(command.output().expect("the program starts"));
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
+        assert!(ran.err.contains(hint), "{ran:?}");
+        assert_eq!(desk.cloud.mutating_calls(), 0);
+    }
 }
