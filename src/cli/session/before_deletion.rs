@@ -11,8 +11,8 @@ use groundplan_aws::model::attachment::Attachment;
 use groundplan_aws::model::protection::DeletionProtection;
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::plan::{LiveState, Op, Plan};
-use groundplan_engine::provider::{Observed, retry_reads};
+use groundplan_engine::plan::{Op, Plan};
+use groundplan_engine::provider::retry_reads;
 use groundplan_engine::state::State;
 use serde_json::Value;
 
@@ -31,10 +31,9 @@ pub(crate) async fn ensure_unprotected(
     aws: &Aws,
     state: &State,
     plan: &Plan,
-    live: &LiveState,
     ui: &mut Ui,
 ) -> Result<()> {
-    let doomed = doomed(state, plan, live);
+    let doomed = doomed(state, plan);
     match retry_reads(|| protections(aws, &doomed)).await {
         Ok(found) if found.is_empty() => Ok(()),
         Ok(found) => Err(refusal(&found, &doomed)),
@@ -54,9 +53,8 @@ pub(crate) async fn ended_attachments(
     aws: &Aws,
     state: &State,
     plan: &Plan,
-    live: &LiveState,
 ) -> Result<Vec<String>> {
-    let doomed = doomed(state, plan, live);
+    let doomed = doomed(state, plan);
     let found = match retry_reads(|| attachments(aws, &doomed)).await {
         Ok(found) => found,
         Err(error) if error.is(DENIED) => {
@@ -77,21 +75,15 @@ pub(crate) async fn ended_attachments(
     Ok(of_others.map(|(address, one)| format!("{address}: {}", one.end())).collect())
 }
 
-/// Returns the outputs of the resources that the plan deletes, live ones where refresh has read
-/// them. Resources whose creation is in doubt have none and are left out.
-fn doomed(state: &State, plan: &Plan, live: &LiveState) -> BTreeMap<Address, Value> {
+/// Returns the recorded outputs of the resources that the plan deletes. Resources whose creation is
+/// in doubt have none and are left out.
+fn doomed(state: &State, plan: &Plan) -> BTreeMap<Address, Value> {
     let deletions = plan.steps.iter().filter_map(|step| match &step.op {
         Op::Delete { address, generation, .. } => Some((address, *generation)),
         _ => None,
     });
     let outputs = deletions.filter_map(|(address, generation)| {
-        let record = state.record_of(address, generation)?;
-        let is_current =
-            state.resources.get(address).is_some_and(|one| one.generation == generation);
-        let outputs = match live.get(address).filter(|_| is_current) {
-            Some(Observed::Present { outputs, .. }) => outputs,
-            Some(Observed::Missing) | None => &record.outputs,
-        };
+        let outputs = &state.record_of(address, generation)?.outputs;
         (!outputs.is_null()).then(|| (address.clone(), outputs.clone()))
     });
     outputs.collect()
@@ -118,7 +110,7 @@ fn refusal(
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::plan::{PlanOptions, plan_destroy};
+    use groundplan_engine::plan::{LiveState, PlanOptions, plan_destroy};
     use groundplan_engine::state::{Entry, RecordStatus};
     use serde_json::json;
 
@@ -139,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_plan_deletes_is_judged_by_its_live_outputs() {
-        let mut state = recorded(&["instance.a", "instance.b"]);
+    fn a_creation_in_doubt_has_nothing_to_protect() {
+        let mut state = recorded(&["instance.a"]);
         let in_doubt = Entry::CreateStarted {
             address: "instance.c".into(),
             generation: 1,
@@ -148,18 +140,10 @@ mod tests {
             after: Vec::new(),
         };
         state.record(&in_doubt).unwrap();
-        let outputs = json!({"id": "id-instance.a", "more": true});
-        let seen = Observed::Present {
-            inputs: json!({}),
-            outputs: outputs.clone(),
-            unmanaged: Vec::new(),
-        };
-        let live = LiveState::from([(Address::from("instance.a"), seen)]);
-        let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
-        let doomed = doomed(&state, &plan, &live);
-        assert_eq!(doomed.len(), 2, "{doomed:?}");
-        assert_eq!(doomed[&Address::from("instance.a")], outputs);
-        assert_eq!(doomed[&Address::from("instance.b")], json!({"id": "id-instance.b"}));
+        let (live, options) = (LiveState::new(), PlanOptions::default());
+        let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &options);
+        let expected = [(Address::from("instance.a"), json!({"id": "id-instance.a"}))];
+        assert_eq!(doomed(&state, &plan), expected.into());
     }
 
     #[test]
@@ -168,7 +152,7 @@ mod tests {
         let live = LiveState::new();
         let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
         let found = [(Address::from("instance.a"), DeletionProtection::of_instance("i-1"))];
-        let error = refusal(&found, &doomed(&state, &plan, &live));
+        let error = refusal(&found, &doomed(&state, &plan));
         assert_eq!(error.exit, Exit::Refused);
         let diagnostic = &error.diagnostics[0];
         assert_eq!(

@@ -121,13 +121,13 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
             plan = self.computed(&teardown, &options);
         }
         let mut warnings = self.inputs.found.warnings(self.aws());
-        let (state, live) = (&teardown.projected_state, &self.inputs.live);
-        warnings.extend(ended_attachments(self.aws(), state, &plan, live).await?);
+        let state = &teardown.projected_state;
+        warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
         ui.plan(&view(&plan, false, &warnings))?;
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         untracked::ensure_unclaimed(self.aws(), state, &plan).await?;
-        ensure_unprotected(self.aws(), state, &plan, live, ui).await?;
+        ensure_unprotected(self.aws(), state, &plan, ui).await?;
         Ok(self.planned(|_| teardown, plan))
     }
 

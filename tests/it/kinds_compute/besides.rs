@@ -301,6 +301,9 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
             "instance-profile",
             "load-balancer",
             "role",
+            // Without a tag, in the network of the cluster.
+            "security-group",
+            "security-group",
             "shared-tag",
             "target-group",
             "volume",
@@ -321,7 +324,15 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
     bench.unmake(&machine).await;
     let found = everything(&world, &SweepNames::default()).await;
     let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
-    let rest = ["hosted-zone", "load-balancer", "shared-tag", "target-group", "vpc"];
+    let rest = [
+        "hosted-zone",
+        "load-balancer",
+        "security-group",
+        "security-group",
+        "shared-tag",
+        "target-group",
+        "vpc",
+    ];
     assert_eq!(kinds, rest, "{found:#?}");
 }
 

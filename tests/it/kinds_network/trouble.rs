@@ -193,11 +193,9 @@ async fn d4_who_holds_what_cannot_go_is_named_and_left_alone() {
         let refused = account.aws.delete(known.clone()).await.expect_err("blocked by");
         assert!(refused.is(&["DependencyViolation"]), "{refused}");
         assert!(refused.message.contains(&named), "{refused}");
-        assert!(
-            refused
-                .hint
-                .is_some_and(|hint| hint.contains("delete the blocking resource if it is unused"))
-        );
+        assert!(refused.hint.is_some_and(|hint| {
+            hint.contains("delete or detach the blocking resource if it is unused")
+        }));
     }
     let delete = account.ec2.delete_network_interface().network_interface_id(theirs);
     delete.send().await.expect("it was left alone");

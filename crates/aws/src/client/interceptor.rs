@@ -64,6 +64,8 @@ pub(crate) struct CallContext {
     /// The tags of objects that were read last without proof of ownership, by the token of their
     /// record.
     unowned: Mutex<BTreeMap<String, Tags>>,
+    /// The deletion protection of load balancers as it was read last, by ARN.
+    protected: Mutex<BTreeMap<String, bool>>,
     /// The fence of mutating calls. Rejects all of them until [`CallContext::guard`].
     fence: Mutex<Fence>,
 }
@@ -71,8 +73,20 @@ pub(crate) struct CallContext {
 impl CallContext {
     pub(crate) fn new(registry: Registry) -> Self {
         let (throttle, calls) = (Throttle::default(), Mutex::default());
-        let (unowned, fence) = (Mutex::default(), Mutex::new(Fence::read_only()));
-        Self { registry, throttle, calls, unowned, fence }
+        let (unowned, protected) = (Mutex::default(), Mutex::default());
+        let fence = Mutex::new(Fence::read_only());
+        Self { registry, throttle, calls, unowned, protected, fence }
+    }
+
+    /// Returns the deletion protection of a load balancer, if this run has read it.
+    pub(crate) fn is_protected(&self, arn: &str) -> Option<bool> {
+        self.protected.lock().unwrap_or_else(PoisonError::into_inner).get(arn).copied()
+    }
+
+    /// Notes the deletion protection of a load balancer.
+    pub(crate) fn note_protected(&self, arn: &str, is_protected: bool) {
+        let mut protected = self.protected.lock().unwrap_or_else(PoisonError::into_inner);
+        protected.insert(arn.to_owned(), is_protected);
     }
 
     /// Returns the tags of the object of the record with this token, if the last read found no

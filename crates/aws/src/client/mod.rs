@@ -80,7 +80,7 @@ pub struct Aws {
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) sts: aws_sdk_sts::Client,
     pub(crate) settings: AwsSettings,
-    watch: Arc<CallContext>,
+    pub(crate) watch: Arc<CallContext>,
 }
 
 /// The identity behind the credentials.

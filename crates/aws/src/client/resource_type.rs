@@ -163,8 +163,7 @@ pub(crate) trait KindOperations: Kind {
     }
 
     /// Returns the protection of each of these resources against deletion, in the given order.
-    /// Called before a plan deletes them. Only for kinds that AWS can protect. The outputs are the
-    /// live ones if refresh has read them.
+    /// Called before a plan deletes them. Only for kinds that AWS can protect.
     fn protections(
         _aws: &Aws,
         doomed: Vec<Self::Outputs>,

@@ -35,10 +35,6 @@ pub struct LoadBalancerOutputs {
     pub dns_name: DnsName,
     /// Hosted zone that an alias record to the load balancer must name.
     pub hosted_zone: HostedZoneId,
-    /// True if AWS rejects the deletion of the load balancer. `None` if only the attributes of the
-    /// load balancer, which refresh reads, show that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deletion_protection: Option<bool>,
 }
 
 impl Resource for LoadBalancer {
@@ -250,9 +246,7 @@ mod calls {
             aws: &Aws,
             doomed: Vec<LoadBalancerOutputs>,
         ) -> Result<Vec<Option<DeletionProtection>>> {
-            let known =
-                doomed.iter().map(|one| (one.arn.as_str(), one.deletion_protection)).collect();
-            protections(aws, known).await
+            protections(aws, doomed.iter().map(|one| one.arn.as_str()).collect()).await
         }
 
         /// Polls deletions. A load balancer counts as deleted when its network interfaces no longer
@@ -403,15 +397,10 @@ mod calls {
         let Some(attributes) = attributes(aws, outputs.arn.as_str()).await? else {
             return Ok(None);
         };
-        let cross_zone = attributes.cross_zone;
-        let outputs = LoadBalancerOutputs {
-            deletion_protection: Some(attributes.deletion_protection),
-            ..outputs
-        };
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
-            cross_zone,
+            cross_zone: attributes.cross_zone,
             tags: our_tags(&recorded.inputs.tags, &tags),
             name: recorded.inputs.name,
         };
@@ -439,7 +428,6 @@ mod calls {
             arn: balancer.load_balancer_arn()?.into(),
             dns_name: balancer.dns_name()?.into(),
             hosted_zone: balancer.canonical_hosted_zone_id()?.into(),
-            deletion_protection: None,
         })
     }
 
@@ -458,21 +446,20 @@ mod calls {
             let mut attributes = answer.attributes().iter();
             attributes.any(|one| one.key() == Some(key) && one.value() == Some("true"))
         };
-        Ok(Some(Attributes {
-            cross_zone: is_on(CROSS_ZONE),
-            deletion_protection: is_on(DELETION_PROTECTION),
-        }))
+        let deletion_protection = is_on(DELETION_PROTECTION);
+        aws.watch.note_protected(arn, deletion_protection);
+        Ok(Some(Attributes { cross_zone: is_on(CROSS_ZONE), deletion_protection }))
     }
 
-    /// Returns the deletion protection of each of these load balancers. Where it is not known, one
-    /// call reads it. A load balancer that does not exist is not protected.
+    /// Returns the deletion protection of each of these load balancers. One call reads it where
+    /// refresh has not. A load balancer that does not exist is not protected.
     pub(crate) async fn protections(
         aws: &Aws,
-        balancers: Vec<(&str, Option<bool>)>,
+        arns: Vec<&str>,
     ) -> Result<Vec<Option<DeletionProtection>>> {
-        let mut found = Vec::with_capacity(balancers.len());
-        for (arn, known) in balancers {
-            let is_protected = match known {
+        let mut found = Vec::with_capacity(arns.len());
+        for arn in arns {
+            let is_protected = match aws.watch.is_protected(arn) {
                 Some(known) => known,
                 None => attributes(aws, arn).await?.is_some_and(|one| one.deletion_protection),
             };

@@ -61,11 +61,10 @@ impl KindOperations for UntrackedResource {
         };
         let (machines, balancers) =
             (ids(UntrackedKind::Instance), ids(UntrackedKind::LoadBalancer));
-        let unknown = balancers.iter().map(|arn| (*arn, None)).collect();
         let found = instances::termination_protections(aws, machines.clone()).await?;
         let mut all: BTreeMap<&str, DeletionProtection> =
             machines.into_iter().zip(found).filter_map(|(id, one)| Some((id, one?))).collect();
-        let found = load_balancer::protections(aws, unknown).await?;
+        let found = load_balancer::protections(aws, balancers.clone()).await?;
         all.extend(balancers.into_iter().zip(found).filter_map(|(arn, one)| Some((arn, one?))));
         Ok(doomed.iter().map(|one| all.get(one.id.as_str()).cloned()).collect())
     }
