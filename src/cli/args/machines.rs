@@ -157,7 +157,7 @@ groundplan machines apply --manifests machines machines.plan",
 ))]
 pub struct MachinesApply {
     /// Plan saved with `machines plan --out`.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "replace", "target", "exclude"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Manifest file, or folder with YAML or JSON files (repeatable).
     #[arg(long, value_name = "PATH", required = true)]

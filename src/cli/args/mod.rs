@@ -294,7 +294,7 @@ pub struct PlanningArgs {
     /// Refresh the state from AWS before planning.
     ///
     /// With `false`, the recorded state is used as it is.
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set, conflicts_with = "revert_drift")]
     pub refresh: bool,
     /// Show drift only, and plan no changes.
     ///
@@ -335,7 +335,7 @@ groundplan apply --assets assets --no-bootstrap    # after the installation",
 ))]
 pub struct ApplyArgs {
     /// Plan saved with `plan --out`.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "target", "exclude"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Desired state.
     #[command(flatten)]
