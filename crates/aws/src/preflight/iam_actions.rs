@@ -33,7 +33,8 @@ mod tests {
     const NOT_ITS_OWN: &[(&str, &str)] = &[("instance", "GetObject")];
 
     /// Calls of a kind that are in the source of another module: describing instances.
-    const MADE_ELSEWHERE: &[(&str, &str)] = &[("load_balancer_attachment", "DescribeInstances")];
+    const MADE_ELSEWHERE: &[(&str, &str)] =
+        &[("load_balancer_attachment", "DescribeInstances"), ("target", "DescribeInstances")];
     /// Kinds whose calls are in the shared module `instances`.
     const INSTANCES: &[&str] = &["instance", "machine"];
     /// The kind of untracked resources of all types, deleted by the calls in other kinds' sources.
