@@ -244,9 +244,9 @@ fn a_move_overwrites_nothing_that_it_has_not_copied() {
 #[test]
 fn a_home_where_somebody_has_only_planned_gives_way_to_a_state_that_has_something() {
     let desk = Desk::new();
-    desk.apply();
     desk.expect(0, &["plan", "--state", "planned"]);
     desk.expect(0, &["plan", "--state", "planned-too"]);
+    desk.apply();
     let listed = desk.expect(0, &["state", "list"]).out;
     let pulled = desk.expect(0, &["state", "pull"]).out;
     fs::write(desk.path("pulled.json"), pulled).unwrap();
