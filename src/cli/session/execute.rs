@@ -130,7 +130,10 @@ fn conclude(plan: &Plan, outcome: &apply::ApplyOutcome, ui: &mut Ui) -> Result<E
         ui.print_line(&format!("\n{}", complete(operation, summary)))?;
         return Ok(Exit::Done);
     }
-    ui.print_line(&format!("\n{}", incomplete(operation, summary)))?;
+    ui.print_line("")?;
+    for line in incomplete(operation, summary).lines() {
+        ui.print_line(line)?;
+    }
     if operation == Operation::Destroy {
         left(&outcome.state, plan).iter().try_for_each(|line| ui.print_line(line))?;
     }

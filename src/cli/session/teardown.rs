@@ -2,7 +2,7 @@
 
 use groundplan_aws::sweep::SweepNames;
 use groundplan_aws::{AwsSettings, schemas};
-use groundplan_engine::graph::Graph;
+use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::{LiveState, Plan, PlanOptions, plan_destroy};
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
@@ -117,8 +117,9 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
         let mut plan = self.computed(&teardown, &options);
         if options.selects() {
             self.inputs.found.leave_out_of(&plan, &teardown.projected_state);
+            let stays = plan.selection.map(|selection| selection.left_out).unwrap_or_default();
             teardown = self.projected()?;
-            plan = self.computed(&teardown, &options);
+            plan = self.without(&teardown, &options, &stays);
         }
         let mut warnings = self.inputs.found.warnings(self.aws());
         let state = &teardown.projected_state;
@@ -142,6 +143,20 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
             })?;
         }
         Ok(Teardown { new_entries, projected_state })
+    }
+
+    /// Returns the plan without these resources. They contain excluded resources, which this
+    /// projected state lacks.
+    fn without(&self, teardown: &Teardown, options: &PlanOptions, stays: &[Address]) -> Plan {
+        let recorded = &teardown.projected_state.resources;
+        let stays = stays.iter().filter(|address| recorded.contains_key(*address)).cloned();
+        let mut narrowed = options.clone();
+        narrowed.excludes.extend(stays);
+        let mut plan = self.computed(teardown, &narrowed);
+        if let Some(selection) = &mut plan.selection {
+            selection.excludes.clone_from(&options.excludes);
+        }
+        plan
     }
 
     fn computed(&self, teardown: &Teardown, options: &PlanOptions) -> Plan {

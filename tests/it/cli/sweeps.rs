@@ -321,6 +321,36 @@ async fn what_is_left_out_of_a_destroy_stays_and_is_not_recorded() {
     assert!(rest.out.contains("1 destroyed."), "{}", rest.out);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_with_an_excluded_resource_stays() {
+    let desk = Desk::new();
+    desk.apply();
+    let networks = desk.ec2().describe_vpcs().send().await.expect("VPCs");
+    let ours = networks.vpcs().iter().find(|vpc| !vpc.is_default.unwrap_or_default());
+    let network = ours.and_then(|vpc| vpc.vpc_id()).expect("the network");
+    let group = desk.ec2().create_security_group().vpc_id(network);
+    group.group_name("left").description("left").send().await.expect("a group");
+    let ran = desk.expect(0, &["destroy", "--auto-approve", "--exclude", "swept"]);
+    assert!(!ran.out.contains("- vpc.main"), "{}", ran.out);
+    let listed = desk.expect(0, &["state", "list"]).out;
+    assert!(listed.contains("vpc.main"), "{listed}");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[test]
+fn a_run_that_fails_ends_with_two_lines() {
+    let desk = Desk::new();
+    desk.cloud.fault(&json!({
+        "action": "CreateVpc", "status": 400, "code": "InvalidParameterValue", "message": "no",
+    }));
+    let ran = desk.expect(1, &["apply", "--auto-approve"]);
+    assert!(
+        ran.out.contains("left for the next run.\nCompleted steps are recorded"),
+        "{}",
+        ran.out
+    );
+}
+
 /// The destroy is killed at several calls, one after another.
 #[tokio::test(flavor = "multi_thread")]
 async fn k9_a_destroy_killed_in_its_sweep_ends_with_nothing_left() {
