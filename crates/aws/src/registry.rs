@@ -172,6 +172,7 @@ pub(crate) mod tests {
                 schema.conflicting,
                 schema.create_only,
                 schema.write_only,
+                schema.proves,
             ];
             let named = lists.into_iter().chain([drift.cosmetic, drift.always_shown]).flatten();
             let of_set = |set: &SetInput| set.path.split('.').next();

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::graph::{Address, Schema};
 use crate::plan::LiveState;
+use crate::plan::decide::id;
 use crate::plan::diff::{FieldChange, diff, is_leaf, limit_to_opinions};
 use crate::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
@@ -29,6 +30,11 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(6),
     Duration::from_secs(12),
 ];
+
+/// Hint of a refresh whose answers contradict each other.
+const RETRY: &str = "nothing was planned or changed; run the same command again in a minute. If the \
+                     reads still contradict each other, check the resource in the console of the \
+                     cloud";
 
 /// Value of an entry of a write-only map that an unfinished update may or may not have changed. AWS
 /// allows no such tag value.
@@ -65,7 +71,7 @@ pub async fn read_live_state_of(
         live.iter().filter(|(address, one)| differs(address, one)).map(name).collect();
     for pause in PAUSES {
         if doubtful.is_empty() {
-            return Ok(live);
+            return without_contradiction(state, provider, live);
         }
         tokio::time::sleep(pause).await;
         let again = read(state, provider, &|address| doubtful.contains(address)).await?;
@@ -79,7 +85,7 @@ pub async fn read_live_state_of(
         }
     }
     match doubtful.pop_first() {
-        None => Ok(live),
+        None => without_contradiction(state, provider, live),
         Some(first) => Err(contradictory(&first, doubtful.len(), &live)),
     }
 }
@@ -88,8 +94,8 @@ fn name((address, _): (&Address, &Observed)) -> Address {
     address.clone()
 }
 
-/// Returns true if an observation contradicts the record: the resource seems deleted, or inputs of
-/// its record are missing or other ones. A creation in doubt may be missing. A resource that is
+/// Returns true if an observation contradicts the record: the resource seems deleted, inputs of its
+/// record are missing or other ones, or others seem to have added something. A creation in doubt may be missing. A resource that is
 /// being updated or deleted may have other inputs.
 fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: &Observed) -> bool {
     let Some(record) = state.resources.get(address) else { return false };
@@ -97,6 +103,8 @@ fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: 
         Observed::Missing => {
             !matches!(record.status, RecordStatus::Creating | RecordStatus::Deleting)
         }
+        // Another lookup decides whose an addition is, and its answer can be wrong, too.
+        Observed::Present { unmanaged, .. } if !unmanaged.is_empty() => true,
         Observed::Present { inputs, .. } => {
             let is_settled = !matches!(
                 record.status,
@@ -122,11 +130,64 @@ fn is_addition(schema: Option<&Schema>, from_live: &FieldChange) -> bool {
 fn agree(one: &Observed, other: &Observed) -> bool {
     match (one, other) {
         (Observed::Missing, Observed::Missing) => true,
-        (Observed::Present { inputs: one, .. }, Observed::Present { inputs: other, .. }) => {
-            one == other
-        }
+        (
+            Observed::Present { inputs: one, unmanaged: additions, .. },
+            Observed::Present { inputs: other, unmanaged: others, .. },
+        ) => one == other && additions == others,
         _ => false,
     }
+}
+
+/// Returns the live state unless it contradicts itself: one resource is missing, and another one is
+/// present with a reference that only an existing target can have.
+///
+/// Two reads of one kind come from one service and can be wrong together, so their agreement alone
+/// is no proof of a deletion.
+fn without_contradiction(
+    state: &State,
+    provider: &dyn Provider,
+    live: LiveState,
+) -> Result<LiveState, ProviderError> {
+    let missing: BTreeMap<String, &Address> = live
+        .iter()
+        .filter(|(_, one)| **one == Observed::Missing)
+        .filter_map(|(address, _)| Some((id(&state.resources.get(address)?.outputs)?, address)))
+        .collect();
+    if missing.is_empty() {
+        return Ok(live);
+    }
+    for (witness, observed) in &live {
+        let Observed::Present { inputs, .. } = observed else { continue };
+        let Some(schema) = provider.schema(witness.kind()) else { continue };
+        for name in schema.proves {
+            if let Some((id, address)) = inputs.get(*name).and_then(|value| named(value, &missing))
+            {
+                return Err(disproved(address, &id, witness, name));
+            }
+        }
+    }
+    Ok(live)
+}
+
+/// Returns the first missing resource whose ID is in the value.
+fn named<'a>(
+    value: &Value,
+    missing: &BTreeMap<String, &'a Address>,
+) -> Option<(String, &'a Address)> {
+    match value {
+        Value::String(text) => missing.get(text).map(|address| (text.clone(), *address)),
+        Value::Array(items) => items.iter().find_map(|item| named(item, missing)),
+        Value::Object(fields) => fields.values().find_map(|field| named(field, missing)),
+        _ => None,
+    }
+}
+
+fn disproved(address: &Address, id: &str, witness: &Address, input: &str) -> ProviderError {
+    let message = format!(
+        "{address} ({id}) is missing, but {witness} exists and has it as `{input}`; one of the \
+         answers is wrong"
+    );
+    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(RETRY)
 }
 
 fn contradictory(address: &Address, others: usize, live: &LiveState) -> ProviderError {
@@ -143,10 +204,7 @@ fn contradictory(address: &Address, others: usize, live: &LiveState) -> Provider
     let message = format!(
         "{reads} reads of {address}{others} contradict each other; in the last one it is {last}"
     );
-    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(
-        "nothing was planned or changed; run the same command again in a minute. If the reads still \
-         contradict each other, check the resource in the console of the cloud",
-    )
+    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(RETRY)
 }
 
 /// Reads the kinds of the wanted resources, and returns the wanted ones. A kind is always read as a
@@ -362,18 +420,22 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn additions_need_no_second_read_and_a_missing_member_does() {
+    async fn a_member_more_needs_no_second_read_and_one_less_or_an_addition_of_others_does() {
         let mut harness = Harness::with_kinds(KINDS);
         let mut graph = Graph::default();
         node(&mut graph, "node.a", json!({"rules": ["ssh", "https"]}), &[]);
         assert!(harness.apply(&graph).await.summary.complete());
         let rules = ["https", "ssh", "telnet"];
         harness.cloud.change_outside("node.a", "rules", &json!(rules));
-        harness.cloud.add_outside("node.a", telnet());
         let began = Instant::now();
         let plan = harness.plan(&graph).await;
         assert!(began.elapsed() < PAUSES[0]);
         assert_eq!(plan.changes[0].fields[0].item.as_deref(), Some("rule telnet"));
+
+        harness.cloud.add_outside("node.a", telnet());
+        let began = Instant::now();
+        let plan = harness.plan(&graph).await;
+        assert!(began.elapsed() >= PAUSES[0]);
         assert_eq!(plan.changes[0].unmanaged, [telnet()]);
 
         harness.cloud.change_outside("node.a", "rules", &json!(["ssh", "telnet"]));
@@ -451,5 +513,29 @@ mod tests {
         let began = Instant::now();
         read_live_state(&harness.state, &*harness.cloud).await.unwrap();
         assert!(began.elapsed() < PAUSES[0]);
+    }
+
+    /// Kinds of which one proves the other: a network is not deleted before its subnets.
+    const NETWORK: &[Schema] = &[
+        Schema::of("network", crate::graph::Identity::Name),
+        Schema { proves: &["needs"], ..Schema::of("subnet", crate::graph::Identity::Name) },
+    ];
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_resource_that_another_one_refers_to_is_an_error() {
+        let mut graph = Graph::default();
+        node(&mut graph, "network.a", json!({}), &[]);
+        node(&mut graph, "subnet.b", json!({}), &["network.a"]);
+        let mut harness = Harness::with_kinds(NETWORK);
+        assert!(harness.apply(&graph).await.summary.complete());
+        // All reads of one kind are wrong together.
+        harness.cloud.lie("network.a", 9, Lie::Missing);
+        let error = read_live_state(&harness.state, &*harness.cloud).await.unwrap_err();
+        let said = "is missing, but subnet.b exists and has it as `needs`";
+        assert!(error.message.contains(said), "{error}");
+        // Both are gone.
+        harness.cloud.lie("subnet.b", 9, Lie::Missing);
+        let live = read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert_eq!(live[&Address::from("network.a")], Observed::Missing);
     }
 }

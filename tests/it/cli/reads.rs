@@ -131,3 +131,29 @@ fn a_wrong_answer_of_ec2_changes_nothing() {
     };
     Reads { service: "ec2", missing }.sweep();
 }
+
+/// Every answer of one action is empty, for as long as a refresh looks. Other resources of the same
+/// refresh refer to what seems to be gone.
+#[test]
+fn agreeing_wrong_answers_that_other_answers_disprove_change_nothing() {
+    let actions = [
+        "DescribeAddresses",
+        "DescribeLoadBalancers",
+        "DescribeNetworkInterfaces",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "DescribeVpcs",
+    ];
+    let desk = Desk::new();
+    desk.apply();
+    desk.cloud.settle("");
+    for action in actions {
+        desk.cloud.clear_requests();
+        desk.cloud.fault(&json!({ "action": action, "kind": "empty", "times": 10 }));
+        let ran = desk.expect(1, &["apply", "--auto-approve"]);
+        assert_eq!(desk.cloud.mutating_calls(), 0, "{action}: {}", ran.err);
+        assert!(ran.err.contains("one of the answers is wrong"), "{action}: {}", ran.err);
+        desk.cloud.clear_faults();
+    }
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}

@@ -35,6 +35,7 @@ pub struct IamInstanceProfileOutputs {
 
 impl Resource for IamInstanceProfile {
     const SCHEMA: Schema = Schema {
+        proves: &["role"],
         force_new: &["name"],
         stable_outputs: &["name", "arn"],
         blocks_deletion_of: &["role"],

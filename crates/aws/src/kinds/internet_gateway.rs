@@ -29,6 +29,7 @@ pub struct InternetGatewayOutputs {
 
 impl Resource for InternetGateway {
     const SCHEMA: Schema = Schema {
+        proves: &["vpc"],
         force_new: &["vpc"],
         configures: true,
         ..Schema::of("internet_gateway", Self::REPEAT.identity())

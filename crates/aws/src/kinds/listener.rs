@@ -28,6 +28,7 @@ pub struct ListenerOutputs {
 
 impl Resource for Listener {
     const SCHEMA: Schema = Schema {
+        proves: &["load_balancer", "target_group"],
         force_new: &["load_balancer", "port"],
         blocks_deletion_of: &["target_group"],
         ..Schema::of("listener", Self::REPEAT.identity())

@@ -39,6 +39,7 @@ pub struct LoadBalancerOutputs {
 
 impl Resource for LoadBalancer {
     const SCHEMA: Schema = Schema {
+        proves: &["subnets"],
         force_new: &["name", "internal"],
         blocks_deletion_of: &["subnets"],
         dependents_start: DependentsStart::Created,

@@ -31,6 +31,7 @@ pub struct NatGatewayOutputs {
 
 impl Resource for NatGateway {
     const SCHEMA: Schema = Schema {
+        proves: &["subnet", "allocation"],
         force_new: &["subnet", "allocation"],
         ready: Some(Wait { every_seconds: 5, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),

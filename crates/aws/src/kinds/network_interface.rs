@@ -32,6 +32,7 @@ pub struct NetworkInterfaceOutputs {
 
 impl Resource for NetworkInterface {
     const SCHEMA: Schema = Schema {
+        proves: &["subnet", "groups"],
         force_new: &["subnet"],
         blocks_deletion_of: &["groups"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),

@@ -34,6 +34,7 @@ pub struct SecurityGroupOutputs {
 
 impl Resource for SecurityGroup {
     const SCHEMA: Schema = Schema {
+        proves: &["vpc"],
         force_new: &["vpc", "name", "description"],
         ..Schema::of("security_group", Self::REPEAT.identity())
     };

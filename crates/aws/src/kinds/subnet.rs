@@ -33,6 +33,7 @@ pub struct SubnetOutputs {
 
 impl Resource for Subnet {
     const SCHEMA: Schema = Schema {
+        proves: &["vpc"],
         force_new: &["vpc", "cidr", "zone"],
         conflicting: &["cidr"],
         ready: Some(Wait { every_seconds: 2, within_seconds: 300 }),

@@ -38,6 +38,7 @@ pub struct VpcEndpointOutputs {
 
 impl Resource for VpcEndpoint {
     const SCHEMA: Schema = Schema {
+        proves: &["vpc"],
         force_new: &["vpc", "service"],
         ready: Some(Wait { every_seconds: 3, within_seconds: 600 }),
         gone: Some(Wait { every_seconds: 2, within_seconds: 600 }),

@@ -6,6 +6,7 @@
 //! searched. openshift-install deletes such resources with the network, too (Bug 1747519).
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use aws_sdk_ec2::types::{
     IpPermission, NetworkInterface, NetworkInterfaceStatus, SecurityGroup, Tag, VpcEndpoint,
@@ -18,8 +19,13 @@ use crate::client::ec2::{Ec2Object, filter};
 use crate::client::resource_type::Result;
 use crate::model::untracked::UntrackedKind;
 
+/// Pause before the second read. It outlasts a response from a cache.
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// Returns the resources without the cluster tag in the owned networks among `tagged`. Makes three
-/// calls if there is a network, and none otherwise.
+/// calls if there is a network, and none otherwise. What is found is read again after a pause, and
+/// only what both reads find counts: a list that lacks a group of the cluster makes a foreign group
+/// look unrelated.
 ///
 /// # Errors
 /// If a list cannot be read.
@@ -32,7 +38,17 @@ pub(super) async fn untagged(
     if vpcs.is_empty() {
         return Ok(Vec::new());
     }
-    let inside = || vec![filter("vpc-id", &vpcs)];
+    let mut left = read(aws, &vpcs).await?;
+    if !left.is_empty() {
+        tokio::time::sleep(PAUSE).await;
+        let again: BTreeSet<RemainingResource> = read(aws, &vpcs).await?.into_iter().collect();
+        left.retain(|one| again.contains(one));
+    }
+    Ok(left)
+}
+
+async fn read(aws: &Aws, vpcs: &[&str]) -> Result<Vec<RemainingResource>> {
+    let inside = || vec![filter("vpc-id", vpcs)];
     let (groups, endpoints, interfaces) = tokio::try_join!(
         Box::pin(SecurityGroup::describe(aws, inside())),
         Box::pin(VpcEndpoint::describe(aws, inside())),

@@ -108,6 +108,9 @@ pub struct Schema {
     /// If the target must be deleted before its replacement exists, this resource is replaced too.
     /// The exception is a resource that can drop the reference in place without the replacement.
     pub blocks_deletion_of: &'static [&'static str],
+    /// Inputs whose live references prove that their targets exist: the cloud deletes no target before
+    /// this resource, or deletes this resource with the target.
+    pub proves: &'static [&'static str],
     /// Conflicting inputs: no two resources of the kind can have equal values or overlapping
     /// networks at the same time.
     pub conflicting: &'static [&'static str],
@@ -152,6 +155,7 @@ impl Schema {
             kind,
             force_new: &[],
             blocks_deletion_of: &[],
+            proves: &[],
             conflicting: &[],
             create_only: &[],
             write_only: &[],

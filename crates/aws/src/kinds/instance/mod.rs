@@ -109,6 +109,7 @@ pub struct InstanceOutputs {
 
 impl Resource for Instance {
     const SCHEMA: Schema = Schema {
+        proves: &["network"],
         force_new: &["instance_type", "network", "root_volume"],
         create_only: &["image", "user_data"],
         write_only: &["volume_tags"],

@@ -239,6 +239,7 @@ pub struct InstanceDetails {
 
 impl Resource for Machine {
     const SCHEMA: Schema = Schema {
+        proves: &["interface"],
         force_new: &[
             "instance_type",
             "profile",

@@ -72,6 +72,7 @@ pub struct RouteTableOutputs {
 
 impl Resource for RouteTable {
     const SCHEMA: Schema = Schema {
+        proves: &["vpc", "subnets"],
         force_new: &["vpc"],
         configures: true,
         typical_seconds: 2,
