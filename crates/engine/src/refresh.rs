@@ -31,11 +31,6 @@ const PAUSES: [Duration; 4] = [
     Duration::from_secs(12),
 ];
 
-/// Hint of a refresh whose answers contradict each other.
-const RETRY: &str = "nothing was planned or changed; run the same command again in a minute. If the \
-                     reads still contradict each other, check the resource in the console of the \
-                     cloud";
-
 /// Value of an entry of a write-only map that an unfinished update may or may not have changed. AWS
 /// allows no such tag value.
 const UNCERTAIN: &str = "(unknown after an unfinished update)";
@@ -187,7 +182,15 @@ fn disproved(address: &Address, id: &str, witness: &Address, input: &str) -> Pro
         "{address} ({id}) is missing, but {witness} exists and has it as `{input}`; one of the \
          answers is wrong"
     );
-    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(RETRY)
+    unproven(message)
+}
+
+/// Returns the error of a refresh whose answers contradict each other.
+fn unproven(message: String) -> ProviderError {
+    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(
+        "nothing was planned or changed; run the same command again in a minute. If the reads still \
+         contradict each other, check the resource in the console of the cloud",
+    )
 }
 
 fn contradictory(address: &Address, others: usize, live: &LiveState) -> ProviderError {
@@ -204,7 +207,7 @@ fn contradictory(address: &Address, others: usize, live: &LiveState) -> Provider
     let message = format!(
         "{reads} reads of {address}{others} contradict each other; in the last one it is {last}"
     );
-    ProviderError::new(ErrorClass::Ambiguous, "refresh", message).with_hint(RETRY)
+    unproven(message)
 }
 
 /// Reads the kinds of the wanted resources, and returns the wanted ones. A kind is always read as a
