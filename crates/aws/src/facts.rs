@@ -32,6 +32,10 @@ pub trait Kind: Resource + Registered {
     /// [`Actions::update`] that only a change of these needs. An action that is not listed is needed
     /// by every update.
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[];
+    /// Input that names the resource of which this one is a part, and the kind of that resource. The
+    /// output of the same name, if there is one, names it too. `None` for a resource that is no part
+    /// of another recorded one.
+    const PART_OF: Option<PartOf> = None;
     /// The attributes in which refresh reports unmanaged drift: names outside the inputs, or sets
     /// among the inputs to which others can add members.
     const UNMANAGED: &'static [&'static str] = &[];
@@ -264,6 +268,8 @@ pub struct KindFacts {
     pub repeat: Repeat,
     /// [`Kind::UPDATES_OF`].
     pub updates_of: &'static [(&'static [&'static str], &'static [&'static str])],
+    /// [`Kind::PART_OF`].
+    pub part_of: Option<PartOf>,
     /// [`Kind::UNMANAGED`].
     pub unmanaged: &'static [&'static str],
     /// [`Kind::WITHOUT_DRY_RUN`].
@@ -278,6 +284,18 @@ pub struct KindFacts {
     pub drift: DriftFields,
     /// [`Kind::UNTRACKED`].
     pub untracked: SweepMethod,
+}
+
+/// Relation of a part to the resource that contains it.
+#[derive(Clone, Copy, Debug)]
+pub struct PartOf {
+    /// Input with the ID, name or ARN of the container.
+    pub input: &'static str,
+    /// Kind of the container.
+    pub kind: &'static str,
+    /// Segments of the two ARNs, container first, if the rest of the part's ARN begins with the rest
+    /// of the container's.
+    pub arn_segments: Option<(&'static str, &'static str)>,
 }
 
 impl KindFacts {
@@ -295,6 +313,7 @@ impl KindFacts {
             actions: K::ACTIONS,
             repeat: K::REPEAT,
             updates_of: K::UPDATES_OF,
+            part_of: K::PART_OF,
             unmanaged: K::UNMANAGED,
             without_dry_run: K::WITHOUT_DRY_RUN,
             id_prefix: K::ID_PREFIX,

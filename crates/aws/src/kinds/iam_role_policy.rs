@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::RoleName;
 
@@ -49,6 +49,8 @@ impl Kind for IamRolePolicy {
         update: &["iam:PutRolePolicy", "iam:DeleteRolePolicy"],
         delete: &["iam:DeleteRolePolicy"],
     };
+    const PART_OF: Option<PartOf> =
+        Some(PartOf { input: "role", kind: "iam_role", arn_segments: None });
     const REPEAT: Repeat = Repeat::Idempotent;
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
         (&["document"], &["iam:PutRolePolicy"]),

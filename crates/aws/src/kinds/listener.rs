@@ -4,7 +4,7 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
 
@@ -48,6 +48,11 @@ impl Kind for Listener {
         ],
         delete: &["elasticloadbalancing:DeleteListener"],
     };
+    const PART_OF: Option<PartOf> = Some(PartOf {
+        input: "load_balancer",
+        kind: "load_balancer",
+        arn_segments: Some((":loadbalancer/", ":listener/")),
+    });
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::BucketName;
 
@@ -51,6 +51,8 @@ impl Kind for S3Object {
         update: &["s3:PutObject", "s3:PutObjectTagging"],
         delete: &["s3:DeleteObject"],
     };
+    const PART_OF: Option<PartOf> =
+        Some(PartOf { input: "bucket", kind: "s3_bucket", arn_segments: None });
     const REPEAT: Repeat = Repeat::Named;
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = None;

@@ -9,7 +9,7 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::{PrivateIp, TargetGroupArn};
 
@@ -51,6 +51,8 @@ impl Kind for Target {
         update: &["elasticloadbalancing:DeregisterTargets"],
         delete: &["elasticloadbalancing:DeregisterTargets"],
     };
+    const PART_OF: Option<PartOf> =
+        Some(PartOf { input: "target_group", kind: "target_group", arn_segments: None });
     const REPEAT: Repeat = Repeat::Idempotent;
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] =
         &[(&["targets"], &["elasticloadbalancing:DeregisterTargets"])];

@@ -25,6 +25,14 @@ pub enum StepError {
     /// The plan was made from incomplete live state: refresh found a resource that is to be
     /// replaced, and a search does not find it.
     Disappeared,
+    /// Refresh did not find the recorded resource, and its creation token finds another one. The
+    /// record is damaged, or of another cluster.
+    AnotherResource {
+        /// ID in the record.
+        recorded: String,
+        /// ID of the resource with the token.
+        found: String,
+    },
     /// A wait has lasted too long.
     TimedOut {
         /// Last status that the cloud reported.
@@ -46,6 +54,7 @@ impl StepError {
             StepError::Protected
             | StepError::PlanOutdated
             | StepError::Disappeared
+            | StepError::AnotherResource { .. }
             | StepError::TimedOut { .. } => ErrorClass::Permanent,
             StepError::Panicked => ErrorClass::Ambiguous,
         }
@@ -106,6 +115,18 @@ impl From<&StepError> for ReportedError {
             ),
             StepError::Disappeared => {
                 outdated("it was visible when the plan was made, and is not found any more")
+            }
+            StepError::AnotherResource { recorded, found } => {
+                let message = format!(
+                    "the state records {recorded}, which refresh does not find, and the creation \
+                     token finds {found}"
+                );
+                let hint = "restore the state from a backup, or remove the wrong record with state \
+                            rm and rebuild the state with recover in another location";
+                ReportedError {
+                    hint: Some(hint.to_owned()),
+                    ..of_engine(FaultKind::PlanOutdated, "find", message)
+                }
             }
             StepError::TimedOut { status, after } => {
                 let message = format!("still {status} after {} s", after.as_secs());

@@ -32,7 +32,7 @@ use super::call::{Call, Reply};
 use super::error::StepError;
 use crate::event::{Event, ReportedError};
 use crate::graph::{Address, Schema, Wait, resolve};
-use crate::plan::decide::id;
+use crate::plan::decide::{IDENTITY, id};
 use crate::plan::diff::{FieldChange, diff};
 use crate::plan::{Op, Plan, PriorObject};
 use crate::provider::{Cause, ErrorClass, Poll, ProviderError, RecordedResource, Request};
@@ -317,7 +317,7 @@ impl<'p> StepMachine<'p> {
         self.limited_since = None;
         match (self.phase, reply) {
             (Phase::Recheck, Reply::Found(None)) => self.recreate_or_skip(at),
-            (Phase::Recheck, Reply::Found(Some(_))) => self.still_there(at),
+            (Phase::Recheck, Reply::Found(Some(outputs))) => self.still_there(&outputs, at),
             (Phase::Find, Reply::Found(None)) => self.not_found(at),
             (Phase::Find, Reply::Found(Some(outputs))) => self.adopt(outputs, at),
             (Phase::FindDeposed, Reply::Found(None)) => {
@@ -351,8 +351,11 @@ impl<'p> StepMachine<'p> {
     /// Handles a resource that refresh missed and that is visible after all. With the planned
     /// inputs, its old generation continues. Otherwise the step fails, because the plan was made
     /// from incomplete live state.
-    fn still_there(&mut self, at: &Context<'_>) {
+    fn still_there(&mut self, outputs: &Value, at: &Context<'_>) {
         let record = &at.state.resources[self.address()];
+        if let Some(error) = another_resource(&record.outputs, outputs) {
+            return self.fail(error, at);
+        }
         if record.inputs != self.inputs {
             return self.fail(StepError::PlanOutdated, at);
         }
@@ -505,7 +508,11 @@ impl<'p> StepMachine<'p> {
     /// Handles a resource of uncertain existence that exists, so that a deletion is needed.
     fn doomed_found(&mut self, outputs: Value, at: &Context<'_>) {
         let address = self.address().clone();
-        if self.recorded(at.state).status == RecordStatus::Creating {
+        let record = self.recorded(at.state);
+        if let Some(error) = another_resource(&record.outputs, &outputs) {
+            return self.fail(error, at);
+        }
+        if record.status == RecordStatus::Creating {
             let (address, status) = (address.clone(), RecordStatus::Created);
             self.append(Entry::Created { address, outputs, status });
         }
@@ -780,6 +787,20 @@ impl<'p> StepMachine<'p> {
     fn elapsed_ms(&self, at: &Context<'_>) -> u64 {
         millis(at.now.saturating_sub(self.started))
     }
+}
+
+/// Returns an error if both outputs identify a resource and these differ. A search by token and name
+/// must not end with a call about another, recorded ID.
+fn another_resource(recorded: &Value, found: &Value) -> Option<StepError> {
+    let differs = |name: &&str| {
+        let (recorded, found) = (recorded.get(name)?.as_str()?, found.get(name)?.as_str()?);
+        let another = || StepError::AnotherResource {
+            recorded: recorded.to_owned(),
+            found: found.to_owned(),
+        };
+        (recorded != found).then(another)
+    };
+    IDENTITY.iter().find_map(|name| differs(&name))
 }
 
 /// Returns the status of a resource of the kind after its create call.

@@ -507,8 +507,10 @@ fn recorded_ids(state: &State) -> HashSet<String> {
     state.resources.values().chain(deposed).filter_map(|record| id(&record.outputs)).collect()
 }
 
+/// Outputs that identify a resource, the most specific first.
+pub(crate) const IDENTITY: [&str; 4] = ["id", "allocation", "arn", "name"];
+
 /// Returns the output that identifies a resource to users.
 pub fn id(outputs: &Value) -> Option<String> {
-    let known = ["id", "allocation", "arn", "name"];
-    known.iter().find_map(|name| outputs.get(name)?.as_str()).map(str::to_owned)
+    IDENTITY.iter().find_map(|name| outputs.get(name)?.as_str()).map(str::to_owned)
 }

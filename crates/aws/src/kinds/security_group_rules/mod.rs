@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
 };
 use crate::model::ids::SecurityGroupId;
 
@@ -97,6 +97,8 @@ impl Kind for SecurityGroupRules {
         ],
         delete: &["ec2:RevokeSecurityGroupIngress", "ec2:RevokeSecurityGroupEgress"],
     };
+    const PART_OF: Option<PartOf> =
+        Some(PartOf { input: "group", kind: "security_group", arn_segments: None });
     const REPEAT: Repeat = Repeat::Idempotent;
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
         (

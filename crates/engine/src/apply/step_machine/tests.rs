@@ -1102,3 +1102,19 @@ fn the_same_inputs_give_the_same_effects() {
     };
     assert_eq!(run(), run());
 }
+
+// Records that name another resource than the creation token.
+
+#[test]
+fn a_recorded_id_that_is_not_the_one_of_the_token_is_neither_deleted_nor_continued() {
+    let create = create("node", PriorObject::DeletedOutside);
+    for op in [&create, &delete("node", true)] {
+        let mut bench = Bench::begin(op, recorded("node", RecordStatus::Ready));
+        let before = bench.state.clone();
+        assert_eq!(bench.found("another"), ["says it failed", "fail"], "{op:?}");
+        let expected =
+            StepError::AnotherResource { recorded: "old".into(), found: "another".into() };
+        assert_eq!(*bench.error(), expected);
+        assert_eq!(bench.state, before);
+    }
+}
