@@ -8,14 +8,14 @@
 //! recorded need no second read: an answer that shows more is neither empty nor truncated, and a
 //! plan reverts at most the additions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use crate::graph::{Address, Schema};
 use crate::plan::LiveState;
-use crate::plan::decide::id;
+use crate::plan::decide::{id, recorded_ids};
 use crate::plan::diff::{FieldChange, diff, is_leaf, limit_to_opinions};
 use crate::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, retry_reads,
@@ -59,8 +59,10 @@ pub async fn read_live_state_of(
     wanted: &(dyn Fn(&Address) -> bool + Sync),
 ) -> Result<LiveState, ProviderError> {
     let mut live = read(state, provider, wanted).await?;
+    let recorded = recorded_ids(state);
     let differs = |address: &Address, one: &Observed| {
-        differs(provider.schema(address.kind()), state, address, one)
+        has_additions_of_others(one, &recorded)
+            || differs(provider.schema(address.kind()), state, address, one)
     };
     let mut doubtful: BTreeSet<Address> =
         live.iter().filter(|(address, one)| differs(address, one)).map(name).collect();
@@ -89,8 +91,8 @@ fn name((address, _): (&Address, &Observed)) -> Address {
     address.clone()
 }
 
-/// Returns true if an observation contradicts the record: the resource seems deleted, inputs of its
-/// record are missing or other ones, or others seem to have added something. A creation in doubt may be missing. A resource that is
+/// Returns true if an observation contradicts the record: the resource seems deleted, or inputs of
+/// its record are missing or other ones. A creation in doubt may be missing. A resource that is
 /// being updated or deleted may have other inputs.
 fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: &Observed) -> bool {
     let Some(record) = state.resources.get(address) else { return false };
@@ -98,8 +100,6 @@ fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: 
         Observed::Missing => {
             !matches!(record.status, RecordStatus::Creating | RecordStatus::Deleting)
         }
-        // Another lookup decides whose an addition is, and its answer can be wrong, too.
-        Observed::Present { unmanaged, .. } if !unmanaged.is_empty() => true,
         Observed::Present { inputs, .. } => {
             let is_settled = !matches!(
                 record.status,
@@ -111,6 +111,13 @@ fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: 
             is_settled && differences.iter().any(|field| !is_addition(schema, field))
         }
     }
+}
+
+/// Returns true if others seem to have added something. A separate lookup decides whose an addition
+/// is, and its answer can be wrong, too.
+fn has_additions_of_others(observed: &Observed, recorded: &HashSet<String>) -> bool {
+    let Observed::Present { unmanaged, .. } = observed else { return false };
+    unmanaged.iter().any(|one| one.made_by.as_ref().is_none_or(|id| !recorded.contains(id)))
 }
 
 /// Returns true if the live state has a member of a set that the record lacks. A force-new input is
@@ -445,6 +452,16 @@ mod tests {
         let began = Instant::now();
         harness.plan(&graph).await;
         assert!(began.elapsed() >= PAUSES[0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_addition_that_a_recorded_resource_makes_needs_no_second_read() {
+        let (harness, _) = harness().await;
+        let maker = id(&harness.state.resources["node.network"].outputs);
+        harness.cloud.add_outside("machine.a", UnmanagedDrift { made_by: maker, ..telnet() });
+        let began = Instant::now();
+        read_live_state(&harness.state, &*harness.cloud).await.unwrap();
+        assert!(began.elapsed() < PAUSES[0]);
     }
 
     fn telnet() -> UnmanagedDrift {

@@ -12,6 +12,7 @@ use std::io::{self, ErrorKind, Read, Write, stdout};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use groundplan_engine::state::local::is_lock_of_state;
 use groundplan_engine::state::regular_file;
 use tempfile::NamedTempFile;
 
@@ -83,6 +84,9 @@ impl OutputKind {
         let read = regular_file::open(path)
             .and_then(|file| file.take(BEGINNING).read_to_end(&mut beginning));
         read.map_err(|error| self.failed(path, &error))?;
+        if beginning.is_empty() && is_lock_of_state(path) {
+            return Err(self.refused(path, "found the lock of a state"));
+        }
         if !beginning.is_empty() && !(self.begins)(&beginning) {
             return Err(self.refused(path, "found a file with other content"));
         }
@@ -214,6 +218,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         (folder, path)
+    }
+
+    #[test]
+    fn the_lock_of_a_state_is_not_replaced_though_it_is_empty() {
+        let (_folder, dir) = folder();
+        let lock = dir.join("lock");
+        fs::write(&lock, "").unwrap();
+        assert!(KIND.destination(&lock).is_ok(), "a file of that name alone is no lock");
+        fs::write(dir.join("journal"), "{}").unwrap();
+        let refused = KIND.destination(&lock).unwrap_err();
+        assert!(refused.diagnostics[0].detail[0].contains("the lock of a state"), "{refused:?}");
     }
 
     #[test]

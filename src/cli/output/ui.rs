@@ -240,6 +240,14 @@ impl Ui {
         at_once(&mut self.out, people)
     }
 
+    /// Prints a text for people, with colours where the output has them.
+    pub(crate) fn text(
+        &mut self,
+        people: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        at_once(&mut self.out, people)
+    }
+
     /// Prints a document that is the same for people and programs. Its bytes are exact, except on a
     /// terminal, which would obey control characters.
     pub(crate) fn document(

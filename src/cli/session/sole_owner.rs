@@ -4,7 +4,7 @@
 //! both. The checks run while a state records no resource, which is before anything is created.
 
 use groundplan_aws::Aws;
-use groundplan_aws::lookups::ownership::{ExistingCluster, of_domain, of_infra_id};
+use groundplan_aws::lookups::existing_clusters::{ExistingCluster, of_domain, of_infra_id};
 use groundplan_engine::provider::{ProviderError, retry_reads};
 use groundplan_engine::state::Cluster;
 use groundplan_engine::state::location::StateLocation;

@@ -22,7 +22,8 @@ impl PlanView<'_> {
         self.write_drift(out)?;
         let counts = drift_counts(self.plan, self.classify);
         let verdict = match counts.total() {
-            0 => "No drift. The live state matches the recorded state, and others added nothing."
+            0 => "No drift. The live state matches the recorded state, and no addition of others \
+                  was found."
                 .to_owned(),
             _ => format!(
                 "Drift: {} security, {} functional, {} cosmetic. Nothing was changed.",

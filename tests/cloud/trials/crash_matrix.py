@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clouds import Account, Cloud
-from desks import HOMES, SHAPES, Desk, end_running, end_when_told
+from desks import HOMES, SHAPES, Desk, end_running, end_when_told, play_all
 
 OPERATIONS = ("apply", "destroy")
 WHENS = ("before", "after")
@@ -117,17 +117,14 @@ class Worker(threading.Thread):
             raise SystemExit(f"error: undisturbed runs fail\n{applied.err}\n{destroyed.err}")
 
     def run(self):
-        try:
-            if not self.bare:
-                self.measure()
-            while True:
-                for trial in self.trials.get_nowait():
-                    self.play(trial)
-                    self.report(trial)
-        except queue.Empty:
-            pass
-        except BaseException as error:  # a thread's end must not look like success
-            self.report(error)
+        play_all(self.trials, self.play_round, self.report)
+
+    def play_round(self, trials):
+        if not self.bare:
+            self.measure()
+        for trial in trials:
+            self.play(trial)
+            self.report(trial)
 
     def play(self, trial):
         if trial.operation == "apply":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import queue
 import re
 import shutil
 import signal
@@ -261,3 +262,14 @@ def token(infra_id, address, generation):
     """As the program makes it (`crates/engine/src/state/mod.rs`): known before the call, on the object after."""
     digest = hashlib.sha256(f"{infra_id}\n{address}\n{generation}".encode()).digest()
     return f"gp-{digest[:20].hex()}"
+
+
+def play_all(waiting, play, report):
+    """Plays what waits, one after the other. Reports what ended that, unless nothing waits any more."""
+    try:
+        while True:
+            play(waiting.get_nowait())
+    except queue.Empty:
+        pass
+    except BaseException as error:  # a thread's end must not look like success
+        report(error)

@@ -16,6 +16,7 @@ settings, all other differences.
 
 import argparse
 import itertools
+import json
 import os
 import queue
 import random
@@ -27,7 +28,7 @@ from pathlib import Path
 
 from clouds import Account, Cloud
 from crash_matrix import DELAYS, Kill, Progress, differences, labels, said
-from desks import HOMES, Desk, end_running, end_when_told
+from desks import HOMES, Desk, end_running, end_when_told, play_all
 
 # Each edit replaces a text of the configuration by another one. None of them drops an opinion: what
 # remains then depends on the way, which is right and cannot be compared.
@@ -77,15 +78,7 @@ class Worker(threading.Thread):
         self.plain = (desk.folder / "install-config.yaml", None)
 
     def run(self):
-        try:
-            while True:
-                trial = self.trials.get_nowait()
-                self.play(trial)
-                self.report(trial)
-        except queue.Empty:
-            pass
-        except BaseException as error:  # a thread's end must not look like success
-            self.report(error)
+        play_all(self.trials, self.play, self.report)
 
     def begin(self, start):
         self.desk.clear(**DELAYS)
@@ -96,7 +89,6 @@ class Worker(threading.Thread):
 
     def edit(self, edits):
         path, text = self.plain
-        # Longer texts first: one edit may contain the place of another one.
         for name in sorted(edits):
             old, new = EDITS[name]
             if old in text:
@@ -122,16 +114,9 @@ class Worker(threading.Thread):
 
     def neutral(self, inventory):
         """The inventory without the names that differ between accounts."""
-        swap = lambda value: (
-            value.replace(self.desk.infra_id, "INFRA").replace(self.desk.account.number, "ACCOUNT")
-            if isinstance(value, str)
-            else {swap(key): swap(one) for key, one in value.items()}
-            if isinstance(value, dict)
-            else [swap(one) for one in value]
-            if isinstance(value, list)
-            else value
-        )
-        return {kind: sorted(swap(rows), key=str) for kind, rows in inventory.items()}
+        text = json.dumps(inventory, default=str)
+        text = text.replace(self.desk.infra_id, "INFRA").replace(self.desk.account.number, "ACCOUNT")
+        return {kind: sorted(rows, key=str) for kind, rows in json.loads(text).items()}
 
     def play(self, trial):
         wanted, _ = self.undisturbed(trial.start, trial.edits[-1])
@@ -155,6 +140,7 @@ class Worker(threading.Thread):
         planned = self.desk.run("plan", "--detailed-exitcode")
         if planned.code != 0:
             trial.find("plans not empty", said(planned))
+        self.report(trial)
 
     def compare(self, trial, wanted):
         there = self.neutral(self.desk.inventory())

@@ -107,13 +107,7 @@ async fn a_record_that_names_an_object_of_others_deletes_and_changes_nothing() {
     let prod = Tag::builder().key("Name").value("production").build();
     let tag = desk.ec2().create_tags().resources(&theirs).tags(prod).send();
     tag.await.expect("a tag");
-    let pulled = desk.expect(0, &["state", "pull"]).out;
-    let forged = pulled.replace(&desk.id_of("vpc.main"), &theirs);
-    // The first line has the checksum.
-    let (_, forged) = forged.split_once('\n').unwrap();
-    fs::write(desk.path("forged.json"), format!("{{\n{forged}")).unwrap();
-    desk.expect(0, &["state", "push", "forged.json", "--force", "--cluster", "demo"]);
-    desk.cloud.clear_requests();
+    forge(&desk, |state| state.replace(&desk.id_of("vpc.main"), &theirs));
     let row = format!("vpc.main ({theirs}): found Name=production");
     let named = [row.as_str(), "kubernetes.io/cluster/demo-", "--force-foreign vpc.main"];
     for command in [&["destroy", "--auto-approve"][..], &["apply", "--auto-approve"], &["plan"]] {
@@ -121,6 +115,66 @@ async fn a_record_that_names_an_object_of_others_deletes_and_changes_nothing() {
     }
     let vpcs = desk.ec2().describe_vpcs().vpc_ids(&theirs).send().await.expect("it stays");
     assert_eq!(vpcs.vpcs()[0].tags().len(), 1, "it is not tagged either");
+}
+
+/// Replaces the recorded state by an edited one.
+fn forge(desk: &Desk, edit: impl Fn(&str) -> String) {
+    let forged = edit(&desk.expect(0, &["state", "pull"]).out);
+    // The first line has the checksum.
+    let (_, forged) = forged.split_once('\n').unwrap();
+    fs::write(desk.path("forged.json"), format!("{{\n{forged}")).unwrap();
+    desk.expect(0, &["state", "push", "forged.json", "--force", "--cluster", "demo"]);
+    desk.cloud.clear_requests();
+}
+
+/// Returns the state with a text replaced in the record of one address.
+fn in_record(state: &str, address: &str, from: &str, to: &str) -> String {
+    let start = state.find(&format!("\"{address}\":")).expect("a record");
+    let end = state[start..].find('\n').map_or(state.len(), |length| start + length);
+    let record = &state[start..end];
+    assert!(record.contains(from), "{from}: {record}");
+    [&state[..start], &record.replace(from, to), &state[end..]].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_names_an_object_of_others_changes_nothing() {
+    let desk = Desk::new();
+    desk.apply();
+    let networks = desk.ec2().describe_vpcs().send().await.expect("VPCs");
+    let network = networks.vpcs().iter().find(|vpc| !vpc.is_default.unwrap_or_default());
+    let network = network.and_then(|vpc| vpc.vpc_id()).expect("the network");
+    let group = desk.ec2().create_security_group().vpc_id(network).group_name("payroll");
+    let group = group.description("payroll").send().await.expect("a group");
+    let theirs = group.group_id().unwrap();
+    let ours = desk.id_of("security_group.worker");
+    let address = "security_group_rules.worker";
+    forge(&desk, |state| in_record(state, address, &ours, theirs));
+    let row = format!("{address} ({theirs}): no security_group of this state is {theirs}");
+    let hint = format!("groundplan state rm {address}");
+    for command in [&["destroy", "--target", address, "--auto-approve"][..], &["plan"]] {
+        refused(&desk, &desk.expect(7, command), &[&row, &hint]);
+    }
+    let read = desk.ec2().describe_security_groups().group_ids(theirs).send().await.expect("it");
+    assert_eq!(read.security_groups()[0].ip_permissions_egress().len(), 1, "its rules stay");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_balancer_of_others_in_a_record_is_not_deleted() {
+    let desk = Desk::new();
+    desk.apply();
+    let subnets = desk.ec2().describe_subnets().send().await.expect("subnets");
+    let subnet = subnets.subnets()[0].subnet_id().unwrap();
+    let elb = aws_sdk_elasticloadbalancingv2::Client::new(&desk.cloud.sdk_config());
+    let network = aws_sdk_elasticloadbalancingv2::types::LoadBalancerTypeEnum::Network;
+    let theirs = elb.create_load_balancer().name("theirs").r#type(network).subnets(subnet);
+    let theirs = theirs.send().await.expect("a balancer");
+    let theirs = theirs.load_balancers()[0].load_balancer_arn().unwrap().to_owned();
+    let ours = desk.id_of("load_balancer.int");
+    forge(&desk, |state| in_record(state, "load_balancer.int", &ours, &theirs));
+    let ran = desk.run(&["destroy", "--auto-approve"]);
+    assert!(matches!(ran.code, Some(1 | 7)), "{}", ran.err);
+    let there = elb.describe_load_balancers().load_balancer_arns(&theirs).send().await;
+    assert_eq!(there.expect("it stays").load_balancers().len(), 1, "{}{}", ran.out, ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,3 +157,18 @@ fn agreeing_wrong_answers_that_other_answers_disprove_change_nothing() {
     }
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 }
+
+/// A second read costs three seconds and is for what seems gone, changed or added.
+#[test]
+fn an_up_to_date_plan_reads_each_list_once() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.cloud.settle("");
+    desk.cloud.clear_requests();
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+    let lists =
+        ["DescribeRouteTables", "DescribeSecurityGroups", "DescribeInstances", "DescribeVpcs"];
+    for list in lists {
+        assert_eq!(desk.cloud.calls(list), 1, "{list}");
+    }
+}

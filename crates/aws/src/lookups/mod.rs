@@ -2,9 +2,9 @@
 //! calls that answer them the index of tags, and
 //! clusters that another state owns.
 
-pub mod lookup;
 #[cfg(feature = "sdk")]
-pub mod ownership;
+pub mod existing_clusters;
+pub mod lookup;
 #[cfg(feature = "sdk")]
 pub mod queries;
 #[cfg(feature = "sdk")]

@@ -502,7 +502,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
 }
 
 /// Returns the IDs of all recorded objects, deposed ones included.
-fn recorded_ids(state: &State) -> HashSet<String> {
+pub(crate) fn recorded_ids(state: &State) -> HashSet<String> {
     let deposed = state.deposed.values().flatten();
     state.resources.values().chain(deposed).filter_map(|record| id(&record.outputs)).collect()
 }

@@ -429,6 +429,14 @@ impl LocalBackend {
     }
 }
 
+/// Returns true if the path is the lock of a state in a folder. The file is empty while no run holds
+/// the lock.
+pub fn is_lock_of_state(path: &Path) -> bool {
+    let is_beside = |name: &str| path.with_file_name(name).exists();
+    path.file_name().is_some_and(|name| name == lock::LOCK)
+        && (is_beside(SNAPSHOT) || is_beside(JOURNAL))
+}
+
 #[allow(clippy::unnecessary_min_or_max, reason = "nothing is below 0, but a minor is not always 0")]
 fn latest(minor: u32) -> u32 {
     minor.max(FORMAT.minor)

@@ -29,7 +29,7 @@ use super::error::StateError;
 use super::fence::Fence;
 use super::regular_file;
 
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 const HOLDER: &str = "lock.json";
 /// Interval between attempts while waiting for the lock.
 const TRY_EVERY: Duration = Duration::from_millis(100);

@@ -9,9 +9,7 @@ use crate::render::state::{history, runs};
 
 pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
     let state = super::seen(arguments.of.cluster.as_deref(), common, ui).await?;
-    if !ui.is_json() {
-        ui.document(|out| history(&state, out))?;
-    }
+    ui.text(|out| history(&state, out))?;
     for (run, records) in runs(&state) {
         let mut fields = json!(run);
         fields["records"] = records.into();

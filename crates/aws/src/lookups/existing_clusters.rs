@@ -11,8 +11,7 @@ use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::{iam, route53};
 use crate::lookups::queries::{is_private, zone_id, zones_named};
-use crate::model::CLUSTER_TAG_PREFIX;
-use crate::model::cluster_tag_key;
+use crate::model::{CLUSTER_TAG_PREFIX, cluster_tag_key};
 
 /// Maximum number of IDs in [`ExistingCluster::objects`].
 const NAMED: usize = 4;
@@ -32,7 +31,7 @@ pub struct ExistingCluster {
 
 /// Returns the existing objects with the cluster tag of this infra ID; `None` if there are none.
 ///
-/// One call (`DescribeTags`) if the cluster does not exist. AWS keeps tags of deleted objects for a
+/// Sends one call (`DescribeTags`) if the cluster does not exist. AWS keeps tags of deleted objects for a
 /// while, so tagged objects are read before they count.
 ///
 /// # Errors
