@@ -45,7 +45,7 @@ struct Foreign<'a> {
     owner: &'a Address,
     /// ID of the object that lacks the proof.
     id: String,
-    /// What the object has instead, for people.
+    /// Words for what the object carries in place of the proof.
     finding: String,
 }
 

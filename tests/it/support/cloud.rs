@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -153,6 +153,21 @@ impl Cloud {
         let wanted = json!({ "but": but, "seconds": PATIENCE.as_secs() });
         let settled = self.control("POST", "settle", &wanted);
         assert_eq!(settled["settled"], true, "it never settles: {:?}", self.requests());
+    }
+
+    /// Waits until a second passes without a call, except those to S3, which renew a lease.
+    pub(crate) fn wait_until_idle(&self) {
+        let calls = || self.log().iter().filter(|call| call["service"] != "s3").count();
+        let (began, mut before) = (Instant::now(), calls());
+        loop {
+            std::thread::sleep(Duration::from_secs(1));
+            let now = calls();
+            if now == before {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "it is never idle: {:?}", self.requests());
+            before = now;
+        }
     }
 
     /// Waits until this many calls of these actions were made.
