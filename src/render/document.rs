@@ -4,7 +4,7 @@
 //! version. No document contains a secret or its digest. `docs/formats.md` explains every key, and
 //! a test keeps that page complete.
 
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Schema};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::plan::{FieldChange, Step};
@@ -79,8 +79,9 @@ pub fn plan(view: &PlanView<'_>) -> Value {
 
 /// Returns one record. Its fields have only `before`: the value that a plan would change.
 fn resource(address: &Address, record: &Record, superseded: bool, schemas: &dyn Schemas) -> Value {
-    let sets = schemas.schema(address.kind()).map_or(&[][..], |schema| schema.sets);
-    let inputs = diff(sets, None, Some(&record.inputs)).into_iter();
+    let schema = schemas.schema(address.kind());
+    let rules = schema.map(Schema::comparison_rules).unwrap_or_default();
+    let inputs = diff(rules, None, Some(&record.inputs)).into_iter();
     let fields = inputs.map(|field| FieldChange { before: field.after, after: None, ..field });
     json!({
         "address": address,

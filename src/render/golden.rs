@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use groundplan_aws::registry::{KINDS, normalised};
 use groundplan_aws::schemas;
 use groundplan_engine::graph::pattern::fits;
-use groundplan_engine::graph::{Address, Graph, each_ref, resolve};
+use groundplan_engine::graph::{Address, ComparisonRules, Graph, each_ref, resolve};
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_engine::plan::{
@@ -420,8 +420,18 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
         let recorded = state.resources.iter().map(|(address, record)| (address, &record.inputs));
         for (address, inputs) in wanted.chain(recorded) {
             let once = normalised(address.kind(), inputs);
-            assert_eq!(diff(&[], Some(&once), Some(inputs)), [], "{}: {address}", folder.display());
-            assert_eq!(diff(&[], Some(inputs), Some(&once)), [], "{}: {address}", folder.display());
+            assert_eq!(
+                diff(ComparisonRules::default(), Some(&once), Some(inputs)),
+                [],
+                "{}: {address}",
+                folder.display()
+            );
+            assert_eq!(
+                diff(ComparisonRules::default(), Some(inputs), Some(&once)),
+                [],
+                "{}: {address}",
+                folder.display()
+            );
             assert_eq!(normalised(address.kind(), &once), once, "twice is once: {address}");
             kinds.insert(address.kind().to_owned());
         }

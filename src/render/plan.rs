@@ -15,7 +15,7 @@ pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
 use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
 
-use self::words::{as_created, long, one_line, style, symbol};
+use self::words::{as_created, left_to_aws, long, one_line, style, symbol};
 use super::painted;
 use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
 use super::screen;
@@ -152,6 +152,10 @@ impl PlanView<'_> {
                 None if creates => writeln!(out, "      {}", as_created(field))?,
                 None => writeln!(out, "      {}{forces}", one_line(field))?,
             }
+        }
+        // The replacement does not have what nothing requests any more.
+        for left in change.left.iter().filter(|_| change.action.replaces()) {
+            writeln!(out, "      {}", left_to_aws(&left.field))?;
         }
         Ok(())
     }

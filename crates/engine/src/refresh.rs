@@ -106,8 +106,8 @@ fn differs(schema: Option<&Schema>, state: &State, address: &Address, observed: 
                 RecordStatus::Creating | RecordStatus::Updating | RecordStatus::Deleting
             );
             let live = limit_to_opinions(&record.inputs, inputs);
-            let sets = schema.map_or(&[][..], |schema| schema.sets);
-            let differences = diff(sets, Some(&live), Some(&record.inputs));
+            let rules = schema.map(Schema::comparison_rules).unwrap_or_default();
+            let differences = diff(rules, Some(&live), Some(&record.inputs));
             is_settled && differences.iter().any(|field| !is_addition(schema, field))
         }
     }

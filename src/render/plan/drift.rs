@@ -67,7 +67,8 @@ impl PlanView<'_> {
     }
 
     pub(super) fn write_left(&self, out: &mut dyn Write) -> io::Result<()> {
-        let with_left = || self.plan.changes.iter().filter(|change| !change.left.is_empty());
+        let stays = |change: &&Change| !change.left.is_empty() && !change.action.replaces();
+        let with_left = || self.plan.changes.iter().filter(stays);
         let Some(width) = with_left().map(|change| change.address.as_str().len()).max() else {
             return Ok(());
         };

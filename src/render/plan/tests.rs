@@ -265,6 +265,25 @@ No changes."#
     );
 }
 
+/// A replacement gets only what the configuration sets, so nothing of the old resource stays.
+#[test]
+fn replaced_resource_does_not_keep_what_is_no_longer_set() {
+    let reason = Reason::CannotUpdate { paths: vec!["instance_type".into()] };
+    let mut replaced = change("instance.master-0", Action::DeleteThenCreate, reason);
+    replaced.fields =
+        vec![FieldChange { replaces: true, ..field("instance_type", "m6i.large", "m6i.xlarge") }];
+    replaced.left = vec![IgnoredDifference {
+        field: field("metadata_options.http_tokens", "required", Value::Null),
+        because: IgnoreReason::NoOpinion,
+    }];
+    let text = written(&plan(vec![replaced]), false);
+    let lines = r#"
+      instance_type: "m6i.large" -> "m6i.xlarge" (forces replacement)
+      metadata_options.http_tokens: "required" -> (not set: AWS decides)
+"#;
+    assert!(text.contains(lines) && !text.contains("Not changed"), "{text}");
+}
+
 #[test]
 fn the_summary_per_kind_adds_up_to_the_summary_line() {
     let actions = [

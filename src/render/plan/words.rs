@@ -123,6 +123,13 @@ pub(super) fn one_line(field: &FieldChange) -> String {
     format!("{path}: {} -> {}", side(&field.before), side(&field.after))
 }
 
+/// Returns an input of a replaced resource that the configuration does not set any more.
+pub(super) fn left_to_aws(field: &FieldChange) -> String {
+    let path = screen::one_line(field.item.as_ref().unwrap_or(&field.path));
+    let before = field.before.as_ref().map(inline).unwrap_or_default();
+    format!("{path}: {before} -> (not set: AWS decides)")
+}
+
 /// Returns the lines of a change of a long text; `None` if the change fits on one line.
 pub(super) fn long(field: &FieldChange) -> Option<Vec<String>> {
     let before = field.before.as_ref().map(lines);

@@ -7,6 +7,7 @@ use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::model::launch_errors::is_final;
 use groundplan_aws::model::metadata_options::{Authentication, metadata_options};
+use groundplan_engine::graph::ComparisonRules;
 use groundplan_engine::plan::diff::diff;
 use groundplan_engine::provider::{ErrorClass, Observed, Poll, Provider, RecordedResource};
 use groundplan_engine::secret::Secret;
@@ -350,7 +351,7 @@ async fn r3_a_machine_that_was_stopped_or_got_a_tag_has_its_inputs_unchanged() {
     let paths: Vec<&str> = unmanaged.iter().map(|drift| drift.field.path.as_str()).collect();
     assert_eq!(paths, ["state"]);
     assert_ne!(outputs, made.outputs);
-    assert_eq!(diff(&[], Some(&inputs), Some(&made.inputs)), []);
+    assert_eq!(diff(ComparisonRules::default(), Some(&inputs), Some(&made.inputs)), []);
 }
 
 #[tokio::test]

@@ -409,7 +409,7 @@ impl<'p> StepMachine<'p> {
             // The plan has shown these differences as ignored.
             keep_create_only(&mut self.inputs, &record.inputs, schema);
         }
-        let differences = diff(schema.sets, Some(&record.inputs), Some(&self.inputs));
+        let differences = diff(schema.comparison_rules(), Some(&record.inputs), Some(&self.inputs));
         let Op::Create { address, after, found, .. } = self.op else {
             unreachable!("BUG: only a creation searches for its result");
         };

@@ -128,6 +128,8 @@ pub struct Schema {
     pub stable_outputs: &'static [&'static str],
     /// Lists without an order. Plans compare and show them by member.
     pub sets: &'static [SetInput],
+    /// Optional inputs whose absence is a request like any value, and not the lack of an opinion.
+    pub absent: &'static [AbsentInput],
     /// Way to find the result of a creation in doubt.
     pub identity: Identity,
     /// True if a replacement creates the new resource before it deletes the old one (create before
@@ -162,6 +164,7 @@ impl Schema {
             ignores_drift: false,
             stable_outputs: &[],
             sets: &[],
+            absent: &[],
             identity,
             create_before_destroy: false,
             dependents_start: DependentsStart::Ready,
@@ -171,6 +174,34 @@ impl Schema {
             typical_seconds: 1,
         }
     }
+}
+
+impl Schema {
+    /// Returns the rules by which inputs of the kind are compared.
+    pub const fn comparison_rules(&self) -> ComparisonRules {
+        ComparisonRules { sets: self.sets, absent: self.absent }
+    }
+}
+
+/// Rules by which two values of inputs are compared. Without a rule, lists are compared by position,
+/// and `null` is no opinion.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ComparisonRules {
+    /// Lists without an order.
+    pub sets: &'static [SetInput],
+    /// Optional inputs whose absence is a request.
+    pub absent: &'static [AbsentInput],
+}
+
+/// Optional input whose absence (`null`) is a request, because the result is defined: a machine
+/// without a purchasing option is on-demand, one without a key pair has none.
+#[derive(Debug, Clone, Copy)]
+pub struct AbsentInput {
+    /// Path of the input: input names, separated by dots.
+    pub path: &'static str,
+    /// Value that stands for the absence in plans. `None` if the resource then has nothing of the
+    /// sort.
+    pub meaning: Option<&'static str>,
 }
 
 /// A list among the inputs whose order has no meaning, such as the rules of a security group.

@@ -90,7 +90,7 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     /// Returns the differences between `before` and the desired inputs.
     fn diff(&self, before: &Value) -> Vec<FieldChange> {
-        diff(self.schema.sets, Some(before), Some(self.after))
+        diff(self.schema.comparison_rules(), Some(before), Some(self.after))
     }
 
     fn replaces(&self, field: &FieldChange) -> bool {
@@ -219,8 +219,8 @@ impl<'a> DecisionInputs<'a> {
             Vec::new()
         } else {
             let live = limit_to_opinions(&at.record.inputs, at.live);
-            let sets = at.schema.sets;
-            diff_where(sets, Some(&at.record.inputs), Some(&live), Some(at.after))
+            let rules = at.schema.comparison_rules();
+            diff_where(rules, Some(&at.record.inputs), Some(&live), Some(at.after))
         };
         let unmanaged = self.unmanaged(at, &fields);
         let reverts = self.options.revert_drift && !unmanaged.is_empty();
@@ -285,7 +285,7 @@ impl<'a> DecisionInputs<'a> {
                 }
             }
         }
-        let gone = released(&at.record.inputs, at.after);
+        let gone = released(at.schema.comparison_rules(), &at.record.inputs, at.after);
         left.extend(
             gone.into_iter()
                 .map(|field| IgnoredDifference { field, because: IgnoreReason::NoOpinion }),
@@ -392,7 +392,7 @@ fn succeeded<'a>(
 /// Returns true if no force-new input differs.
 fn is_same_object(schema: &Schema, recorded: &Value, after: &Value) -> bool {
     let differs = |field: &FieldChange| schema.force_new.contains(&field.input());
-    !diff(schema.sets, Some(recorded), Some(after)).iter().any(differs)
+    !diff(schema.comparison_rules(), Some(recorded), Some(after)).iter().any(differs)
 }
 
 /// Returns true if a string in `value` equals `text`.
@@ -423,7 +423,7 @@ fn create(node: &GraphNode, schema: &Schema, after: &Value, reason: Reason) -> O
         action: Action::Create,
         reason,
         id: None,
-        fields: diff(schema.sets, None, Some(after)),
+        fields: diff(schema.comparison_rules(), None, Some(after)),
         drift: Vec::new(),
         unmanaged: Vec::new(),
         left: Vec::new(),

@@ -10,30 +10,35 @@ use serde_json::{Map, Value};
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
 pub use crate::drift::FieldChange;
-use crate::graph::{SetInput, SetMember};
+use crate::graph::{ComparisonRules, SetInput, SetMember};
 
 /// Returns the differences between `before` and `after`. A `null` in `after` means no opinion and
-/// never differs. `sets` are the lists without an order.
-pub fn diff(sets: &[SetInput], before: Option<&Value>, after: Option<&Value>) -> Vec<FieldChange> {
-    diff_where(sets, before, after, after)
+/// never differs, unless the rules give it a meaning.
+pub fn diff(
+    rules: ComparisonRules,
+    before: Option<&Value>,
+    after: Option<&Value>,
+) -> Vec<FieldChange> {
+    diff_where(rules, before, after, after)
 }
 
 /// Returns the differences between `before` and `after` in fields where `opinion` is not `null`.
 pub fn diff_where(
-    sets: &[SetInput],
+    rules: ComparisonRules,
     before: Option<&Value>,
     after: Option<&Value>,
     opinion: Option<&Value>,
 ) -> Vec<FieldChange> {
     let mut found = Vec::new();
-    walk(sets, &mut String::new(), before, after, opinion, &mut found);
+    let at = Walk { rules, is_new: before.is_none() };
+    walk(at, &mut String::new(), before, after, opinion, &mut found);
     found
 }
 
 /// Returns the fields that have a value in `before` and no opinion in `after`.
-pub fn released(before: &Value, after: &Value) -> Vec<FieldChange> {
+pub fn released(rules: ComparisonRules, before: &Value, after: &Value) -> Vec<FieldChange> {
     let mut found = Vec::new();
-    release(&mut String::new(), before, after, &mut found);
+    release(rules, &mut String::new(), before, after, &mut found);
     found
 }
 
@@ -51,27 +56,40 @@ pub fn limit_to_opinions(recorded: &Value, seen: &Value) -> Value {
     }
 }
 
+/// Context of one comparison.
+#[derive(Clone, Copy, Default)]
+struct Walk {
+    rules: ComparisonRules,
+    /// True without a value before: the resource is new, and absent values are no changes of it.
+    is_new: bool,
+}
+
 fn walk(
-    sets: &[SetInput],
+    at: Walk,
     path: &mut String,
     before: Option<&Value>,
     after: Option<&Value>,
     opinion: Option<&Value>,
     found: &mut Vec<FieldChange>,
 ) {
-    if before == after || opinion == Some(&Value::Null) {
+    let absent = at.rules.absent.iter().find(|absent| absent.path == path);
+    let meaning = absent.and_then(|absent| absent.meaning).map(Value::from);
+    let is_new = at.is_new && before.is_none();
+    let before = if is_new { None } else { before.filter(is_set).or(meaning.as_ref()) };
+    let after = after.filter(is_set).or(meaning.as_ref());
+    if before == after || (absent.is_none() && opinion == Some(&Value::Null)) {
         return;
     }
     match (Shape::of(before), Shape::of(after)) {
         (Shape::Nothing, Shape::Nothing) => {}
         (Shape::Object(b), Shape::Object(a)) => {
-            walk_fields(sets, path, b, a, opinion, found);
+            walk_fields(at, path, b, a, opinion, found);
         }
         (Shape::Nothing, Shape::Object(a)) => {
-            walk_fields(sets, path, &Map::new(), a, opinion, found);
+            walk_fields(at, path, &Map::new(), a, opinion, found);
         }
-        (Shape::Array(b), Shape::Array(a)) => walk_list(sets, path, b, a, opinion, found),
-        (Shape::Nothing, Shape::Array(a)) => walk_list(sets, path, &[], a, opinion, found),
+        (Shape::Array(b), Shape::Array(a)) => walk_list(at, path, b, a, opinion, found),
+        (Shape::Nothing, Shape::Array(a)) => walk_list(at, path, &[], a, opinion, found),
         _ => push(path, before, after, found),
     }
 }
@@ -85,7 +103,7 @@ fn push(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut V
 }
 
 fn walk_fields(
-    sets: &[SetInput],
+    at: Walk,
     path: &mut String,
     before: &Map<String, Value>,
     after: &Map<String, Value>,
@@ -97,21 +115,21 @@ fn walk_fields(
         let opinion = opinion.and_then(Value::as_object).map_or(opinion, |o| o.get(key));
         let step = key_step(key, path.is_empty());
         let (before, after) = (before.get(key), after.get(key));
-        within(path, &step, |path| walk(sets, path, before, after, opinion, found));
+        within(path, &step, |path| walk(at, path, before, after, opinion, found));
     }
 }
 
 fn walk_list(
-    sets: &[SetInput],
+    at: Walk,
     path: &mut String,
     before: &[Value],
     after: &[Value],
     opinion: Option<&Value>,
     found: &mut Vec<FieldChange>,
 ) {
-    match sets.iter().find(|set| set.path == path) {
+    match at.rules.sets.iter().find(|set| set.path == path) {
         Some(set) => walk_set(set, path, before, after, found),
-        None => walk_items(sets, path, before, after, opinion, found),
+        None => walk_items(at, path, before, after, opinion, found),
     }
 }
 
@@ -135,7 +153,7 @@ fn walk_set(
         within(path, &format!("[{name:?}]"), |path| {
             match (old, new) {
                 (Some(_), Some(new)) if has_reference(new) => push(path, old, Some(new), found),
-                (Some(_), Some(_)) => walk(&[], path, old, new, new, found),
+                (Some(_), Some(_)) => walk(Walk::default(), path, old, new, new, found),
                 _ => push(path, old, new, found),
             }
             for change in &mut found[first..] {
@@ -197,7 +215,7 @@ fn members(set: &SetInput, items: &[Value]) -> BTreeMap<String, SetMember> {
 /// Compares two lists. Equal items do not differ, even at other positions, so a removed item is one
 /// difference. Items between equal ones are compared in pairs of greatest likeness.
 fn walk_items(
-    sets: &[SetInput],
+    at: Walk,
     path: &mut String,
     before: &[Value],
     after: &[Value],
@@ -215,7 +233,7 @@ fn walk_items(
             (None, Some(item)) | (Some(item), None) if !alone && is_plain(item) => {
                 push(path, before, after, found);
             }
-            _ => walk(sets, path, before, after, opinion, found),
+            _ => walk(at, path, before, after, opinion, found),
         });
     }
 }
@@ -303,13 +321,24 @@ pub(crate) fn is_leaf(fields: &Map<String, Value>) -> bool {
     fields.contains_key("$ref") || fields.contains_key("$secret")
 }
 
-fn known(value: Option<&Value>) -> Option<Value> {
-    value.filter(|value| !value.is_null()).cloned()
+fn is_set(value: &&Value) -> bool {
+    !value.is_null()
 }
 
-fn release(path: &mut String, before: &Value, after: &Value, found: &mut Vec<FieldChange>) {
+fn known(value: Option<&Value>) -> Option<Value> {
+    value.filter(is_set).cloned()
+}
+
+fn release(
+    rules: ComparisonRules,
+    path: &mut String,
+    before: &Value,
+    after: &Value,
+    found: &mut Vec<FieldChange>,
+) {
     match (before, after) {
         (Value::Null, _) => {}
+        (_, Value::Null) if rules.absent.iter().any(|absent| absent.path == path) => {}
         (_, Value::Null) => found.push(FieldChange {
             path: path.clone(),
             item: None,
@@ -321,7 +350,7 @@ fn release(path: &mut String, before: &Value, after: &Value, found: &mut Vec<Fie
             for (key, before) in before {
                 if let Some(after) = after.get(key) {
                     let step = key_step(key, path.is_empty());
-                    within(path, &step, |path| release(path, before, after, found));
+                    within(path, &step, |path| release(rules, path, before, after, found));
                 }
             }
         }
@@ -350,16 +379,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::graph::member_name;
+    use crate::graph::{AbsentInput, member_name};
+
+    const PLAIN: ComparisonRules = ComparisonRules { sets: &[], absent: &[] };
 
     fn paths(before: &Value, after: &Value) -> Vec<String> {
-        diff(&[], Some(before), Some(after)).into_iter().map(|change| change.path).collect()
+        diff(PLAIN, Some(before), Some(after)).into_iter().map(|change| change.path).collect()
     }
 
     #[test]
     fn equal_inputs_do_not_differ() {
         let inputs = json!({"a": 1, "b": [{"c": "x"}], "tags": {"k/v": "1"}});
-        assert!(diff(&[], Some(&inputs), Some(&inputs)).is_empty());
+        assert!(diff(PLAIN, Some(&inputs), Some(&inputs)).is_empty());
     }
 
     #[test]
@@ -377,10 +408,10 @@ mod tests {
         let rule = |port: u16| json!({"from": port, "to": port, "peer": "10.0.0.0/16"});
         let before = json!({"rules": [rule(22), rule(80), rule(443), rule(6443)]});
         let after = json!({"rules": [rule(22), rule(443), rule(6443)]});
-        let changes = diff(&[], Some(&before), Some(&after));
+        let changes = diff(PLAIN, Some(&before), Some(&after));
         assert_eq!(changes.len(), 1, "whole, and under the place it had");
         assert_eq!((&*changes[0].path, &changes[0].before), ("rules[1]", &Some(rule(80))));
-        let changes = diff(&[], Some(&after), Some(&before));
+        let changes = diff(PLAIN, Some(&after), Some(&before));
         assert_eq!((&*changes[0].path, &changes[0].after), ("rules[1]", &Some(rule(80))));
     }
 
@@ -397,7 +428,7 @@ mod tests {
         let rule = |port: u16, peer: &str| json!({"port": port, "peer": peer});
         let before = json!({"rules": [rule(22, "a"), rule(80, "b"), rule(443, "c")]});
         let after = json!({"rules": [rule(80, "x"), rule(443, "y")]});
-        let changes = diff(&[], Some(&before), Some(&after));
+        let changes = diff(PLAIN, Some(&before), Some(&after));
         let changes: Vec<_> = changes.iter().map(|c| (&*c.path, &c.before, &c.after)).collect();
         assert!(changes.contains(&("rules[0].peer", &Some(json!("b")), &Some(json!("x")))));
         assert!(changes.contains(&("rules[1].peer", &Some(json!("c")), &Some(json!("y")))));
@@ -409,8 +440,9 @@ mod tests {
     fn no_opinion_never_differs() {
         let before = json!({"metadata_options": {"http_tokens": "required"}, "kms_key": "arn"});
         let after = json!({"metadata_options": {"http_tokens": null}, "kms_key": null});
-        assert!(diff(&[], Some(&before), Some(&after)).is_empty());
-        let released: Vec<_> = released(&before, &after).into_iter().map(|c| c.path).collect();
+        assert!(diff(PLAIN, Some(&before), Some(&after)).is_empty());
+        let released: Vec<_> =
+            released(PLAIN, &before, &after).into_iter().map(|c| c.path).collect();
         assert_eq!(released, ["kms_key", "metadata_options.http_tokens"]);
     }
 
@@ -418,7 +450,7 @@ mod tests {
     fn an_opinion_where_there_was_none_differs() {
         let before = json!({"http_tokens": null});
         let after = json!({"http_tokens": "required"});
-        let changes = diff(&[], Some(&before), Some(&after));
+        let changes = diff(PLAIN, Some(&before), Some(&after));
         assert_eq!(changes.len(), 1);
         assert_eq!((&changes[0].before, &changes[0].after), (&None, &Some(json!("required"))));
     }
@@ -434,7 +466,7 @@ mod tests {
     #[test]
     fn a_new_object_differs_in_every_opinion_it_has() {
         let after = json!({"a": 1, "b": null, "c": {"d": "x"}, "e": [], "f": ["y"]});
-        let changes = diff(&[], None, Some(&after));
+        let changes = diff(PLAIN, None, Some(&after));
         let paths: Vec<_> = changes.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["a", "c.d", "f[0]"]);
     }
@@ -447,7 +479,7 @@ mod tests {
         let wanted = json!({"options": {"tokens": "required", "hops": 2, "endpoint": "enabled"},
             "tags": {"a": "1"}});
         let promised = limit_to_opinions(&recorded, &seen);
-        let drift = diff_where(&[], Some(&recorded), Some(&promised), Some(&wanted));
+        let drift = diff_where(PLAIN, Some(&recorded), Some(&promised), Some(&wanted));
         let paths: Vec<_> = drift.iter().map(|change| &*change.path).collect();
         assert_eq!(paths, ["options.tokens", "tags.a"]);
     }
@@ -457,7 +489,7 @@ mod tests {
         let recorded = json!({"a": "1", "b": "1"});
         let observed = json!({"a": "2", "b": "2"});
         let opinion = json!({"a": "1", "b": null});
-        let drift = diff_where(&[], Some(&recorded), Some(&observed), Some(&opinion));
+        let drift = diff_where(PLAIN, Some(&recorded), Some(&observed), Some(&opinion));
         assert_eq!(drift.iter().map(|change| &*change.path).collect::<Vec<_>>(), ["a"]);
     }
 
@@ -468,10 +500,13 @@ mod tests {
         vec![SetMember { name, label, value: value.clone() }]
     }
 
-    const SETS: &[SetInput] = &[
-        SetInput { path: "table.routes", noun: "route", members: route },
-        SetInput::of_values("subnets", "subnet"),
-    ];
+    const SETS: ComparisonRules = ComparisonRules {
+        absent: &[],
+        sets: &[
+            SetInput { path: "table.routes", noun: "route", members: route },
+            SetInput::of_values("subnets", "subnet"),
+        ],
+    };
 
     fn in_sets(before: &Value, after: &Value) -> Vec<(String, String)> {
         let changes = diff(SETS, Some(before), Some(after)).into_iter();
@@ -542,5 +577,71 @@ mod tests {
                 named("subnets[\"subnet.a\"]", "subnet subnet.a")
             ]
         );
+    }
+
+    const ABSENT: ComparisonRules = ComparisonRules {
+        sets: &[],
+        absent: &[
+            AbsentInput { path: "market", meaning: Some("on_demand") },
+            AbsentInput { path: "market.spot.price", meaning: Some("on_demand_price") },
+            AbsentInput { path: "key", meaning: None },
+        ],
+    };
+
+    fn changes(before: &Value, after: &Value) -> Vec<(String, Option<Value>, Option<Value>)> {
+        let changes = diff(ABSENT, Some(before), Some(after)).into_iter();
+        changes.map(|change| (change.path, change.before, change.after)).collect()
+    }
+
+    #[test]
+    fn absence_with_a_meaning_differs_like_a_value() {
+        let spot = json!({"market": {"spot": {"price": null}}, "key": "k1", "other": 1});
+        let plain = json!({"market": null, "key": null, "other": null});
+        let market = Some(json!({"spot": {"price": null}}));
+        let on_demand = Some(json!("on_demand"));
+        assert_eq!(
+            changes(&spot, &plain),
+            [
+                ("key".into(), Some(json!("k1")), None),
+                ("market".into(), market.clone(), on_demand.clone()),
+            ]
+        );
+        assert_eq!(
+            changes(&plain, &spot),
+            [
+                ("key".into(), None, Some(json!("k1"))),
+                ("market".into(), on_demand, market),
+                ("other".into(), None, Some(json!(1))),
+            ]
+        );
+        let released: Vec<_> =
+            released(ABSENT, &spot, &plain).into_iter().map(|change| change.path).collect();
+        assert_eq!(released, ["other"], "only an absence without a meaning is no opinion");
+    }
+
+    /// A record of an older version lacks inputs that it did not know.
+    #[test]
+    fn absence_with_a_meaning_equals_a_missing_field_and_itself() {
+        let plain = json!({"market": null, "key": null});
+        assert_eq!(changes(&plain, &plain), []);
+        assert_eq!(changes(&json!({}), &plain), []);
+        assert_eq!(changes(&plain, &json!({})), []);
+        let dear = json!({"market": {"spot": {"price": "0.2"}}, "key": null});
+        let cheap = json!({"market": {"spot": {"price": null}}, "key": null});
+        let price =
+            ("market.spot.price".into(), Some(json!("0.2")), Some(json!("on_demand_price")));
+        assert_eq!(changes(&dear, &cheap), [price]);
+    }
+
+    #[test]
+    fn new_resource_shows_what_an_absence_means() {
+        let shown = |after: Value| {
+            let changes = diff(ABSENT, None, Some(&after)).into_iter();
+            changes.map(|c| (c.path, c.before, c.after.unwrap())).collect::<Vec<_>>()
+        };
+        let on_demand = ("market".into(), None, json!("on_demand"));
+        assert_eq!(shown(json!({"market": null, "key": null})), [on_demand]);
+        let spot = ("market.spot.price".into(), None, json!("on_demand_price"));
+        assert_eq!(shown(json!({"market": {"spot": {"price": null}}, "key": null})), [spot]);
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use groundplan_engine::graph::{
-    DependentsStart, Input, Resource, Schema, SetInput, SetMember, Wait, member_name,
+    AbsentInput, DependentsStart, Input, Resource, Schema, SetInput, SetMember, Wait, member_name,
 };
 use groundplan_engine::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -237,6 +237,24 @@ pub struct InstanceDetails {
     pub tags: BTreeMap<String, String>,
 }
 
+/// Inputs that a machine without a value lacks, or has with a fixed value. Sources: the fields of
+/// `AWSMachineProviderConfig` in openshift/api, and `RunInstances` in the EC2 API reference. The
+/// subnet decides on the public address, and AWS on memory encryption, so their absence is no
+/// opinion.
+const ABSENT: &[AbsentInput] = &[
+    AbsentInput { path: "market", meaning: Some("on_demand") },
+    AbsentInput { path: "market.spot.max_price", meaning: Some("on_demand_price") },
+    AbsentInput { path: "placement.tenancy", meaning: Some("default") },
+    AbsentInput { path: "interface.interface_type", meaning: Some("ena") },
+    AbsentInput { path: "profile", meaning: None },
+    AbsentInput { path: "key_name", meaning: None },
+    AbsentInput { path: "capacity_reservation", meaning: None },
+    AbsentInput { path: "placement.group", meaning: None },
+    AbsentInput { path: "placement.partition", meaning: None },
+    AbsentInput { path: "placement.host", meaning: None },
+    AbsentInput { path: "placement.affinity", meaning: None },
+];
+
 impl Resource for Machine {
     const SCHEMA: Schema = Schema {
         proves: &["interface"],
@@ -263,6 +281,7 @@ impl Resource for Machine {
             SetInput::of_values("interface.groups", "group"),
             SetInput { path: "block_devices", noun: "block device", members: device_members },
         ],
+        absent: ABSENT,
         ..Schema::of("machine", Self::REPEAT.identity())
     };
     type Outputs = MachineOutputs;
@@ -292,7 +311,7 @@ impl Kind for Machine {
     const DRIFT: DriftFields = DriftFields {
         security: SecurityFields::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
         cosmetic: &["tags"],
-        always_shown: &["metadata_options"],
+        always_shown: &["metadata_options", "market"],
     };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Instance);
 }

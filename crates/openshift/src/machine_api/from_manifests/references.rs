@@ -30,7 +30,7 @@ pub fn is_made(graph: &Graph, state: &State, schemas: &dyn Schemas, address: &Ad
     let Some(node) = graph.get(address) else { return false };
     let Some(record) = state.resources.get(address) else { return true };
     let Some(schema) = schemas.schema(address.kind()) else { return false };
-    let differs = diff(schema.sets, Some(&record.inputs), Some(&node.inputs));
+    let differs = diff(schema.comparison_rules(), Some(&record.inputs), Some(&node.inputs));
     differs.iter().any(|field| {
         let is_known = field.after.as_ref().is_none_or(|after| as_ref(after).is_none());
         is_known && schema.force_new.contains(&field.input())

@@ -2,9 +2,9 @@
 
 use groundplan_aws::registry::normalised;
 use groundplan_aws::schemas;
-use groundplan_engine::graph::{Address, resolve};
+use groundplan_engine::graph::{Address, ComparisonRules, resolve};
 use groundplan_engine::plan::diff::diff;
-use groundplan_engine::plan::{Action, LiveState, Op, Plan, PlanOptions, plan};
+use groundplan_engine::plan::{Action, FieldChange, LiveState, Op, Plan, PlanOptions, plan};
 use groundplan_engine::state::{Record, RecordStatus, State};
 use serde_json::json;
 
@@ -14,6 +14,9 @@ use crate::plan_review;
 
 /// Content of the user data, which must not appear in any output.
 const CANARY: &str = "canary-of-the-user-data";
+
+/// Pointer to the provider config of a set.
+const PROVIDER_SPEC: &str = "/spec/template/spec/providerSpec/value";
 
 fn config() -> Value {
     json!({
@@ -281,6 +284,66 @@ fn what_is_done_to_machines_that_run_is_counted_and_said() {
     assert!(one[0].starts_with("1 running machine is replaced (1 of c-b)"), "{one:?}");
 }
 
+/// Paths that the replacement of the set's only machine changes, and those without an opinion.
+fn replaced(before: &Value, after: &Value) -> (Vec<String>, Vec<String>) {
+    let of = |config: &Value| with(set("c-a", 1), PROVIDER_SPEC, config.clone());
+    let plan = planned(&[of(before), secret()], &[of(after), secret()]);
+    let [change] = plan.changes.as_slice() else { panic!("{plan:#?}") };
+    assert_eq!(change.action, Action::CreateThenDelete, "{change:#?}");
+    let line = |field: &FieldChange| {
+        let side = |value: &Option<Value>| value.clone().unwrap_or(Value::Null);
+        format!("{} {} {}", field.path, side(&field.before), side(&field.after))
+    };
+    let left = change.left.iter().map(|left| line(&left.field)).collect();
+    (change.fields.iter().map(line).collect(), left)
+}
+
+/// Upstream: openshift/machine-api-provider-aws `getInstanceMarketOptionsRequest`. Absent and
+/// `OnDemand` are the same; `Spot` and empty options are the same.
+#[test]
+fn machine_that_becomes_or_was_a_spot_instance_is_replaced() {
+    let on_demand = config();
+    let explicit = with(config(), "/marketType", json!("OnDemand"));
+    let spot = with(config(), "/marketType", json!("Spot"));
+    let free = with(config(), "/spotMarketOptions", json!({}));
+    let dear = with(config(), "/spotMarketOptions", json!({"maxPrice": "0.25"}));
+    let request = r#"{"spot":{"max_price":null}}"#;
+    for (before, after, line) in [
+        (&on_demand, &spot, format!(r#"market "on_demand" {request}"#)),
+        (&explicit, &free, format!(r#"market "on_demand" {request}"#)),
+        (&spot, &on_demand, format!(r#"market {request} "on_demand""#)),
+        (&free, &explicit, format!(r#"market {request} "on_demand""#)),
+        (&dear, &spot, r#"market.spot.max_price "0.25" "on_demand_price""#.to_owned()),
+    ] {
+        assert_eq!(replaced(before, after), (vec![line], vec![]));
+    }
+    for (before, after) in [(&on_demand, &explicit), (&explicit, &on_demand), (&spot, &free)] {
+        let of = |config: &Value| with(set("c-a", 1), PROVIDER_SPEC, config.clone());
+        let plan = planned(&[of(before), secret()], &[of(after), secret()]);
+        assert!(plan.steps.is_empty(), "{plan:#?}");
+    }
+}
+
+/// An omitted authentication is never a default value.
+#[test]
+fn replaced_machine_names_what_its_successor_does_not_have() {
+    let before = with(config(), "/keyName", json!("k1"));
+    let before = with(before, "/placementGroupName", json!("pg1"));
+    let before = with(before, "/networkInterfaceType", json!("EFA"));
+    let before = with(before, "/placement/tenancy", json!("dedicated"));
+    let before = with(before, "/metadataServiceOptions", json!({"authentication": "Required"}));
+    let after = with(config(), "/metadataServiceOptions", json!({}));
+    let (fields, left) = replaced(&before, &after);
+    let lines = [
+        r#"interface.interface_type "efa" "ena""#,
+        r#"key_name "k1" null"#,
+        r#"placement.group "pg1" null"#,
+        r#"placement.tenancy "dedicated" "default""#,
+    ];
+    assert_eq!(fields, lines);
+    assert_eq!(left, [r#"metadata_options.http_tokens "required" null"#]);
+}
+
 #[test]
 fn inputs_of_machines_come_back_from_their_kinds_as_they_were() {
     let mut master = machine("c-master-0", "master");
@@ -291,8 +354,18 @@ fn inputs_of_machines_come_back_from_their_kinds_as_they_were() {
     assert!(kinds.contains(&"machine") && kinds.contains(&"load_balancer_attachment"), "{kinds:?}");
     for node in graph.nodes() {
         let inputs = normalised(node.address.kind(), &node.inputs);
-        assert_eq!(diff(&[], Some(&inputs), Some(&node.inputs)), [], "{}", node.address);
-        assert_eq!(diff(&[], Some(&node.inputs), Some(&inputs)), [], "{}", node.address);
+        assert_eq!(
+            diff(ComparisonRules::default(), Some(&inputs), Some(&node.inputs)),
+            [],
+            "{}",
+            node.address
+        );
+        assert_eq!(
+            diff(ComparisonRules::default(), Some(&node.inputs), Some(&inputs)),
+            [],
+            "{}",
+            node.address
+        );
     }
 }
 
