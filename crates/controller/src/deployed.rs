@@ -13,11 +13,11 @@ use super::machine_set::DELETE_ANNOTATION;
 use super::tests::bench::Bench;
 use crate::manager::{ReportLine, look_after};
 
-const ACCOUNT: &str = include_str!("../../../deploy/machine-controller/service-account.yaml");
-const ROLE: &str = include_str!("../../../deploy/machine-controller/role.yaml");
-const CLUSTER_ROLE: &str = include_str!("../../../deploy/machine-controller/cluster-role.yaml");
-const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/deployment.yaml");
-const KUSTOMIZATION: &str = include_str!("../../../deploy/machine-controller/kustomization.yaml");
+const ACCOUNT: &str = include_str!("../../../deploy/machine-controller/base/service-account.yaml");
+const ROLE: &str = include_str!("../../../deploy/machine-controller/base/role.yaml");
+const CLUSTER_ROLE: &str = include_str!("../../../deploy/machine-controller/base/cluster-role.yaml");
+const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/base/deployment.yaml");
+const KUSTOMIZATION: &str = include_str!("../../../deploy/machine-controller/base/kustomization.yaml");
 
 /// Lease that the role allows the controller to hold.
 const LEASE: &str = "groundplan-machine-controller";
