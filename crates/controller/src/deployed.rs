@@ -15,9 +15,10 @@ use crate::manager::{ReportLine, look_after};
 
 const ACCOUNT: &str = include_str!("../../../deploy/machine-controller/base/service-account.yaml");
 const ROLE: &str = include_str!("../../../deploy/machine-controller/base/role.yaml");
-const CLUSTER_ROLE: &str = include_str!("../../../deploy/machine-controller/base/cluster-role.yaml");
+const CLUSTER_ROLE: &str =
+    include_str!("../../../deploy/machine-controller/base/cluster-role.yaml");
 const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/base/deployment.yaml");
-const KUSTOMIZATION: &str = include_str!("../../../deploy/machine-controller/base/kustomization.yaml");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/machine-controller");
 
 /// Lease that the role allows the controller to hold.
 const LEASE: &str = "groundplan-machine-controller";
@@ -25,6 +26,12 @@ const LEASE: &str = "groundplan-machine-controller";
 /// Returns the objects of a file, in order.
 fn objects(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap()
+}
+
+/// Returns the first object of a file below the folder of the manifests.
+fn read(file: &str) -> Value {
+    let text = std::fs::read_to_string(format!("{FOLDER}/{file}"));
+    objects(&text.unwrap_or_else(|error| panic!("{file}: {error}")))[0].clone()
 }
 
 fn pod() -> Value {
@@ -209,8 +216,72 @@ fn its_parts_belong_together() {
     }
     let labels = &deployment["spec"]["template"]["metadata"]["labels"];
     assert_eq!(deployment["spec"]["selector"]["matchLabels"], *labels);
-    let files = ["service-account.yaml", "role.yaml", "cluster-role.yaml", "deployment.yaml"];
-    assert_eq!(objects(KUSTOMIZATION)[0]["resources"], json!(files));
+}
+
+/// Everything that selects pods by label selects these pods, and names a port that they have.
+#[test]
+fn traffic_metrics_and_evictions_are_those_of_the_pods() {
+    let labels = &objects(DEPLOYMENT)[0]["spec"]["template"]["metadata"]["labels"];
+    let port = &pod()["containers"][0]["ports"][0]["name"];
+    let budget = read("base/disruption-budget.yaml");
+    assert_eq!(budget["spec"]["selector"]["matchLabels"], *labels);
+    assert_eq!(budget["spec"]["maxUnavailable"], 1, "one of two acts");
+    let service = read("base/service.yaml");
+    assert_eq!(service["spec"]["selector"], *labels);
+    assert_eq!(service["spec"]["ports"][0]["targetPort"], *port);
+    let policy = read("base/network-policy.yaml");
+    assert_eq!(policy["spec"]["podSelector"]["matchLabels"], *labels);
+    assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], *port);
+    let monitor = read("openshift/pod-monitor.yaml");
+    assert_eq!(monitor["spec"]["selector"]["matchLabels"], *labels);
+    assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], *port);
+}
+
+/// A file that no kustomization names is never applied, and a patch of another name changes nothing.
+#[test]
+fn every_file_is_applied_and_every_patch_is_of_the_deployment() {
+    let deployment = objects(DEPLOYMENT)[0].clone();
+    for folder in ["base", "openshift", "kubernetes", "crds"] {
+        let kustomization = read(&format!("{folder}/kustomization.yaml"));
+        let mut named: BTreeSet<String> = ["kustomization.yaml".to_owned()].into();
+        for resource in kustomization["resources"].as_array().unwrap() {
+            let path = resource.as_str().unwrap();
+            match path.strip_prefix("../") {
+                Some(other) => drop(read(&format!("{other}/kustomization.yaml"))),
+                None => drop(named.insert(path.to_owned())),
+            }
+        }
+        for patch in kustomization["patches"].as_array().into_iter().flatten() {
+            let path = patch["path"].as_str().unwrap();
+            named.insert(path.to_owned());
+            let patch = read(&format!("{folder}/{path}"));
+            assert_eq!(patch["kind"], deployment["kind"]);
+            assert_eq!(patch["metadata"]["name"], deployment["metadata"]["name"]);
+            let spec = &patch["spec"]["template"]["spec"];
+            for container in spec["containers"].as_array().into_iter().flatten() {
+                assert_eq!(container["name"], pod()["containers"][0]["name"]);
+            }
+        }
+        let files = std::fs::read_dir(format!("{FOLDER}/{folder}")).unwrap();
+        let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        assert_eq!(files.collect::<BTreeSet<_>>(), named, "{folder}");
+    }
+}
+
+/// AWS and the API server are reached through the proxy of the cluster and trusted by its
+/// certificates.
+#[test]
+fn certificates_of_the_cluster_are_where_the_program_looks() {
+    let patch = read("openshift/deployment.yaml")["spec"]["template"]["spec"].clone();
+    let (mount, volume) = (&patch["containers"][0]["volumeMounts"][0], &patch["volumes"][0]);
+    assert_eq!(mount["name"], volume["name"]);
+    let item = &volume["configMap"]["items"][0];
+    let path =
+        format!("{}/{}", mount["mountPath"].as_str().unwrap(), item["path"].as_str().unwrap());
+    assert_eq!(path, "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem");
+    let config = read("openshift/trusted-ca.yaml");
+    assert_eq!(config["metadata"]["name"], volume["configMap"]["name"]);
+    assert_eq!(config["metadata"]["labels"]["config.openshift.io/inject-trusted-cabundle"], "true");
 }
 
 #[test]
@@ -240,6 +311,10 @@ fn no_secret_is_in_arguments_or_environment() {
         assert!(variable["valueFrom"].get("secretKeyRef").is_none(), "{variable}");
     }
     assert!(container.get("envFrom").is_none());
+    let patch = read("openshift/deployment.yaml")["spec"]["template"]["spec"].clone();
+    for source in patch["containers"][0]["envFrom"].as_array().unwrap() {
+        assert!(source.get("secretRef").is_none(), "{source}");
+    }
     let mounts = container["volumeMounts"].as_array().unwrap();
     assert!(mounts.iter().all(|mount| mount["readOnly"] == true));
     let volumes = pod()["volumes"].clone();

@@ -194,7 +194,8 @@ mod tests {
     use crate::cli::args::{CliArguments, Command};
     use serde_json::Value;
 
-    const DEPLOYMENT: &str = include_str!("../../../deploy/machine-controller/base/deployment.yaml");
+    const DEPLOYMENT: &str =
+        include_str!("../../../deploy/machine-controller/base/deployment.yaml");
 
     #[test]
     fn what_the_deployment_starts_is_understood() {
