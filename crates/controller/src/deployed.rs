@@ -218,7 +218,7 @@ fn its_parts_belong_together() {
     assert_eq!(deployment["spec"]["selector"]["matchLabels"], *labels);
 }
 
-/// Everything that selects pods by label selects these pods, and names a port that they have.
+/// Each selector by label selects these pods, and each port has their name.
 #[test]
 fn traffic_metrics_and_evictions_are_those_of_the_pods() {
     let labels = &objects(DEPLOYMENT)[0]["spec"]["template"]["metadata"]["labels"];
