@@ -12,7 +12,7 @@ use super::super::screen::one_line;
 use super::super::{brief, count, painted};
 use super::words;
 
-/// Minimum interval between two lines about a waiting step.
+/// Minimum interval between two lines about a waiting step, or about the same error of a step.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Writer of one line per event.
@@ -21,6 +21,8 @@ pub struct ProgressLines<W> {
     out: W,
     /// Time of the last line about each waiting step, since the start of the step.
     heard: HashMap<StepKey, Duration>,
+    /// Last error of each step that is retried, and the pauses since its last line.
+    retried: HashMap<StepKey, (String, Duration)>,
     /// Addresses created in this run. A deletion at such an address deletes the old object.
     made: HashSet<Address>,
 }
@@ -37,7 +39,7 @@ impl ProgressLines<Vec<u8>> {
 impl<W: Write> ProgressLines<W> {
     /// Returns lines that go to this writer.
     pub fn new(out: W) -> Self {
-        Self { out, heard: HashMap::new(), made: HashSet::new() }
+        Self { out, heard: HashMap::new(), retried: HashMap::new(), made: HashSet::new() }
     }
 
     /// Writes a line about the event. Some events have no line.
@@ -51,7 +53,8 @@ impl<W: Write> ProgressLines<W> {
             }
             Event::StepWaiting { step, word, elapsed_ms } => self.waiting(step, word, *elapsed_ms),
             Event::StepRetrying { step, error, after_ms } => {
-                let pause = brief(Duration::from_millis(*after_ms).max(Duration::from_secs(1)));
+                let after = Duration::from_millis(*after_ms);
+                let pause = brief(after.max(Duration::from_secs(1)));
                 let code = error.code.as_deref().unwrap_or("no response");
                 let why = match step.action {
                     // Only the message names the resource that blocks the deletion.
@@ -61,10 +64,14 @@ impl<W: Write> ProgressLines<W> {
                     _ => String::new(),
                 };
                 let (call, code) = (one_line(&error.call), one_line(code));
-                self.say(step, &format!("{call}: {code}{why}; retrying in {pause}"))
+                let failed = format!("{call}: {code}{why}");
+                if self.is_repeated(step, &failed, after) {
+                    return Ok(());
+                }
+                self.say(step, &format!("{failed}; retrying in {pause}"))
             }
             Event::StepFinished { step, id, elapsed_ms } => {
-                self.heard.remove(&key(step));
+                self.forget(step);
                 let after = brief(Duration::from_millis(*elapsed_ms));
                 let id =
                     id.as_ref().map(|id| format!(" [id={}]", one_line(id))).unwrap_or_default();
@@ -76,7 +83,7 @@ impl<W: Write> ProgressLines<W> {
                 said
             }
             Event::StepFailed { step, elapsed_ms, .. } => {
-                self.heard.remove(&key(step));
+                self.forget(step);
                 let after = brief(Duration::from_millis(*elapsed_ms));
                 let noun = words(step.action).noun;
                 self.say(step, &painted(ERROR, format!("{noun} failed after {after}")))
@@ -110,6 +117,25 @@ impl<W: Write> ProgressLines<W> {
             step,
             &format!("Still {going}... [{} elapsed, {}]", brief(elapsed), one_line(word)),
         )
+    }
+
+    /// Returns true if a line about the same error of the step was written a moment ago.
+    fn is_repeated(&mut self, step: &StepName, failed: &str, after: Duration) -> bool {
+        match self.retried.get_mut(&key(step)) {
+            Some((last, since)) if last == failed && *since + after < HEARTBEAT => {
+                *since += after;
+                true
+            }
+            _ => {
+                self.retried.insert(key(step), (failed.to_owned(), after));
+                false
+            }
+        }
+    }
+
+    fn forget(&mut self, step: &StepName) {
+        self.heard.remove(&key(step));
+        self.retried.remove(&key(step));
     }
 
     fn say(&mut self, step: &StepName, what: &str) -> io::Result<()> {
@@ -205,6 +231,33 @@ mod tests {
             said(&[Event::StepRetrying { step, error, after_ms: 2000 }]),
             "subnet.a: DeleteSubnet: DependencyViolation (The subnet 'subnet-1' has dependencies \
              and cannot be deleted); retrying in 2s\n"
+        );
+    }
+
+    /// A new instance profile is unknown to EC2 for a while: many retries, a few lines.
+    #[test]
+    fn the_same_error_is_told_every_ten_seconds_and_another_one_at_once() {
+        let retrying = |code: &str| Event::StepRetrying {
+            step: step("instance.a", StepAction::Create),
+            error: ReportedError {
+                call: "RunInstances".into(),
+                code: Some(code.into()),
+                ..ReportedError::default()
+            },
+            after_ms: 3000,
+        };
+        let mut events = vec![retrying("InvalidParameterValue"); 5];
+        events.push(retrying("Throttling"));
+        let lines = said(&events);
+        let codes = lines.lines().map(|line| line.split(": ").nth(2).unwrap());
+        assert_eq!(
+            codes.collect::<Vec<_>>(),
+            [
+                "InvalidParameterValue; retrying in 3s",
+                "InvalidParameterValue; retrying in 3s",
+                "Throttling; retrying in 3s",
+            ],
+            "{lines}"
         );
     }
 
