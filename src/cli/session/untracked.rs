@@ -35,6 +35,8 @@ pub(crate) struct UntrackedResources {
     deletable: Vec<FoundUntracked>,
     /// Resources of a type that groundplan cannot delete.
     strange: Vec<RemainingResource>,
+    /// Backups that AWS Backup manages.
+    backups: Vec<RemainingResource>,
     /// Calls that the credentials do not allow.
     denied: Vec<ProviderError>,
 }
@@ -57,9 +59,9 @@ impl UntrackedResources {
 
     /// Skips resources that AWS deletes together with another resource of the cluster.
     fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
-        let Sweep { left, denied } = swept;
+        let Sweep { left, backups, denied } = swept;
         let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
-        let mut found = Self { denied, ..Self::default() };
+        let mut found = Self { backups, denied, ..Self::default() };
         for one in left {
             let goes_along = one
                 .goes_with
@@ -144,9 +146,22 @@ impl UntrackedResources {
                 strange.collect::<Vec<_>>().join(", ")
             ));
         }
+        cautions.extend(kept_backups(&self.backups));
         cautions.extend(self.denied.iter().map(|denied| not_looked_for(denied).summary));
         cautions
     }
+}
+
+/// Returns a warning about backups that stay; `None` if there are none.
+pub(crate) fn kept_backups(backups: &[RemainingResource]) -> Option<String> {
+    if backups.is_empty() {
+        return None;
+    }
+    let backups = backups.iter().map(|one| format!("{} {}", one.kind, one.id));
+    Some(format!(
+        "backups of the cluster stay, because only AWS Backup can delete them: {}",
+        backups.collect::<Vec<_>>().join(", ")
+    ))
 }
 
 /// Returns a warning that resources may remain, because the credentials do not allow their lookup.
@@ -237,7 +252,7 @@ mod tests {
             leftover("transit-gateway", "tgw-1", None),
         ];
         let known = ["i-recorded", "subnet-recorded"].map(str::to_owned).into();
-        let found = UntrackedResources::of(Sweep { left, denied: Vec::new() }, &known);
+        let found = UntrackedResources::of(Sweep { left, ..Sweep::default() }, &known);
         let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["i-1", "vol-of-a-stranger", "subnet-1"]);
         assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);

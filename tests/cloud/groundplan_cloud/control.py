@@ -230,6 +230,18 @@ def list_inventory(account, _, everywhere):
         return inventory(account)
 
 
+def back_up(account, wanted, everywhere):
+    """AWS Backup backs up an instance. Returns the IDs of what it made."""
+    del everywhere
+    from moto import backends
+
+    from .strict import backups
+
+    with LOCK:
+        backend = backends.get_backend("ec2")[account][wanted.get("region", "us-west-2")]
+        return {"made": backups.back_up(backend, wanted["instance"])}
+
+
 VERBS = {
     ("POST", "reset"): reset,
     ("GET", "requests"): requests,
@@ -246,5 +258,6 @@ VERBS = {
     ("POST", "quotas"): set_quotas,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
+    ("POST", "backups"): back_up,
     ("GET", "inventory"): list_inventory,
 }

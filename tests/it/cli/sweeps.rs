@@ -424,6 +424,26 @@ async fn what_the_credentials_may_not_delete_stops_a_destroy_before_its_first_ca
     grown.destroy(0, &[]);
 }
 
+/// AWS Backup copies the cluster tag to its images and snapshots, and EC2 deletes neither. A destroy
+/// names them, and ends with success.
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_of_aws_backup_stay_and_are_named() {
+    let grown = Grown::new().await;
+    let made = grown.desk.cloud.back_up(&grown.id("instance.master-0"));
+    assert!(made.len() >= 2, "{made:?}");
+    let destroyed = grown.destroy(0, &[]);
+    let stays = "backups of the cluster stay, because only AWS Backup can delete them: ";
+    for id in &made {
+        let is_named = |text: &str| {
+            let mut lines = text.lines();
+            lines.any(|line| line.contains(stays) && line.contains(id))
+        };
+        assert!(is_named(&destroyed.out) && is_named(&destroyed.err), "{id}\n{destroyed:?}");
+    }
+    assert_eq!(refused(&grown.desk), Vec::<String>::new());
+    assert!(grown.destroy(0, &[]).out.contains(stays), "it is said as long as they are there");
+}
+
 /// The credentials may not list IAM users. The destroy deletes the resources it finds and reports
 /// that.
 #[tokio::test(flavor = "multi_thread")]

@@ -258,7 +258,7 @@ async fn balancer(world: &World) -> String {
 }
 
 async fn everything(world: &World, names: &SweepNames) -> Vec<RemainingResource> {
-    let Sweep { left, denied } = sweep(&world.aws, names).await.expect("a sweep");
+    let Sweep { left, backups: _, denied } = sweep(&world.aws, names).await.expect("a sweep");
     assert_eq!(denied, []);
     left
 }
@@ -317,6 +317,7 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         id: machine.outputs["id"].as_str().expect("an id").to_owned(),
         name: Some("demo-master-0".to_owned()),
         goes_with: None,
+        is_backup: false,
         network: None,
     };
     assert!(found.contains(&instance), "{found:#?}");

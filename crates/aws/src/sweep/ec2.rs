@@ -11,6 +11,11 @@ use crate::client::ec2::{self, Ec2Object, copied_for, filter, pages};
 use crate::client::resource_type::Result;
 use crate::model::untracked::UntrackedKind;
 
+/// Tag that AWS Backup sets on the snapshots and images that it manages. It copies the tags of the
+/// volume or instance, too, and with them the cluster tag. `DeleteSnapshot` and `DeregisterImage`
+/// reject these objects (EC2 user guide; openshift/installer #9964).
+const BACKUP_TAG: &str = "aws:backup:source-resource";
+
 /// Type of a resource, and the value of its cluster tag.
 type Tagged = (ResourceType, Option<String>);
 
@@ -91,7 +96,9 @@ async fn existing_objects<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<(
 }
 
 fn remaining<T: Ec2Object>(kind: &ResourceType, id: &str, one: &T) -> RemainingResource {
-    RemainingResource::new(kind.as_str(), id, name_tag(one.tags()))
+    let is_backup = one.tags().iter().any(|tag| tag.key() == Some(BACKUP_TAG));
+    let name = name_tag(one.tags());
+    RemainingResource { is_backup, ..RemainingResource::new(kind.as_str(), id, name) }
 }
 
 async fn remaining_of<T: Ec2Object>(

@@ -64,6 +64,9 @@ pub struct RemainingResource {
     /// ID of the instance or image whose deletion also deletes this resource.
     #[serde(skip)]
     pub goes_with: Option<String>,
+    /// True for a backup that AWS Backup manages. EC2 does not delete it.
+    #[serde(skip)]
+    pub is_backup: bool,
     /// ID of the VPC of the cluster that contains the resource. Only for resources without the
     /// cluster tag.
     #[serde(skip)]
@@ -72,8 +75,14 @@ pub struct RemainingResource {
 
 impl RemainingResource {
     fn new(kind: &str, id: &str, name: Option<&str>) -> Self {
-        let name = name.map(str::to_owned);
-        Self { kind: kind.to_owned(), id: id.to_owned(), name, goes_with: None, network: None }
+        Self {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            name: name.map(str::to_owned),
+            goes_with: None,
+            is_backup: false,
+            network: None,
+        }
     }
 
     /// Returns the resource with its kind adapted to the value of the cluster tag. Any value other
@@ -91,6 +100,9 @@ impl RemainingResource {
 pub struct Sweep {
     /// Resources that exist, sorted.
     pub left: Vec<RemainingResource>,
+    /// Backups of the cluster that AWS Backup manages, sorted. They stay until AWS Backup deletes
+    /// them.
+    pub backups: Vec<RemainingResource>,
     /// Errors of searches that the credentials may not make. A cluster has such resources only if
     /// the user configures it to create them.
     pub denied: Vec<ProviderError>,
@@ -122,11 +134,15 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         permitted(Box::pin(buckets::by_prefix(aws, &names.recorded)).await)?;
     let untagged = Box::pin(networks::untagged(aws, &ec2)).await?;
     let found = [ec2, untagged, balancers, classic, groups, dns, iam, buckets, users, others];
-    let left: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
-    Ok(Sweep {
-        left: left.into_iter().collect(),
-        denied: users_denied.into_iter().chain(others_denied).collect(),
-    })
+    let found: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
+    let images: BTreeSet<String> =
+        found.iter().filter(|one| one.is_backup).map(|one| one.id.clone()).collect();
+    // A snapshot of an image goes with the image, which stays.
+    let is_backup = |one: &RemainingResource| {
+        one.is_backup || one.goes_with.as_ref().is_some_and(|with| images.contains(with))
+    };
+    let (backups, left) = found.into_iter().partition(is_backup);
+    Ok(Sweep { left, backups, denied: users_denied.into_iter().chain(others_denied).collect() })
 }
 
 /// Returns the infra ID, with which names of the cluster begin.

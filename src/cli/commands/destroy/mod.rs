@@ -147,6 +147,9 @@ async fn proven(
     for denied in &swept.denied {
         ui.diagnostic(&untracked::not_looked_for(denied))?;
     }
+    if let Some(warning) = untracked::kept_backups(&swept.backups) {
+        ui.diagnostic(&Diagnostic::warning(warning))?;
+    }
     if left.is_empty() {
         ui.print_line(&format!("No resources with the tag {tag} remain."))?;
         return Ok(Exit::Done);

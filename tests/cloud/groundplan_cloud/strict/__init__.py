@@ -5,6 +5,7 @@ from importlib import import_module
 SUBJECTS = [
     "tags",
     "images",
+    "backups",
     "instances",
     "metadata_options",
     "network",
