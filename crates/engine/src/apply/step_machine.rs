@@ -800,7 +800,7 @@ fn another_resource(recorded: &Value, found: &Value) -> Option<StepError> {
         };
         (recorded != found).then(another)
     };
-    IDENTITY.iter().find_map(|name| differs(&name))
+    IDENTITY.iter().find_map(differs)
 }
 
 /// Returns the status of a resource of the kind after its create call.
