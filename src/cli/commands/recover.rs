@@ -58,9 +58,11 @@ async fn search<'a>(
     let (compiled, results) =
         compile_existing(&inputs, &cluster, bootstrap, connected.aws(), ui).await?;
     let has_assets = inputs.assets.cluster().is_some();
+    let (recovered, token_salt) =
+        looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
+    let account = Some(connected.account().to_owned());
     let lookup_cache =
-        LookupCache { account: Some(connected.account().to_owned()), has_assets, results };
-    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
+        LookupCache { account, has_assets, results, token_salt, ..LookupCache::default() };
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let locked = connected.lock_empty(ui).await?;
     Ok(RecoveredState { locked, state, recovered })
