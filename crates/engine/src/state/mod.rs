@@ -39,6 +39,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::entry::{Entry, IllegalEntry};
 pub use self::lookup_cache::LookupCache;
+use crate::drift::UnmanagedDrift;
 use crate::graph::{Address, Ref};
 
 /// Format of the states that this program writes. Newer majors are rejected and older ones are
@@ -164,6 +165,9 @@ pub struct Record {
     /// parts of these inputs while an update is not finished. Empty without such an update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior_inputs: Vec<Value>,
+    /// Unmanaged drift that an unfinished update was to revert. Empty without such an update.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revert: Vec<UnmanagedDrift>,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -253,6 +257,7 @@ impl State {
                     outputs: Value::Null,
                     after: after.clone(),
                     prior_inputs: Vec::new(),
+                    revert: Vec::new(),
                     unknown,
                 };
                 self.resources.insert(address.clone(), record);
@@ -286,12 +291,13 @@ impl State {
                 record.status = *status;
                 if *status == RecordStatus::Ready {
                     record.prior_inputs.clear();
+                    record.revert.clear();
                 }
                 if let Some(outputs) = outputs {
                     record.outputs = outputs.clone();
                 }
             }
-            Entry::UpdateStarted { address, inputs, after } => {
+            Entry::UpdateStarted { address, inputs, after, revert } => {
                 let record = self.known(
                     address,
                     &[
@@ -307,6 +313,7 @@ impl State {
                     record.prior_inputs.push(prior);
                 }
                 record.after = after.clone();
+                record.revert.clone_from(revert);
             }
             Entry::DependenciesUpdated { address, after } => {
                 let record =

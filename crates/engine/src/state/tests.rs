@@ -37,7 +37,8 @@ pub(super) fn advanced(name: &str, status: RecordStatus) -> Entry {
 }
 
 pub(super) fn update(name: &str) -> Entry {
-    Entry::UpdateStarted { address: address(name), inputs: json!({ "size": 9 }), after: Vec::new() }
+    let (address, inputs) = (address(name), json!({ "size": 9 }));
+    Entry::UpdateStarted { address, inputs, after: Vec::new(), revert: Vec::new() }
 }
 
 pub(super) fn deposed(name: &str) -> Entry {
