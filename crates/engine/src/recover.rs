@@ -29,7 +29,7 @@ pub struct Search<'a> {
     pub nodes: &'a [GraphNode],
     /// Infra ID of the cluster; an input of the tokens.
     pub infra_id: &'a str,
-    /// Salt of the tokens: see [`salt`].
+    /// Salt of the tokens: see [`salts`].
     pub salt: Option<&'a str>,
     /// All tokens that tags contain, as far as tags can be listed.
     pub tokens: &'a BTreeSet<String>,
@@ -70,17 +70,30 @@ struct FoundObject {
 /// Generations of a desired resource, oldest first, or the reason for their absence.
 type Sought = Result<Vec<FoundObject>, MissingResource>;
 
-/// Returns the salt of the lost state's tokens: of all salts that the tokens show, the salt with which
-/// most of the desired resources have a token. `None` if tokens without a salt fit best.
-pub fn salt(nodes: &[GraphNode], infra_id: &str, tokens: &BTreeSet<String>) -> Option<String> {
+/// Returns the salts that the lost state may have had, the most probable one first: those with which
+/// desired resources have a token. `None` means tokens without a salt. Clouds keep tags of deleted
+/// objects for a while, so only a search tells which salt finds the most resources.
+pub fn salts(
+    nodes: &[GraphNode],
+    infra_id: &str,
+    tokens: &BTreeSet<String>,
+) -> Vec<Option<String>> {
     let salts: BTreeSet<&str> = tokens.iter().filter_map(|token| salt_of(token)).collect();
     let has_token = |salt: Option<&str>, node: &&GraphNode| {
         let of = |generation| token(salt, infra_id, &node.address, generation);
         (1..=GENERATIONS).any(|generation| tokens.contains(&of(generation)))
     };
-    let fitting = |salt| nodes.iter().filter(|node| has_token(salt, node)).count();
-    let candidates = salts.into_iter().map(Some).chain(std::iter::once(None)); // the last of equals
-    candidates.max_by_key(|salt| fitting(*salt)).flatten().map(str::to_owned)
+    let candidates = std::iter::once(None).chain(salts.into_iter().map(Some));
+    let fitting = candidates.map(|salt| {
+        let count = nodes.iter().filter(|node| has_token(salt, node)).count();
+        (count, salt.map(str::to_owned))
+    });
+    let mut fitting: Vec<_> = fitting.filter(|(count, _)| *count > 0).collect();
+    fitting.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    match fitting.is_empty() {
+        true => vec![None],
+        false => fitting.into_iter().map(|(_, salt)| salt).collect(),
+    }
 }
 
 impl Search<'_> {
@@ -348,7 +361,7 @@ mod tests {
     async fn recovered(harness: &Harness, graph: &Graph) -> (State, Vec<MissingResource>) {
         let tokens = harness.cloud.tokens().into_iter().map(|(_, token)| token).collect();
         let infra_id = &harness.state.lineage;
-        let salt = salt(graph.nodes(), infra_id, &tokens);
+        let salt = salts(graph.nodes(), infra_id, &tokens).swap_remove(0);
         let search = Search {
             nodes: graph.nodes(),
             infra_id,

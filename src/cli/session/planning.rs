@@ -24,12 +24,13 @@ use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::locked_state::{LockedState, now};
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
+use crate::cli::session::saved_plan::{self, ReadPlan};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::sole_owner::{
     ensure_sole_owner, ensure_still_sole_owner, warn_of_neighbours,
 };
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
-use crate::cli::session::{saved_plan, targeting};
+use crate::cli::session::targeting;
 use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 
 /// Desired state and its graph.
@@ -76,21 +77,21 @@ impl Session<'_, ToPlan> {
 }
 
 impl<'a> Session<'a, ToChange> {
-    /// Makes a new plan, or takes the plan in the file `saved`, and shows it.
+    /// Makes a new plan, or takes the plan `saved`, and shows it.
     ///
     /// # Errors
     /// If the saved plan is stale, or a guard rejects the plan.
     pub(crate) async fn plan_or_saved(
         self,
         read: ReadSource<'_>,
-        saved: Option<&Path>,
+        saved: Option<ReadPlan>,
         how: &ApplyingArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
         let stop = self.stop;
         let planning = async {
             match saved {
-                Some(path) => self.saved_plan(read, path, how, ui).await,
+                Some(saved) => self.saved_plan(read, saved, how, ui).await,
                 None => self.new_plan(read(None, ui)?, how, ui).await,
             }
         };
@@ -112,11 +113,10 @@ impl<'a> Session<'a, ToChange> {
     async fn saved_plan(
         self,
         read: ReadSource<'_>,
-        path: &Path,
+        ReadPlan { plan: saved, path }: ReadPlan,
         how: &ApplyingArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
-        let saved = saved_plan::read(path)?;
         let name = path.display().to_string();
         let fits = |source: &dyn DesiredState, state: Option<&State>| {
             saved_plan::ensure_same_inputs(&saved, source, state, &name)

@@ -141,12 +141,24 @@ fn a_new_state_with_a_used_infra_id_needs_one_run() {
     desk.expect(0, &["plan", "--detailed-exitcode", "--assets", "assets", "--state", "recovered"]);
 }
 
+/// AWS lists the tags of a terminated machine for a while.
+#[test]
+fn a_recovery_does_not_ask_about_a_destroyed_cluster_of_the_same_name() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.expect(0, &["destroy", "--auto-approve"]);
+    desk.expect(0, &["apply", "--auto-approve", "--state", "second"]);
+    desk.expect(0, &["recover", "--state", "recovered"]);
+    desk.expect(0, &["plan", "--detailed-exitcode", "--state", "recovered"]);
+}
+
 #[test]
 fn the_domain_of_a_cluster_is_not_used_again() {
     let desk = Desk::new();
     desk.apply();
     let ran = rejected(&desk, &["apply", "--auto-approve", "--state", "elsewhere"]);
     assert!(ran.err.contains("already has the domain demo.example.com"), "{}", ran.err);
+    assert!(ran.err.contains("found: hosted zone demo.example.com ("), "{}", ran.err);
     let shown = desk.expect(0, &["show", "--json"]);
     let state: serde_json::Value = serde_json::from_str(&shown.out).unwrap();
     let infra_id = state["cluster"]["infra_id"].as_str().unwrap();

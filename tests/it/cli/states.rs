@@ -312,6 +312,31 @@ fn forgetting_what_others_need_is_said_to_have_consequences() {
 }
 
 #[test]
+fn parts_of_a_forgotten_resource_are_said_and_can_be_forgotten_with_it() {
+    let desk = Desk::new();
+    desk.apply();
+    let list = desk.expect(0, &["state", "list"]).out;
+    let ran = desk.expect(0, &["state", "rm", "target_group.aint", "--auto-approve"]);
+    let parts = "parts of the removed resources stay recorded\n  target.bootstrap-aint, target.master-0-aint\n";
+    assert!(ran.err.contains(parts), "{}", ran.err);
+    let together = "target_group.aint target.bootstrap-aint target.master-0-aint";
+    assert!(ran.err.contains(&format!("`groundplan state rm {together}`")), "{}", ran.err);
+
+    let rules = list.lines().find(|one| one.starts_with("security_group_rules.")).unwrap();
+    let group = rules.replace("_rules", "");
+    let ran = desk.expect(0, &["state", "rm", &group, "--auto-approve"]);
+    let said = format!("parts of the removed resources stay recorded\n  {rules}\n");
+    assert!(
+        ran.err.contains(&said),
+        "rules that only reference the group are no parts: {}",
+        ran.err
+    );
+    let whole = ["state", "rm", "iam_role.master", "iam_role_policy.master", "--auto-approve"];
+    let ran = desk.expect(0, &whole);
+    assert!(!ran.err.contains("parts of the removed"), "{}", ran.err);
+}
+
+#[test]
 fn a_folder_of_states_that_has_gone_is_said_to_have_gone() {
     let desk = Desk::new();
     let child = applying(&desk, &[]);

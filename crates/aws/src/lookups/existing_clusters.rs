@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use aws_sdk_ec2::types::{DhcpOptions, Instance, SecurityGroup, Vpc};
 
 use crate::Aws;
-use crate::client::ec2::{Ec2Object, by_cluster, filter, pages, token_of};
+use crate::client::ec2::{Ec2Object, filter, pages, token_of};
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::{iam, route53};
@@ -99,7 +99,7 @@ pub async fn of_domain(aws: &Aws, domain: &str) -> Result<Option<ExistingCluster
         if let Some(infra_id) = owner {
             return Ok(Some(ExistingCluster {
                 infra_id: infra_id.to_owned(),
-                objects: vec![id.as_str().to_owned()],
+                objects: vec![format!("hosted zone {domain} ({})", id.as_str())],
                 count: 1,
                 created: created(aws, infra_id).await?,
             }));
@@ -122,7 +122,7 @@ async fn existing<T: Ec2Object>(aws: &Aws, infra_id: &str, own: &OwnObjects) -> 
         let mut tags = one.tags().iter();
         tags.any(|tag| tag.key() == Some(&key) && tag.value() == Some("owned"))
     };
-    let found = T::describe(aws, vec![by_cluster(aws)]).await?;
+    let found = T::describe(aws, vec![filter("tag-key", &[&key])]).await?;
     let is_own = |one: &&T| {
         let token = token_of(one.tags());
         one.id().is_some_and(|id| own.ids.contains(id))

@@ -10,7 +10,7 @@ use super::{
     Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason, UnmanagedDrift,
 };
 use crate::event::Operation;
-use crate::graph::{Address, Graph, GraphNode, Ref, Schema, resolve};
+use crate::graph::{Address, Graph, GraphNode, Ref, Schema, each_ref, resolve};
 use crate::provider::{Observed, Schemas};
 use crate::state::{Record, RecordStatus, State};
 
@@ -345,7 +345,15 @@ impl<'a> DecisionInputs<'a> {
                 _ => (Action::Keep, Reason::UpToDate),
             };
         }
-        let changed = !at.diff(&at.record.inputs).is_empty();
+        // A reference to a resource that was deleted outside is the same in the configuration.
+        let follows = |field: &FieldChange| {
+            let mut targets = Vec::new();
+            each_ref(field.after.as_ref().unwrap_or(&Value::Null), &mut |r| {
+                targets.push(r.address.clone());
+            });
+            !targets.is_empty() && targets.iter().all(|target| self.remade.contains(target))
+        };
+        let changed = at.diff(&at.record.inputs).iter().any(|field| !follows(field));
         let reason = match at.record.status {
             _ if changed => Reason::Changed,
             RecordStatus::Updating => Reason::Unfinished,

@@ -319,6 +319,22 @@ async fn an_interrupted_revert_of_drift_is_shown_and_finished() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reference_to_a_resource_that_was_deleted_outside_is_no_change_of_the_configuration() {
+    let wanted = |free: u32| {
+        graph(&[("node.a", json!({}), &[]), ("node.b", json!({ "free": free }), &["node.a"])])
+    };
+    let mut harness = Harness::default();
+    harness.apply(&wanted(1)).await;
+    harness.cloud.lose("node.a");
+    for (free, reason) in [(1, Reason::Drifted), (2, Reason::Changed)] {
+        let plan = harness.plan(&wanted(free)).await;
+        let reasons: Vec<_> =
+            plan.changes.iter().map(|it| (it.action, it.reason.clone())).collect();
+        assert_eq!(reasons, [(Action::Create, Reason::Missing), (Action::Update, reason)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_interrupted_deletion_has_changed_is_no_drift() {
     let wanted = graph(&[("node.a", json!({ "fixed": 1, "rules": ["a", "b"] }), &[])]);
     let mut harness = Harness::default();
