@@ -93,7 +93,7 @@ fn identifies(state: &State, address: &Address, id: &str) -> bool {
 
 fn parts_warning(named: &BTreeSet<Address>, parts: &BTreeSet<Address>) -> Diagnostic {
     let list = |addresses: &mut dyn Iterator<Item = &Address>, separator: &str| {
-        addresses.map(|address| address.as_str()).collect::<Vec<_>>().join(separator)
+        addresses.map(Address::as_str).collect::<Vec<_>>().join(separator)
     };
     let all = list(&mut named.iter().chain(parts), " ");
     let summary = "parts of the removed resources stay recorded";
