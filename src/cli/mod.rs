@@ -34,8 +34,17 @@ pub fn main() -> ExitCode {
     let arguments = match CliArguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(answer) => {
-            let _ = print_answer(&answer); // there is nowhere else to say it
-            return if answer.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+            return match print_answer(&answer).map_err(CommandError::from) {
+                Ok(()) if answer.use_stderr() => Exit::Usage,
+                Ok(()) => Exit::Done,
+                Err(failure) => {
+                    let mut err = Screen::new(anstream::stderr());
+                    // There is nowhere else to report a failure of standard error.
+                    let _ = failure.diagnostics.iter().try_for_each(|one| one.write(&mut err));
+                    failure.exit
+                }
+            }
+            .into();
         }
     };
     let mut ui = Ui::of(&arguments);
@@ -60,7 +69,11 @@ fn print_answer(answer: &clap::Error) -> io::Result<()> {
     let text = answer.render().ansi().to_string();
     match answer.use_stderr() {
         true => write!(Screen::new(anstream::stderr()), "{text}"),
-        false => write!(Screen::new(anstream::stdout()), "{text}"),
+        false => {
+            let mut out = Screen::new(anstream::stdout());
+            write!(out, "{text}")?;
+            out.flush()
+        }
     }
 }
 

@@ -43,6 +43,7 @@ fn recorded(inputs: serde_json::Value, outputs: serde_json::Value) -> Record {
         outputs,
         after: vec![],
         prior_inputs: vec![],
+        revert: vec![],
         unknown,
     }
 }

@@ -136,6 +136,9 @@ impl PlanView<'_> {
             true => self.full || (self.telling)(kind, &field.path),
             false => self.full || !follows(field),
         };
+        if change.action == Action::Update && change.fields.is_empty() {
+            writeln!(out, "      no difference is left; this run confirms the end of the change")?;
+        }
         for field in change.fields.iter().filter(shown) {
             let forces = if field.replaces && change.action.replaces() {
                 painted(DELETE, " (forces replacement)")

@@ -8,6 +8,7 @@ use groundplan_engine::graph::{Identity, Resource, Schema};
 use groundplan_engine::plan::DriftClass;
 use serde_json::Value;
 
+use crate::model::CLUSTER_TAG_PREFIX;
 use crate::model::calls::is_read;
 #[cfg(any(feature = "sdk", test))]
 use crate::model::calls::permission;
@@ -218,7 +219,10 @@ impl DriftFields {
             SecurityFields::Everything => true,
             SecurityFields::Fields(names) => fields.clone().any(|field| names.contains(&field)),
         };
-        if fields.next().is_some_and(|input| self.cosmetic.contains(&input)) {
+        let is_cosmetic = fields.next().is_some_and(|input| self.cosmetic.contains(&input));
+        if is_cosmetic && path.contains(CLUSTER_TAG_PREFIX) {
+            DriftClass::Functional // a destroy finds resources by this tag
+        } else if is_cosmetic {
             DriftClass::Cosmetic
         } else if is_security {
             DriftClass::Security
@@ -351,4 +355,27 @@ pub(crate) fn may_repeat(kinds: &[KindFacts], service: &str, call: &str) -> bool
     let others = |one: &Actions| has(one.configure) || has(one.update) || has(one.delete);
     let is_declared = creates().next().is_some() || kinds.iter().any(|one| others(&one.actions));
     is_declared && creates().all(|facts| facts.repeat.by_sdk())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_cluster_tag_is_functional() {
+        let security = SecurityFields::Fields(&["open"]);
+        let fields = DriftFields { cosmetic: &["tags"], security, always_shown: &[] };
+        let cluster = "tags[\"kubernetes.io/cluster/demo-x7k2p\"]";
+        for (path, class) in [
+            (cluster, DriftClass::Functional),
+            ("tags[\"team\"]", DriftClass::Cosmetic),
+            ("tags.Name", DriftClass::Cosmetic),
+            ("size", DriftClass::Functional),
+            ("rules.open", DriftClass::Security),
+        ] {
+            assert_eq!(fields.class(path), class, "{path}");
+        }
+        let of_role = DriftFields { security: SecurityFields::Everything, ..fields };
+        assert_eq!(of_role.class(cluster), DriftClass::Functional);
+    }
 }

@@ -15,7 +15,7 @@ use crate::provider::{
     Cause, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
 };
 use crate::secret::Secrets;
-use crate::state::{Entry, RecordStatus, token};
+use crate::state::{Entry, RecordStatus, salt_of, token};
 
 /// Highest generation that is searched. Each apply that creates resources uses one generation.
 const GENERATIONS: u64 = 1000;
@@ -29,6 +29,8 @@ pub struct Search<'a> {
     pub nodes: &'a [GraphNode],
     /// Infra ID of the cluster; an input of the tokens.
     pub infra_id: &'a str,
+    /// Salt of the tokens: see [`salts`].
+    pub salt: Option<&'a str>,
     /// All tokens that tags contain, as far as tags can be listed.
     pub tokens: &'a BTreeSet<String>,
     /// Provider of the resources.
@@ -68,6 +70,32 @@ struct FoundObject {
 /// Generations of a desired resource, oldest first, or the reason for their absence.
 type Sought = Result<Vec<FoundObject>, MissingResource>;
 
+/// Returns the salts that the lost state may have had, the most probable one first: those with which
+/// desired resources have a token. `None` means tokens without a salt. Clouds keep tags of deleted
+/// objects for a while, so only a search tells which salt finds the most resources.
+pub fn salts(
+    nodes: &[GraphNode],
+    infra_id: &str,
+    tokens: &BTreeSet<String>,
+) -> Vec<Option<String>> {
+    let salts: BTreeSet<&str> = tokens.iter().filter_map(|token| salt_of(token)).collect();
+    let has_token = |salt: Option<&str>, node: &&GraphNode| {
+        let of = |generation| token(salt, infra_id, &node.address, generation);
+        (1..=GENERATIONS).any(|generation| tokens.contains(&of(generation)))
+    };
+    let candidates = std::iter::once(None).chain(salts.into_iter().map(Some));
+    let fitting = candidates.map(|salt| {
+        let count = nodes.iter().filter(|node| has_token(salt, node)).count();
+        (count, salt.map(str::to_owned))
+    });
+    let mut fitting: Vec<_> = fitting.filter(|(count, _)| *count > 0).collect();
+    fitting.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    match fitting.is_empty() {
+        true => vec![None],
+        false => fitting.into_iter().map(|(_, salt)| salt).collect(),
+    }
+}
+
 impl Search<'_> {
     /// Searches for all desired resources, dependencies first.
     ///
@@ -92,7 +120,7 @@ impl Search<'_> {
     }
 
     fn token(&self, address: &Address, generation: u64) -> String {
-        token(self.infra_id, address, generation)
+        token(self.salt, self.infra_id, address, generation)
     }
 
     fn tagged(&self, address: &Address, generation: u64) -> bool {
@@ -332,14 +360,18 @@ mod tests {
 
     async fn recovered(harness: &Harness, graph: &Graph) -> (State, Vec<MissingResource>) {
         let tokens = harness.cloud.tokens().into_iter().map(|(_, token)| token).collect();
+        let infra_id = &harness.state.lineage;
+        let salt = salts(graph.nodes(), infra_id, &tokens).swap_remove(0);
         let search = Search {
             nodes: graph.nodes(),
-            infra_id: &harness.state.lineage,
+            infra_id,
+            salt: salt.as_deref(),
             tokens: &tokens,
             provider: &*harness.cloud,
         };
         let found = search.run().await.unwrap();
         let mut state = State::new(harness.state.lineage.clone());
+        state.lookup_cache.token_salt = salt;
         for entry in &found.entries {
             state.record(entry).unwrap();
         }
@@ -357,6 +389,26 @@ mod tests {
         assert_eq!(state.generation, harness.state.generation);
         let harness = Harness { state, ..harness };
         assert!(harness.plan_with(&chain(2), &PlanOptions::default()).await.is_empty());
+    }
+
+    /// Objects of the earlier state remain visible for a while, and other clusters have tokens, too.
+    #[tokio::test(start_paused = true)]
+    async fn tokens_with_the_salt_of_the_lost_state_are_found_among_others() {
+        let salted = |salt: &str| {
+            let mut harness = Harness::default();
+            harness.state.lookup_cache.token_salt = Some(salt.to_owned());
+            harness
+        };
+        let mut earlier = Graph::default();
+        node(&mut earlier, "node.x", json!({ "fixed": 1 }), &[]);
+        node(&mut earlier, "node.a", json!({ "fixed": 7 }), &[]);
+        let mut old = salted("ffffffff");
+        old.apply(&earlier).await;
+        let mut harness = Harness { cloud: old.cloud, ..salted("0a1b2c3d") };
+        harness.apply(&chain(1)).await;
+        let (state, missing) = recovered(&harness, &chain(1)).await;
+        assert_eq!((missing, state.lookup_cache.token_salt.as_deref()), (vec![], Some("0a1b2c3d")));
+        assert_eq!(state.resources, harness.state.resources);
     }
 
     #[tokio::test(start_paused = true)]

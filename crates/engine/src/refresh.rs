@@ -513,6 +513,7 @@ mod tests {
             outputs: Value::Null,
             after: Vec::new(),
             prior_inputs,
+            revert: Vec::new(),
             unknown: BTreeMap::new(),
         };
         let current = json!({"tags": {"a": "2"}, "rules": [1, 2], "key": null, "size": 3});

@@ -156,7 +156,7 @@ groundplan machines apply --manifests machines machines.plan",
     &Exit::ALL,
 ))]
 pub struct MachinesApply {
-    /// Plan saved with `machines plan --out`.
+    /// Plan saved with `machines plan --out`; `-` is standard input.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Manifest file, or folder with YAML or JSON files (repeatable).

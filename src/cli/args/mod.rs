@@ -334,7 +334,7 @@ groundplan apply --assets assets --no-bootstrap    # after the installation",
     &Exit::ALL,
 ))]
 pub struct ApplyArgs {
-    /// Plan saved with `plan --out`.
+    /// Plan saved with `plan --out`; `-` is standard input.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Desired state.
@@ -504,7 +504,7 @@ groundplan show cluster.plan --full",
     READING,
 ))]
 pub struct ShowArgs {
-    /// Plan saved with `plan --out`.
+    /// Plan saved with `plan --out`; `-` is standard input.
     #[arg(value_name = "PLAN", conflicts_with = "cluster")]
     pub plan: Option<PathBuf>,
     /// Name of the cluster, instead of an install-config.

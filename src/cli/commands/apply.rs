@@ -17,10 +17,8 @@ pub(crate) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let (saved, how) = (arguments.plan.as_deref(), &arguments.how);
-    if let Some(path) = saved {
-        saved_plan::must_be(false, path)?;
-    }
+    let how = &arguments.how;
+    let saved = saved_plan::read_argument(arguments.plan.as_deref(), false, stop).await?;
     let session = Session::to_change("apply", common, stop, ui)?;
     let read = |bootstrap: Option<bool>, ui: &mut Ui| -> Result<Box<dyn DesiredState>> {
         let bootstrap = bootstrap.unwrap_or(!arguments.wanted.no_bootstrap);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
+use groundplan_aws::lookups::existing_clusters::{OwnObjects, of_infra_id};
 use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
@@ -58,9 +59,11 @@ async fn search<'a>(
     let (compiled, results) =
         compile_existing(&inputs, &cluster, bootstrap, connected.aws(), ui).await?;
     let has_assets = inputs.assets.cluster().is_some();
+    let (recovered, token_salt) =
+        looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
+    let account = Some(connected.account().to_owned());
     let lookup_cache =
-        LookupCache { account: Some(connected.account().to_owned()), has_assets, results };
-    let recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
+        LookupCache { account, has_assets, results, token_salt, ..LookupCache::default() };
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let locked = connected.lock_empty(ui).await?;
     Ok(RecoveredState { locked, state, recovered })
@@ -88,18 +91,24 @@ async fn cluster(given: Option<&str>, inputs: &InputFiles, ui: &mut Ui) -> Resul
         (None, None) => {
             let nobody = identify(config);
             let session = aws_session::connect(config, &nobody, None, ui).await?;
-            only(&config.name, retry_reads(|| tag_index::clusters(session.aws())).await).map(known)
+            let tagged = retry_reads(|| tag_index::clusters(session.aws())).await;
+            only(&config.name, session.aws(), tagged).await.map(known)
         }
     }
 }
 
-/// Returns the only infra ID of that name among the cluster tags of owned resources.
-fn only(
+/// Returns the only infra ID of that name among the cluster tags of owned resources. AWS keeps tags of
+/// deleted objects for a while, so of several clusters, only those with existing objects count.
+async fn only(
     name: &str,
+    aws: &Aws,
     tagged: std::result::Result<BTreeSet<String>, groundplan_engine::provider::ProviderError>,
 ) -> Result<String> {
     let tagged = tagged.map_err(|error| CommandError::call("read the resource tags", &error))?;
     let mut ours: Vec<_> = tagged.into_iter().filter(|id| is_infra_id_of(name, id)).collect();
+    if ours.len() > 1 {
+        ours = existing(aws, ours).await?;
+    }
     match (ours.pop(), ours.is_empty()) {
         (Some(id), true) => Ok(id),
         (Some(last), false) => {
@@ -117,6 +126,20 @@ fn only(
             Err(which(&because, hint, Exit::Failed))
         }
     }
+}
+
+/// Returns the clusters that have a network, a machine or a security group.
+async fn existing(aws: &Aws, infra_ids: Vec<String>) -> Result<Vec<String>> {
+    let none = OwnObjects::default();
+    let mut existing = Vec::new();
+    for infra_id in infra_ids {
+        let found = retry_reads(|| of_infra_id(aws, &infra_id, &none)).await;
+        let found = found.map_err(|error| {
+            CommandError::call(&format!("check whether cluster {infra_id} exists"), &error)
+        })?;
+        existing.extend(found.others.map(|_| infra_id));
+    }
+    Ok(existing)
 }
 
 fn which(because: &str, hint: &str, exit: Exit) -> CommandError {

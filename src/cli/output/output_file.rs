@@ -225,10 +225,15 @@ mod tests {
         let (_folder, dir) = folder();
         let lock = dir.join("lock");
         fs::write(&lock, "").unwrap();
-        assert!(KIND.destination(&lock).is_ok(), "a file of that name alone is no lock");
+        let is_refused = || {
+            let refused = KIND.destination(&lock).unwrap_err();
+            refused.diagnostics[0].detail[0].contains("the lock of a state")
+        };
+        assert!(is_refused(), "the state of a run that recorded nothing has only the lock");
+        fs::write(dir.join("notes"), "").unwrap();
+        assert!(KIND.destination(&lock).is_ok(), "a file of that name among others is no lock");
         fs::write(dir.join("journal"), "{}").unwrap();
-        let refused = KIND.destination(&lock).unwrap_err();
-        assert!(refused.diagnostics[0].detail[0].contains("the lock of a state"), "{refused:?}");
+        assert!(is_refused());
     }
 
     #[test]

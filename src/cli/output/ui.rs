@@ -183,7 +183,8 @@ impl Ui {
     pub(crate) fn diagnostic(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         self.tell_file(|lines| lines.diagnostic(diagnostic));
         if let Out::Json(lines) = &mut self.out {
-            return lines.diagnostic(diagnostic);
+            // Standard output may be full, and the diagnostic may say that.
+            return lines.diagnostic(diagnostic).or_else(|_| diagnostic.write(&mut self.err));
         }
         if let Some(out) = self.out.people() {
             let _ = out.flush(); // that it fails may be just what is to be told

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use groundplan_engine::apply::{self, ApplySettings, Observer, Shutdown, apply};
+use groundplan_engine::apply::{self, ApplySettings, Gate, Observer, Shutdown, apply};
 use groundplan_engine::event::{Event, Operation, Summary};
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::Plan;
@@ -21,6 +21,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::prompt::confirm;
 use crate::cli::output::ui::{ProgressForm, Ui};
 use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
 use crate::render::{Diagnostic, remedies};
@@ -68,6 +69,12 @@ pub(crate) async fn confirmed(
     }
 }
 
+/// Settings of an execution, and the gate after its first creation.
+pub(super) struct ExecutionSettings {
+    pub(super) apply: ApplySettings,
+    pub(super) gate: Option<Arc<SoleOwnerGate>>,
+}
+
 /// Returns the settings of an execution, without its fence.
 pub(super) fn settings(common: &CommonArgs, waits: WaitArgs) -> ApplySettings {
     let settings = ApplySettings::default();
@@ -85,14 +92,19 @@ pub(super) async fn run_steps(
     mut held: LockedState,
     provider: Arc<dyn Provider>,
     secrets: Arc<Secrets>,
-    settings: ApplySettings,
+    settings: ExecutionSettings,
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
     let progress = ui.progress(plan, &*provider);
     let (failures, cluster) = (Failures::default(), plan.cluster.as_ref());
     let mut recorder = RunObserver { held: &mut held, ui, progress, failures, cluster };
-    let settings = ApplySettings { fence: recorder.held.backend.fence(), ..settings };
+    let ExecutionSettings { apply: settings, gate } = settings;
+    let settings = ApplySettings {
+        fence: recorder.held.backend.fence(),
+        gate: gate.clone().map(|gate| gate as Arc<dyn Gate>),
+        ..settings
+    };
     let state = std::mem::take(&mut recorder.held.state);
     let outcome = apply(plan, state, provider, secrets, &settings, stop, &mut recorder).await;
     let RunObserver { failures, progress, .. } = recorder;
@@ -100,6 +112,9 @@ pub(super) async fn run_steps(
     held.state = outcome.state.clone();
     for diagnostic in failures.diagnostics() {
         ui.diagnostic(&diagnostic)?;
+    }
+    if let Some(refusal) = gate.and_then(|gate| gate.refusal()) {
+        ui.diagnostic(&refusal)?;
     }
     if let Some(error) = &outcome.journal_error {
         ui.diagnostic(&unwritten(error))?;
@@ -131,7 +146,10 @@ fn conclude(plan: &Plan, outcome: &apply::ApplyOutcome, ui: &mut Ui) -> Result<E
         return Ok(Exit::Done);
     }
     ui.print_line("")?;
-    for line in incomplete(operation, summary).lines() {
+    let text = incomplete(operation, summary);
+    // After a closed gate, the same command would be rejected.
+    let lines = if outcome.closed { 1 } else { usize::MAX };
+    for line in text.lines().take(lines) {
         ui.print_line(line)?;
     }
     if operation == Operation::Destroy {
@@ -141,6 +159,7 @@ fn conclude(plan: &Plan, outcome: &apply::ApplyOutcome, ui: &mut Ui) -> Result<E
         Some(StateError::Fenced { .. }) => Exit::Locked,
         Some(_) => Exit::Failed,
         None if outcome.stopped => Exit::Stopped,
+        None if outcome.closed => Exit::Refused,
         None => Exit::Failed,
     })
 }

@@ -110,7 +110,10 @@ impl DesiredState for InstallConfigSource {
         let known = view.known(answers);
         let placed = PlacedConfig::of(&self.inputs.config, &known);
         let flaws = placed.check(checked, state);
-        let (_, compiled) = view.judge(&placed, answers, flaws, ui)?;
+        let (_, mut compiled) = view.judge(&placed, answers, flaws, ui)?;
+        for warning in &mut compiled.warnings {
+            *warning = positioned(warning, self.inputs.text.expose_secret(), &self.inputs.file);
+        }
         Ok(compiled)
     }
 
@@ -313,6 +316,18 @@ fn print_refused(
     Ok(CommandError { exit, diagnostics })
 }
 
+/// Returns a warning that begins with a field, after the position of the field. Returns other warnings
+/// unchanged.
+fn positioned(warning: &str, text: &str, file: &str) -> String {
+    let field = warning.split_once(": ").map(|(field, _)| field);
+    let is_field = |field: &&str| field.contains('.') && !field.contains(' ');
+    let place = field.filter(is_field).and_then(|field| locate(text, field).place);
+    match place {
+        Some(place) => format!("{file}:{}: {warning}", place.line),
+        None => warning.to_owned(),
+    }
+}
+
 /// Returns an error as a finding at its field; `None` if the error has no field.
 fn finding(flaw: &topology::CompileError, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
@@ -324,4 +339,22 @@ fn finding(flaw: &topology::CompileError, text: &str) -> Option<Finding> {
         expected: flaw.expected(),
         hint: flaw.hint(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_about_a_field_has_its_position() {
+        let text = "platform:\n  aws:\n    subnets:\n    - subnet-1\n";
+        let warning = "platform.aws.subnets: found public subnets";
+        let told = positioned(warning, text, "install-config.yaml");
+        assert!(told.starts_with("install-config.yaml:") && told.ends_with(warning), "{told}");
+        let line: usize = told.split(':').nth(1).unwrap().parse().unwrap();
+        assert!((3..=4).contains(&line), "{told}");
+        for other in ["no assets: machines do not boot", "a warning"] {
+            assert_eq!(positioned(other, text, "install-config.yaml"), other);
+        }
+    }
 }

@@ -105,7 +105,7 @@ impl LockedState {
         RunRecord {
             epoch: self.backend.epoch(&self.state),
             operation: self.operation.clone(),
-            at: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            at: now(),
             by: self.by.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             after: self.state.serial,
@@ -160,6 +160,11 @@ impl LockedState {
         let _ = self.backend.leave().await; // others wait a minute, and nothing is wrong
         Ok(())
     }
+}
+
+/// Returns the current time (RFC 3339).
+pub(super) fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// Returns an error if the state contains a kind that this version does not know. A newer version

@@ -21,13 +21,16 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
-use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::locked_state::{LockedState, now};
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
+use crate::cli::session::saved_plan::{self, ReadPlan};
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::sole_owner::{ensure_sole_owner, warn_of_neighbours};
+use crate::cli::session::sole_owner::{
+    ensure_sole_owner, ensure_still_sole_owner, warn_of_neighbours,
+};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
-use crate::cli::session::{saved_plan, targeting};
+use crate::cli::session::targeting;
 use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 
 /// Desired state and its graph.
@@ -36,6 +39,8 @@ pub(crate) struct Desired {
     compiled: Compiled,
     /// Warnings of the plan, as shown.
     warnings: Vec<String>,
+    /// Time of the check for other owners, if the check must be repeated after the first creation.
+    unproven_owner: Option<String>,
 }
 
 /// Function that reads the desired state. The argument is the bootstrap setting of a saved plan;
@@ -72,21 +77,21 @@ impl Session<'_, ToPlan> {
 }
 
 impl<'a> Session<'a, ToChange> {
-    /// Makes a new plan, or takes the plan in the file `saved`, and shows it.
+    /// Makes a new plan, or takes the plan `saved`, and shows it.
     ///
     /// # Errors
     /// If the saved plan is stale, or a guard rejects the plan.
     pub(crate) async fn plan_or_saved(
         self,
         read: ReadSource<'_>,
-        saved: Option<&Path>,
+        saved: Option<ReadPlan>,
         how: &ApplyingArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
         let stop = self.stop;
         let planning = async {
             match saved {
-                Some(path) => self.saved_plan(read, path, how, ui).await,
+                Some(saved) => self.saved_plan(read, saved, how, ui).await,
                 None => self.new_plan(read(None, ui)?, how, ui).await,
             }
         };
@@ -108,11 +113,10 @@ impl<'a> Session<'a, ToChange> {
     async fn saved_plan(
         self,
         read: ReadSource<'_>,
-        path: &Path,
+        ReadPlan { plan: saved, path }: ReadPlan,
         how: &ApplyingArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
-        let saved = saved_plan::read(path)?;
         let name = path.display().to_string();
         let fits = |source: &dyn DesiredState, state: Option<&State>| {
             saved_plan::ensure_same_inputs(&saved, source, state, &name)
@@ -152,19 +156,25 @@ impl<'a, P> Session<'a, P> {
         let has_assets = source.has_assets(&lookup_cache)?;
         let nothing = State::default();
         let state = connected.state().unwrap_or(&nothing);
-        if state.has_nothing()
-            && let Some(domain) = source.sole_domain()
-        {
+        let mut unproven_owner = state.lookup_cache.unproven_owner.clone();
+        let mut is_proven = false;
+        if let Some(domain) = source.sole_domain().filter(|_| state.has_nothing()) {
             warn_of_neighbours(&cluster, common, ui)?;
+            unproven_owner = Some(now());
             ensure_sole_owner(connected.aws(), &cluster, &domain, common, ui).await?;
+        } else if let Some(since) = &unproven_owner {
+            let aws = connected.aws();
+            is_proven = ensure_still_sole_owner(aws, &cluster, state, since, ui).await?;
         }
+        let unproven_owner = unproven_owner.filter(|_| !is_proven);
         let (compiled, results) =
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
-        let learnt = LookupCache { account, has_assets, results };
-        let desired = Desired { source, compiled, warnings: Vec::new() };
+        let learnt = LookupCache { account, has_assets, results, ..LookupCache::default() };
+        let desired = Desired { source, compiled, warnings: Vec::new(), unproven_owner };
         let mut locked = connected.lock(ensure_new, desired, ui).await?;
-        let new_entries = new_entries(&locked.held.state, cluster, learnt);
+        let mut new_entries = new_entries(&locked.held.state, cluster, learnt);
+        new_entries.extend(is_proven.then(|| LookupCache::unproven_owner_entry(None)));
         locked.held.record(&new_entries, ui).await?;
         Ok(locked)
     }
@@ -264,6 +274,10 @@ impl PlanInputs for Desired {
         &[]
     }
 
+    fn unproven_owner(&self) -> Option<&str> {
+        self.unproven_owner.as_deref()
+    }
+
     fn into_secrets(self) -> Secrets {
         self.compiled.graph.into_secrets()
     }
@@ -311,8 +325,11 @@ fn ensure_new(held: LockedState) -> Result<LockedState> {
     Err(CommandError::new(Exit::Locked, diagnostic))
 }
 
-/// Returns the entries for identity and lookup results that the state lacks.
-fn new_entries(state: &State, cluster: Cluster, learnt: LookupCache) -> Vec<Entry> {
+/// Returns the entries for identity and lookup results that the state lacks. A state without records
+/// gets a salt of its creation tokens.
+fn new_entries(state: &State, cluster: Cluster, mut learnt: LookupCache) -> Vec<Entry> {
+    let recorded = state.lookup_cache.token_salt.clone();
+    learnt.token_salt = recorded.or_else(|| state.has_nothing().then(|| state.new_token_salt()));
     let identified = match state.cluster {
         None => Some(Entry::ClusterIdentified { cluster }),
         Some(_) => None,

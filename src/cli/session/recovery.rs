@@ -7,7 +7,7 @@ use groundplan_aws::sweep::RemainingResource;
 use groundplan_engine::graph::GraphNode;
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::provider::retry_reads;
-use groundplan_engine::recover::{Recovered, Search};
+use groundplan_engine::recover::{Recovered, Search, salts};
 use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use serde_json::json;
 
@@ -55,16 +55,27 @@ impl Locked<'_, ToRecover, ()> {
     }
 }
 
-/// Searches AWS for the resources of the graph. Returns those found and those missing.
+/// Searches AWS for the resources of the graph. Returns those found and those missing, and the salt
+/// of their creation tokens.
 pub(crate) async fn looked_for(
     nodes: &[GraphNode],
     infra_id: &str,
     aws: &Aws,
-) -> Result<Recovered> {
+) -> Result<(Recovered, Option<String>)> {
     let tokens = retry_reads(|| tag_index::tokens(aws)).await;
     let tokens = &tokens.map_err(|error| CommandError::call("read the resource tags", &error))?;
-    let search = Search { nodes, infra_id, tokens, provider: aws };
-    search.run().await.map_err(|error| CommandError::call("search for the resources", &error))
+    let mut best: Option<(Recovered, Option<String>)> = None;
+    for salt in salts(nodes, infra_id, tokens) {
+        let search = Search { nodes, infra_id, salt: salt.as_deref(), tokens, provider: aws };
+        let found = search.run().await;
+        let found =
+            found.map_err(|error| CommandError::call("search for the resources", &error))?;
+        let is_better = |(best, _): &(Recovered, _)| found.missing.len() < best.missing.len();
+        if best.as_ref().is_none_or(is_better) {
+            best = Some((found, salt));
+        }
+    }
+    Ok(best.expect("BUG: no salt is a salt, too"))
 }
 
 /// Returns an error for a state with records, except those of a recovery alone: a recovery that was

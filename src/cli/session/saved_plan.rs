@@ -1,18 +1,21 @@
 //! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
 
 use std::collections::HashMap;
-use std::fs;
-use std::path::Path;
+use std::fs::File;
+use std::io::{Read, stdin};
+use std::path::{Path, PathBuf};
 
+use groundplan_engine::apply::Shutdown;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::saved::{FORMAT, SavedPlan, SavedPlanError};
 use groundplan_engine::plan::{Change, Plan, PlanOptions};
-use groundplan_engine::state::State;
+use groundplan_engine::state::{Cluster, State};
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
 /// Returns the plan with the digests of its inputs.
@@ -57,19 +60,49 @@ pub(crate) async fn write(saved: &SavedPlan, path: &Path) -> Result<bool> {
     Ok(matches!(destination, Destination::File(_)))
 }
 
-/// Reads a plan.
+/// Reads a plan, once: the path may be a pipe. `-` is standard input.
 pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
     let attempt = format!("read the plan {}", path.display());
-    let text = fs::read(path).map_err(|error| {
+    let mut text = Vec::new();
+    let read = match path == Path::new("-") {
+        true => stdin().lock().read_to_end(&mut text),
+        false => File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
+    };
+    read.map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
         CommandError::new(Exit::Failed, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
 
-/// Returns an error if another command applies the plan: that of a cluster, or that of machines.
-pub(crate) fn must_be(of_machines: bool, path: &Path) -> Result<()> {
-    let is_of_machines = read(path)?.plan.cluster.is_some_and(|cluster| cluster.is_of_machines());
+/// Saved plan that was read, with the path for messages.
+#[derive(Debug)]
+pub(crate) struct ReadPlan {
+    pub(crate) plan: SavedPlan,
+    pub(crate) path: PathBuf,
+}
+
+/// Reads the plan of an argument. Returns an error if another command applies the plan: that of a
+/// cluster, or that of machines. A signal ends the wait for a pipe without a writer.
+pub(crate) async fn read_argument(
+    path: Option<&Path>,
+    of_machines: bool,
+    stop: &Shutdown,
+) -> Result<Option<ReadPlan>> {
+    let Some(path) = path.map(Path::to_owned) else { return Ok(None) };
+    let named = path.clone();
+    let reading = async {
+        let read = tokio::task::spawn_blocking(move || read(&named)).await;
+        read.unwrap_or_else(|ended| Err(CommandError::could_not("read the plan", &ended)))
+    };
+    let plan = unless_stopped(stop, reading).await?;
+    must_be(of_machines, &plan, &path)?;
+    Ok(Some(ReadPlan { plan, path }))
+}
+
+fn must_be(of_machines: bool, saved: &SavedPlan, path: &Path) -> Result<()> {
+    let cluster = saved.plan.cluster.as_ref();
+    let is_of_machines = cluster.is_some_and(Cluster::is_of_machines);
     if is_of_machines == of_machines {
         return Ok(());
     }
@@ -153,6 +186,7 @@ fn by_address(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use groundplan_engine::event::Operation;

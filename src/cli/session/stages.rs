@@ -31,7 +31,7 @@ use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{LiveState, Plan};
 use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::{Entry, State};
+use groundplan_engine::state::{Entry, LookupCache, State};
 use groundplan_openshift::topology::Workers;
 
 use crate::cli::args::{CommonArgs, WaitArgs};
@@ -39,8 +39,11 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, AwsSession};
-use crate::cli::session::execute::{confirmed, must_be_confirmable, run_steps, settings};
+use crate::cli::session::execute::{
+    ExecutionSettings, confirmed, must_be_confirmable, run_steps, settings,
+};
 use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::cli::session::state_backend;
 
 /// Purpose of a session that plans and changes nothing in AWS.
@@ -236,6 +239,10 @@ pub(crate) trait PlanInputs {
     /// Returns the entries to record before the first change.
     fn entries(&self) -> &[Entry];
 
+    /// Returns the time of the check for other owners of the cluster, if the check must be repeated
+    /// after the first creation.
+    fn unproven_owner(&self) -> Option<&str>;
+
     /// Returns the secrets that the steps need.
     fn into_secrets(self) -> Secrets;
 }
@@ -294,14 +301,23 @@ impl<I: PlanInputs> Approved<'_, I> {
         if !(plan.is_empty() && plan.dependency_updates.is_empty()) {
             held.begin(ui).await?;
         }
+        let unproven_owner = inputs.unproven_owner().filter(|_| !plan.is_empty());
+        let unproven_owner = unproven_owner.map(str::to_owned);
         if !plan.is_empty() {
             held.record(inputs.entries(), ui).await?;
         }
+        if unproven_owner.is_some() && unproven_owner != held.state.lookup_cache.unproven_owner {
+            let due = LookupCache::unproven_owner_entry(unproven_owner.clone());
+            held.record(&[due], ui).await?;
+        }
         let fence = stop.or_shutdown(held.backend.fence());
         let aws = connection.enable_changes(approval, fence);
+        let gate = unproven_owner
+            .zip(held.state.cluster.as_ref())
+            .map(|(since, cluster)| Arc::new(SoleOwnerGate::new(&aws, cluster, &since)));
         let secrets = Arc::new(inputs.into_secrets());
         let provider = Arc::clone(&aws);
-        let settings = settings(common, waits);
+        let settings = ExecutionSettings { apply: settings(common, waits), gate };
         let exit = run_steps(&plan, held, provider, secrets, settings, ui, stop).await?;
         Ok(Executed { exit, aws })
     }

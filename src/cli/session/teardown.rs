@@ -73,7 +73,9 @@ impl<'a> Session<'a, ToChange> {
         };
         let mut locked = connected.lock(Ok, inputs, ui).await?;
         locked.inputs.live = locked.live_state().await?;
-        if !of_machines && untracked::are_meant(part) {
+        if let Some(since) = &locked.held.state.lookup_cache.unproven_owner {
+            ui.diagnostic(&possibly_shared(&cluster, since))?;
+        } else if !of_machines && untracked::are_meant(part) {
             let found = UntrackedResources::sweep(locked.aws(), &locked.held.state).await?;
             locked.inputs.found = found;
         }
@@ -170,6 +172,12 @@ impl Planned<'_, ToChange, Teardown> {
         self.plan.cluster.as_ref().expect("BUG: a destroy begins with a recorded or given cluster")
     }
 
+    /// Returns true if the plan leaves what the state does not record, because another state may own
+    /// it.
+    pub(crate) fn leaves_others(&self) -> bool {
+        self.held.state.lookup_cache.unproven_owner.is_some()
+    }
+
     /// Returns the names by which the recorded cluster is searched for.
     pub(crate) fn names(&self) -> SweepNames {
         untracked::names(&self.held.state)
@@ -196,9 +204,23 @@ impl PlanInputs for Teardown {
         &self.new_entries
     }
 
+    fn unproven_owner(&self) -> Option<&str> {
+        None
+    }
+
     fn into_secrets(self) -> Secrets {
         Secrets::default()
     }
+}
+
+/// Returns the warning for a state whose run ended before it could prove that no other state creates the
+/// cluster at the same time.
+fn possibly_shared(cluster: &Cluster, since: &str) -> Diagnostic {
+    Diagnostic::warning(format!(
+        "another state may have created resources of {} since {since}, so only the resources that \
+         this state records are destroyed",
+        cluster.infra_id
+    ))
 }
 
 fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {

@@ -236,6 +236,7 @@ mod tests {
             name: None,
             goes_with,
             network: None,
+            is_backup: false,
         }
     }
 

@@ -18,7 +18,7 @@ CLUSTER = "demo"
 DOMAIN = f"{CLUSTER}.example.com"
 # Longer than any run takes: readiness, and looking for what nobody answered about, are minutes.
 RUN_WITHIN = 300
-TOKEN = re.compile("gp-[0-9a-f]{40}")
+TOKEN = re.compile("gp-[0-9a-f]{8}-[0-9a-f]{32}")
 
 CONFIG = """\
 apiVersion: v1
@@ -213,13 +213,19 @@ class Desk:
         ran = self.run("show", "--json")
         return json.loads(ran.out) if ran.code == 0 else {"resources": []}
 
+    def token_salt(self):
+        """The salt of the creation tokens; a run that was killed early has recorded none."""
+        ran = self.run("state", "pull")
+        return json.loads(ran.out)["facts"].get("token_salt") if ran.code == 0 else None
+
     def orphans(self):
         """What carries the cluster's tag and is neither on record nor announced."""
         state = self.state()
         on_record = json.dumps(state)
         announced = set()
+        salt = self.token_salt()
         for life in state["resources"]:
-            announced.add(token(self.infra_id, life["address"], life["generation"]))
+            announced.add(token(salt, self.infra_id, life["address"], life["generation"]))
         found = []
         for identity, tags in self.account.inventory()["tags"].items():
             ours = tags.get(f"kubernetes.io/cluster/{self.infra_id}") == "owned"
@@ -258,10 +264,10 @@ def comparable(rows):
     return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
 
 
-def token(infra_id, address, generation):
+def token(salt, infra_id, address, generation):
     """As the program makes it (`crates/engine/src/state/mod.rs`): known before the call, on the object after."""
-    digest = hashlib.sha256(f"{infra_id}\n{address}\n{generation}".encode()).digest()
-    return f"gp-{digest[:20].hex()}"
+    digest = hashlib.sha256(f"{salt}\n{infra_id}\n{address}\n{generation}".encode()).digest()
+    return f"gp-{salt}-{digest[:16].hex()}"
 
 
 def play_all(waiting, play, report):

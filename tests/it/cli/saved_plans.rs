@@ -1,6 +1,8 @@
 //! A saved plan is executed exactly, or rejected as stale.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 
 use super::Desk;
 
@@ -42,6 +44,21 @@ fn p3_and_p10_a_saved_plan_is_the_same_bytes_again_and_is_done_once() {
     let ran = desk.expect(0, APPLY);
     assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
     stale(&desk, "the state has changed since");
+}
+
+#[test]
+fn a_plan_can_come_from_a_pipe() {
+    for path in ["-", "/dev/stdin"] {
+        let desk = flip();
+        let mut command = desk.command(&["apply", path, "--auto-approve"]);
+        command.stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let plan = fs::read(desk.path("flip.plan")).unwrap();
+        child.stdin.take().unwrap().write_all(&plan).unwrap();
+        let ran = super::Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(0), "{path}: {}", ran.err);
+        assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
+    }
 }
 
 #[test]

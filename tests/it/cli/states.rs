@@ -106,7 +106,7 @@ fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it(
 
     let moved = state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
     assert_eq!(moved.out, "vpc.main is now vpc.network.\n");
-    let word = "warning: the state is converted from format 1.0 to 3.1";
+    let word = "warning: the state is converted from format 1.0 to 4.0";
     assert!(moved.err.starts_with(word), "{}", moved.err);
     assert!(desk.path("state/prod/state.json.v1.backup").exists());
     assert!(desk.path("state/prod/journal.v1.backup").exists());
@@ -309,6 +309,31 @@ fn forgetting_what_others_need_is_said_to_have_consequences() {
         ran.err
     );
     assert!(ran.err.contains("subnet.private-us-west-2a"), "{}", ran.err);
+}
+
+#[test]
+fn parts_of_a_forgotten_resource_are_said_and_can_be_forgotten_with_it() {
+    let desk = Desk::new();
+    desk.apply();
+    let list = desk.expect(0, &["state", "list"]).out;
+    let ran = desk.expect(0, &["state", "rm", "target_group.aint", "--auto-approve"]);
+    let parts = "parts of the removed resources stay recorded\n  target.bootstrap-aint, target.master-0-aint\n";
+    assert!(ran.err.contains(parts), "{}", ran.err);
+    let together = "target_group.aint target.bootstrap-aint target.master-0-aint";
+    assert!(ran.err.contains(&format!("`groundplan state rm {together}`")), "{}", ran.err);
+
+    let rules = list.lines().find(|one| one.starts_with("security_group_rules.")).unwrap();
+    let group = rules.replace("_rules", "");
+    let ran = desk.expect(0, &["state", "rm", &group, "--auto-approve"]);
+    let said = format!("parts of the removed resources stay recorded\n  {rules}\n");
+    assert!(
+        ran.err.contains(&said),
+        "rules that only reference the group are no parts: {}",
+        ran.err
+    );
+    let whole = ["state", "rm", "iam_role.master", "iam_role_policy.master", "--auto-approve"];
+    let ran = desk.expect(0, &whole);
+    assert!(!ran.err.contains("parts of the removed"), "{}", ran.err);
 }
 
 #[test]

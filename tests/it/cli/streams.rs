@@ -97,6 +97,30 @@ fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_sto
 }
 
 #[test]
+fn a_full_standard_output_is_an_error_on_standard_error() {
+    let desk = Desk::new();
+    desk.expect(0, &["plan"]);
+    for arguments in [
+        &["plan", "--json"][..],
+        &["plan"],
+        &["schema"],
+        &["plan", "--out", "-"],
+        &["show", "--json"],
+        &["state", "history"],
+        &["state", "pull"],
+        &["graph"],
+        &["--version"],
+        &["help", "plan"],
+    ] {
+        let mut command = desk.command(arguments);
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran = super::Ran::from(command.stdout(full).output().unwrap());
+        assert_eq!(ran.code, Some(1), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains("No space left on device"), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
 fn a_document_has_standard_output_for_itself() {
     let desk = Desk::new();
     desk.apply();

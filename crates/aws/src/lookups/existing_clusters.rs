@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ec2::types::{Instance, SecurityGroup, Vpc};
+use aws_sdk_ec2::types::{DhcpOptions, Instance, SecurityGroup, Vpc};
 
 use crate::Aws;
-use crate::client::ec2::{Ec2Object, by_cluster, filter, pages};
+use crate::client::ec2::{Ec2Object, filter, pages, token_of};
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::{iam, route53};
@@ -29,31 +29,59 @@ pub struct ExistingCluster {
     pub created: Option<String>,
 }
 
-/// Returns the existing objects with the cluster tag of this infra ID; `None` if there are none.
+/// Objects that the selected state records.
+#[derive(Clone, Debug, Default)]
+pub struct OwnObjects {
+    /// IDs in the outputs of the records.
+    pub ids: BTreeSet<String>,
+    /// Creation tokens of the records, for creations in doubt.
+    pub tokens: BTreeSet<String>,
+}
+
+/// Existing objects with the cluster tag of one infra ID.
+#[derive(Clone, Debug, Default)]
+pub struct TaggedObjects {
+    /// Cluster that the selected state does not record; `None` if all objects are recorded.
+    pub others: Option<ExistingCluster>,
+    /// True if an object exists that the selected state records.
+    pub has_own: bool,
+}
+
+/// Kinds of resources that [`of_infra_id`] finds.
+pub const FOUND_KINDS: [&str; 4] = ["vpc", "instance", "security_group", "dhcp_options"];
+
+/// Finds the existing objects with the cluster tag of this infra ID.
 ///
 /// Sends one call (`DescribeTags`) if the cluster does not exist. AWS keeps tags of deleted objects for a
 /// while, so tagged objects are read before they count.
 ///
 /// # Errors
 /// If a call fails.
-pub async fn of_infra_id(aws: &Aws, infra_id: &str) -> Result<Option<ExistingCluster>> {
+pub async fn of_infra_id(aws: &Aws, infra_id: &str, own: &OwnObjects) -> Result<TaggedObjects> {
     let owned = [filter("key", &[cluster_tag_key(infra_id)]), filter("value", &["owned"])];
     let request = aws.ec2.describe_tags().set_filters(Some(owned.into())).max_results(1000);
     if pages!(aws, "DescribeTags", request, tags).is_empty() {
-        return Ok(None);
+        return Ok(TaggedObjects::default());
     }
-    let (networks, machines, groups) = tokio::try_join!(
-        existing::<Vpc>(aws, infra_id),
-        existing::<Instance>(aws, infra_id),
-        existing::<SecurityGroup>(aws, infra_id)
+    let (networks, machines, groups, options) = tokio::try_join!(
+        existing::<Vpc>(aws, infra_id, own),
+        existing::<Instance>(aws, infra_id, own),
+        existing::<SecurityGroup>(aws, infra_id, own),
+        existing::<DhcpOptions>(aws, infra_id, own)
     )?;
-    let all: Vec<String> = networks.into_iter().chain(machines).chain(groups).collect();
+    let found = [networks, machines, groups, options];
+    let has_own = found.iter().any(|found| found.has_own);
+    let all: Vec<String> = found.into_iter().flat_map(|found| found.others).collect();
     if all.is_empty() {
-        return Ok(None);
+        return Ok(TaggedObjects { others: None, has_own });
     }
     let created = created(aws, infra_id).await?;
     let (count, objects) = (all.len(), all.into_iter().take(NAMED).collect());
-    Ok(Some(ExistingCluster { infra_id: infra_id.to_owned(), objects, count, created }))
+    let infra_id = infra_id.to_owned();
+    Ok(TaggedObjects {
+        others: Some(ExistingCluster { infra_id, objects, count, created }),
+        has_own,
+    })
 }
 
 /// Returns the cluster that owns a private hosted zone of exactly this domain; `None` if there is
@@ -71,7 +99,7 @@ pub async fn of_domain(aws: &Aws, domain: &str) -> Result<Option<ExistingCluster
         if let Some(infra_id) = owner {
             return Ok(Some(ExistingCluster {
                 infra_id: infra_id.to_owned(),
-                objects: vec![id.as_str().to_owned()],
+                objects: vec![format!("hosted zone {domain} ({})", id.as_str())],
                 count: 1,
                 created: created(aws, infra_id).await?,
             }));
@@ -80,16 +108,30 @@ pub async fn of_domain(aws: &Aws, domain: &str) -> Result<Option<ExistingCluster
     Ok(None)
 }
 
-/// Returns the IDs of the existing objects of one type that the cluster owns.
-async fn existing<T: Ec2Object>(aws: &Aws, infra_id: &str) -> Result<BTreeSet<String>> {
+/// Existing objects of one type that the cluster owns.
+struct Existing {
+    /// IDs of the objects that the selected state does not record.
+    others: BTreeSet<String>,
+    /// True if there is a recorded object.
+    has_own: bool,
+}
+
+async fn existing<T: Ec2Object>(aws: &Aws, infra_id: &str, own: &OwnObjects) -> Result<Existing> {
     let key = cluster_tag_key(infra_id);
     let is_owned = |one: &T| {
         let mut tags = one.tags().iter();
         tags.any(|tag| tag.key() == Some(&key) && tag.value() == Some("owned"))
     };
-    let found = T::describe(aws, vec![by_cluster(aws)]).await?;
+    let found = T::describe(aws, vec![filter("tag-key", &[&key])]).await?;
+    let is_own = |one: &&T| {
+        let token = token_of(one.tags());
+        one.id().is_some_and(|id| own.ids.contains(id))
+            || token.is_some_and(|token| own.tokens.contains(token))
+    };
     let owned = found.iter().filter(|one| one.exists() && is_owned(one));
-    Ok(owned.filter_map(|one| one.id().map(str::to_owned)).collect())
+    let (recorded, others): (Vec<&T>, Vec<&T>) = owned.partition(is_own);
+    let others = others.into_iter().filter_map(|one| one.id().map(str::to_owned)).collect();
+    Ok(Existing { others, has_own: !recorded.is_empty() })
 }
 
 /// Returns the creation time of the masters' role, which every installer creates first. `None` if

@@ -15,6 +15,7 @@ use super::call::{Call, Reply};
 use super::commit_queue::CommitQueue;
 use super::error::StepError;
 use super::frontier::Frontier;
+use super::gate::{GateDecision, GateStatus};
 use super::polling::{PollGroup, PollKey};
 use super::step_machine::{Context, Effect, Input, Limits, StepMachine};
 use super::{ApplyOutcome, ApplySettings, Observer, Shutdown, StepFailure};
@@ -53,6 +54,7 @@ pub(super) struct Executor<'a> {
     about: HashMap<Id, Task>,
     calls_in_flight: usize,
     commits: CommitQueue,
+    gate: GateStatus,
     summary: Summary,
     failures: Vec<StepFailure>,
     /// Start of the execution. Step machines measure time from here.
@@ -61,16 +63,18 @@ pub(super) struct Executor<'a> {
     pub(super) stopping: Option<Instant>,
 }
 
-/// Work of a task: the call of one step, or the poll of several.
+/// Work of a task: the call of one step, the poll of several, or the check of the gate.
 #[derive(Debug)]
 pub(super) enum Task {
     Call(usize),
+    Gate,
     Poll { key: PollKey, steps: Vec<usize> },
 }
 
 /// Result of a task.
 pub(super) enum Completion {
     Call { step: usize, reply: Result<Reply, StepError> },
+    Gate(GateDecision),
     Poll { key: PollKey, steps: Vec<usize>, results: Result<Vec<Poll>, StepError> },
 }
 
@@ -103,6 +107,7 @@ impl<'a> Executor<'a> {
             tasks: JoinSet::new(),
             about: HashMap::new(),
             calls_in_flight: 0,
+            gate: GateStatus::of(settings.gate.as_ref(), plan),
             summary: Summary::default(),
             failures: Vec::new(),
             began: Instant::now(),
@@ -144,7 +149,12 @@ impl<'a> Executor<'a> {
                 (self.calls_in_flight == 0 && self.commits.is_settled()) || Instant::now() >= until
             }
             None => {
-                self.machines.is_empty() && !self.frontier.has_ready() && self.commits.is_settled()
+                let can_start = match self.gate {
+                    GateStatus::Open | GateStatus::Ahead(_) => self.frontier.has_ready(),
+                    GateStatus::Checking => true,
+                    GateStatus::Closed => false,
+                };
+                self.machines.is_empty() && !can_start && self.commits.is_settled()
             }
         }
     }
@@ -196,7 +206,9 @@ impl<'a> Executor<'a> {
         let (operation, summary) = (self.plan.operation, self.summary);
         self.observer.event(&Event::Finished { operation, summary });
         let stopped = self.stopping.is_some();
-        ApplyOutcome { state: self.state, summary, failures: self.failures, stopped, journal_error }
+        let closed = matches!(self.gate, GateStatus::Closed);
+        let Self { state, failures, .. } = self;
+        ApplyOutcome { state, summary, failures, stopped, closed, journal_error }
     }
 
     /// Begins the shutdown: drops pauses, polls and calls that are not sent yet.
@@ -243,7 +255,10 @@ impl<'a> Executor<'a> {
                     self.paused.push(Reverse((Instant::now() + pause, step)));
                 }
                 Effect::Poll { wait, after } => self.join_poll(step, wait, after),
-                Effect::ReleaseDependents => self.frontier.created(step),
+                Effect::ReleaseDependents => {
+                    self.frontier.created(step);
+                    self.check_gate(step);
+                }
                 Effect::Finish => self.finished(step),
                 Effect::Fail(error) => self.failed(step, error),
             }
@@ -329,11 +344,44 @@ impl<'a> Executor<'a> {
             if let Some((_, Reverse(step))) = self.next.pop() {
                 let call = self.machines[&step].call(&self.state, &self.cloud.secrets);
                 self.commits.announce(step, call);
-            } else if let Some(step) = self.frontier.take() {
+            } else if let Some(step) = self.take_ready() {
                 self.begin(step);
             } else {
                 break;
             }
+        }
+    }
+
+    /// Takes the next step that can start now.
+    fn take_ready(&mut self) -> Option<usize> {
+        match &self.gate {
+            GateStatus::Open => self.frontier.take(),
+            GateStatus::Ahead(_) if self.machines.is_empty() => {
+                let (gate, plan) = (&self.gate, self.plan);
+                self.frontier.take_first(|step| gate.due_after(&plan.steps[step].op).is_some())
+            }
+            GateStatus::Ahead(_) | GateStatus::Checking | GateStatus::Closed => None,
+        }
+    }
+
+    /// Starts the check of the gate if the step has created a resource that the check can see.
+    fn check_gate(&mut self, step: usize) {
+        let Some(gate) = self.gate.due_after(&self.plan.steps[step].op) else { return };
+        let check = gate.check(&self.state);
+        self.gate = GateStatus::Checking;
+        self.spawn(Task::Gate, async move { Completion::Gate(check.await) });
+    }
+
+    fn gate_checked(&mut self, decision: GateDecision) {
+        match decision {
+            GateDecision::Open { entries, warnings } => {
+                self.gate = GateStatus::Open;
+                entries.into_iter().for_each(|entry| self.record(entry));
+                for message in warnings {
+                    self.commits.emit(Event::Warning { message });
+                }
+            }
+            GateDecision::Closed => self.gate = GateStatus::Closed,
         }
     }
 
@@ -383,6 +431,7 @@ impl<'a> Executor<'a> {
                 self.feed(step, reply.map_or_else(Input::Failed, Input::Replied));
             }
             Completion::Poll { key, steps, results } => self.polled(key, &steps, results),
+            Completion::Gate(decision) => self.gate_checked(decision),
         }
     }
 }
@@ -396,6 +445,7 @@ impl Completion {
         let error = StepError::Panicked;
         match task {
             Task::Call(step) => Completion::Call { step, reply: Err(error) },
+            Task::Gate => Completion::Gate(GateDecision::Closed),
             Task::Poll { key, steps } => Completion::Poll { key, steps, results: Err(error) },
         }
     }

@@ -59,6 +59,17 @@ impl Frontier {
         Some(step as usize)
     }
 
+    /// Takes the ready step with the longest remaining path among those that `preferred` accepts;
+    /// among all, if it accepts none.
+    pub(super) fn take_first(&mut self, preferred: impl Fn(usize) -> bool) -> Option<usize> {
+        let chosen = self.ready.iter().filter(|(_, Reverse(step))| preferred(*step as usize)).max();
+        let Some(chosen) = chosen.copied() else { return self.take() };
+        self.ready.retain(|one| *one != chosen);
+        let (_, Reverse(step)) = chosen;
+        self.status[step as usize] = StepStatus::Running;
+        Some(step as usize)
+    }
+
     /// Returns true if a step can start now.
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()

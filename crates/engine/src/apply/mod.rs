@@ -11,6 +11,7 @@
 //! - `step_machine`: decisions of one step, as a pure state machine. `call`: calls that it chooses.
 //! - `executor`: the loop, which performs the effects of the steps. `polling`: polls that several
 //!   steps share.
+//! - `gate`: check between the first creation and the other steps.
 //! - `error`: errors of steps.
 
 mod call;
@@ -18,6 +19,7 @@ mod commit_queue;
 mod error;
 mod executor;
 mod frontier;
+mod gate;
 mod polling;
 mod step_machine;
 
@@ -32,6 +34,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use self::error::StepError;
+pub use self::gate::{Gate, GateDecision};
 use crate::event::{Event, StepName, Summary};
 use crate::plan::Plan;
 use crate::provider::Provider;
@@ -70,6 +73,8 @@ pub struct ApplySettings {
     pub settle: Duration,
     /// Fence that rejects calls after the state lock is lost.
     pub fence: Fence,
+    /// Check after the first creation. `None` means that nothing is checked.
+    pub gate: Option<Arc<dyn Gate>>,
 }
 
 impl Default for ApplySettings {
@@ -82,6 +87,7 @@ impl Default for ApplySettings {
             wait: None,
             settle: Duration::from_secs(15),
             fence: Fence::open(),
+            gate: None,
         }
     }
 }
@@ -129,6 +135,8 @@ pub struct ApplyOutcome {
     pub failures: Vec<StepFailure>,
     /// True after a shutdown.
     pub stopped: bool,
+    /// True if the gate closed, so that later steps did not start.
+    pub closed: bool,
     /// Error of the journal write that ended the execution. Changes of the state after the last
     /// durable entry then exist only in this value.
     pub journal_error: Option<StateError>,

@@ -705,7 +705,11 @@ impl<'p> StepMachine<'p> {
         };
         if phase == Phase::Update || self.schema().ready.is_none() {
             let (address, after, inputs) = (address.clone(), after.clone(), self.inputs.clone());
-            self.append(Entry::UpdateStarted { address, inputs, after });
+            let revert = match self.op {
+                Op::Update { revert, .. } => revert.clone(),
+                _ => Vec::new(),
+            };
+            self.append(Entry::UpdateStarted { address, inputs, after, revert });
             self.is_update_announced = true;
         }
     }
@@ -800,7 +804,7 @@ fn another_resource(recorded: &Value, found: &Value) -> Option<StepError> {
         };
         (recorded != found).then(another)
     };
-    IDENTITY.iter().find_map(|name| differs(&name))
+    IDENTITY.iter().find_map(differs)
 }
 
 /// Returns the status of a resource of the kind after its create call.

@@ -1,5 +1,6 @@
 //! Tests of the engine with an in-memory cloud and a paused clock.
 
+mod gate;
 mod recovery;
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use super::{
     Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason, UnmanagedDrift,
 };
 use crate::event::Operation;
-use crate::graph::{Address, Graph, GraphNode, Ref, Schema, resolve};
+use crate::graph::{Address, Graph, GraphNode, Ref, Schema, each_ref, resolve};
 use crate::provider::{Observed, Schemas};
 use crate::state::{Record, RecordStatus, State};
 
@@ -213,9 +213,10 @@ impl<'a> DecisionInputs<'a> {
             false => self.blocking_references(node, at, &mut fields),
         };
         let (action, reason) = self.judge(node, at, &fields, blocking, unfinished);
-        // Live state after an interrupted change may contain parts of the change, so no difference
-        // is drift.
-        let drift = if unfinished || at.record.status == RecordStatus::Updating {
+        // Live state after an interrupted change or deletion may contain parts of it, so no
+        // difference is drift.
+        let is_settled = at.record.status == RecordStatus::Ready;
+        let drift = if !is_settled {
             Vec::new()
         } else {
             let live = limit_to_opinions(&at.record.inputs, at.live);
@@ -223,12 +224,14 @@ impl<'a> DecisionInputs<'a> {
             diff_where(rules, Some(&at.record.inputs), Some(&live), Some(at.after))
         };
         let unmanaged = self.unmanaged(at, &fields);
-        let reverts = self.options.revert_drift && !unmanaged.is_empty();
+        let mut revert = self.reverted(at, &unmanaged);
         let (action, reason) = match action {
-            Action::Keep if reverts => (Action::Update, Reason::Drifted),
+            Action::Keep if !revert.is_empty() => (Action::Update, Reason::Drifted),
             action => (action, reason),
         };
-        let revert = if reverts && action == Action::Update { unmanaged.clone() } else { vec![] };
+        if action != Action::Update {
+            revert.clear();
+        }
         let (mut fields, left) = match action {
             Action::Keep | Action::Finish => (Vec::new(), left),
             action if action.replaces() => renewed(fields, left),
@@ -256,9 +259,22 @@ impl<'a> DecisionInputs<'a> {
         }
     }
 
+    /// Returns the unmanaged drift that the plan reverts: all of it, if the options say so, and what an
+    /// unfinished update was to revert.
+    fn reverted(&self, at: &Comparison<'_>, unmanaged: &[UnmanagedDrift]) -> Vec<UnmanagedDrift> {
+        let is_begun = |drift: &&UnmanagedDrift| {
+            self.options.revert_drift
+                || at.record.revert.iter().any(|begun| begun.field == drift.field)
+        };
+        unmanaged.iter().filter(is_begun).cloned().collect()
+    }
+
     /// Returns the unmanaged drift, without additions of recorded resources and additions that
     /// `fields` adds, too, because the configuration has them now.
     fn unmanaged(&self, at: &Comparison<'_>, fields: &[FieldChange]) -> Vec<UnmanagedDrift> {
+        if at.record.status == RecordStatus::Deleting {
+            return Vec::new(); // the interrupted deletion changes the resource itself
+        }
         let is_recorded = |id: &String| self.recorded.contains(id);
         let is_wanted = |drift: &UnmanagedDrift| {
             fields.iter().any(|field| field.path == drift.field.path && field.after.is_some())
@@ -329,7 +345,15 @@ impl<'a> DecisionInputs<'a> {
                 _ => (Action::Keep, Reason::UpToDate),
             };
         }
-        let changed = !at.diff(&at.record.inputs).is_empty();
+        // A reference to a resource that was deleted outside is the same in the configuration.
+        let follows = |field: &FieldChange| {
+            let mut targets = Vec::new();
+            each_ref(field.after.as_ref().unwrap_or(&Value::Null), &mut |r| {
+                targets.push(r.address.clone());
+            });
+            !targets.is_empty() && targets.iter().all(|target| self.remade.contains(target))
+        };
+        let changed = at.diff(&at.record.inputs).iter().any(|field| !follows(field));
         let reason = match at.record.status {
             _ if changed => Reason::Changed,
             RecordStatus::Updating => Reason::Unfinished,

@@ -288,6 +288,69 @@ async fn a_change_that_did_not_come_to_its_end_is_nobodys_drift() {
     assert!(harness.plan(&machine(2)).await.is_empty());
 }
 
+/// The plan without the option finishes what was begun, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_revert_of_drift_is_shown_and_finished() {
+    let wanted = graph(&[("node.a", json!({ "fixed": 1 }), &[])]);
+    for when in [When::Before, When::After] {
+        let mut harness = Harness::default();
+        harness.apply(&wanted).await;
+        harness.cloud.add_outside("node.a", telnet());
+        harness.cloud.fail("update node.a", 1, when, ErrorClass::Permanent);
+        let plan = harness.plan_with(&wanted, &reverting()).await;
+        assert_eq!(harness.walk(&plan).await.summary.failed, 1);
+        harness.reread();
+        let later = stopped();
+        harness.cloud.add_outside("node.a", later.clone());
+
+        let plan = harness.plan(&wanted).await;
+        let change = &plan.changes[0];
+        assert_eq!((change.action, &change.reason), (Action::Update, &Reason::Unfinished));
+        let (shown, drift) = match when {
+            When::Before => (vec![telnet().reverted()], vec![telnet(), later.clone()]),
+            When::After => (vec![], vec![later.clone()]),
+        };
+        assert_eq!((&change.fields, &change.unmanaged), (&shown, &drift));
+        assert!(harness.walk(&plan).await.summary.complete());
+        let plan = harness.plan(&wanted).await;
+        assert!(plan.is_empty(), "{:?}", plan.changes);
+        assert_eq!(plan.changes[0].unmanaged, [later], "what was not begun is left");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reference_to_a_resource_that_was_deleted_outside_is_no_change_of_the_configuration() {
+    let wanted = |free: u32| {
+        graph(&[("node.a", json!({}), &[]), ("node.b", json!({ "free": free }), &["node.a"])])
+    };
+    let mut harness = Harness::default();
+    harness.apply(&wanted(1)).await;
+    harness.cloud.lose("node.a");
+    for (free, reason) in [(1, Reason::Drifted), (2, Reason::Changed)] {
+        let plan = harness.plan(&wanted(free)).await;
+        let reasons: Vec<_> =
+            plan.changes.iter().map(|it| (it.action, it.reason.clone())).collect();
+        assert_eq!(reasons, [(Action::Create, Reason::Missing), (Action::Update, reason)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_interrupted_deletion_has_changed_is_no_drift() {
+    let wanted = graph(&[("node.a", json!({ "fixed": 1, "rules": ["a", "b"] }), &[])]);
+    let mut harness = Harness::default();
+    harness.apply(&wanted).await;
+    harness.cloud.fail("delete node.a", 1, When::Before, ErrorClass::Permanent);
+    assert_eq!(harness.destroy().await.summary.failed, 1);
+    // The deletion consists of several calls, and the first ones have taken effect.
+    harness.cloud.change_outside("node.a", "rules", &json!(["b"]));
+    harness.cloud.add_outside("node.a", telnet());
+    let plan = harness.plan(&wanted).await;
+    let change = &plan.changes[0];
+    let deletion = (Action::DeleteThenCreate, &Reason::DeletionUnfinished);
+    assert_eq!((change.action, &change.reason), deletion);
+    assert_eq!((change.drift.len(), change.unmanaged.len()), (0, 0), "{change:?}");
+}
+
 /// A resource cannot be deleted while a dependent has a blocking reference to it. The dependent
 /// here can drop the reference only for the replacement, so the dependent is deleted first, too.
 #[tokio::test(start_paused = true)]

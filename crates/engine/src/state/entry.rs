@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Cluster, RecordStatus, RunRecord};
+use crate::drift::UnmanagedDrift;
 use crate::graph::Address;
 
 /// Change of a state, and line of the journal. An announcement is on disk before its call is sent.
@@ -80,6 +81,9 @@ pub enum Entry {
         /// New direct dependencies.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         after: Vec<Address>,
+        /// Unmanaged drift that the change reverts.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        revert: Vec<UnmanagedDrift>,
     },
     /// Dependency update: the dependencies changed without a call.
     #[serde(rename = "relinked")]

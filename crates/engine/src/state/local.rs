@@ -430,11 +430,16 @@ impl LocalBackend {
 }
 
 /// Returns true if the path is the lock of a state in a folder. The file is empty while no run holds
-/// the lock.
+/// the lock. A folder in which no run has recorded anything has only the lock.
 pub fn is_lock_of_state(path: &Path) -> bool {
     let is_beside = |name: &str| path.with_file_name(name).exists();
+    let is_alone = || {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        fs::read_dir(folder).is_ok_and(|files| files.take(2).count() == 1)
+    };
     path.file_name().is_some_and(|name| name == lock::LOCK)
-        && (is_beside(SNAPSHOT) || is_beside(JOURNAL))
+        && (is_beside(SNAPSHOT) || is_beside(JOURNAL) || is_alone())
 }
 
 #[allow(clippy::unnecessary_min_or_max, reason = "nothing is below 0, but a minor is not always 0")]

@@ -14,8 +14,14 @@ const ACCOUNT: &str = "account";
 /// Key of [`LookupCache::has_assets`] in files.
 const ASSETS: &str = "assets";
 
-/// Lookup cache. In state files it is one map: the account and the marker of assets are keys beside
-/// the lookups.
+/// Key of [`LookupCache::token_salt`] in files.
+const SALT: &str = "token_salt";
+
+/// Key of [`LookupCache::unproven_owner`] in files.
+const UNPROVEN: &str = "unproven_owner";
+
+/// Lookup cache. In state files it is one map: the fields of fixed meaning are keys beside the
+/// lookups.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "BTreeMap<String, Value>", into = "BTreeMap<String, Value>")]
 pub struct LookupCache {
@@ -23,6 +29,12 @@ pub struct LookupCache {
     pub account: Option<String>,
     /// True if the cluster was created with ignition assets.
     pub has_assets: bool,
+    /// Salt of the creation tokens, which differs between the states of one cluster. `None` in states
+    /// that began with format 3 or older.
+    pub token_salt: Option<String>,
+    /// Time of the last check that found no other owner of the cluster, if the check after the first
+    /// creation is still to come. `None` if no check is due.
+    pub unproven_owner: Option<String>,
     /// Results of lookups, by lookup.
     pub results: BTreeMap<String, Value>,
 }
@@ -39,14 +51,25 @@ impl LookupCache {
         match key {
             ACCOUNT => self.account = None,
             ASSETS => self.has_assets = false,
+            SALT => self.token_salt = None,
+            UNPROVEN => self.unproven_owner = None,
             _ => {}
         }
         match (key, answer) {
             (_, Value::Null) => {}
             (ACCOUNT, Value::String(account)) => self.account = Some(account.clone()),
             (ASSETS, Value::Bool(true)) => self.has_assets = true,
+            (SALT, Value::String(salt)) => self.token_salt = Some(salt.clone()),
+            (UNPROVEN, Value::String(since)) => self.unproven_owner = Some(since.clone()),
             _ => drop(self.results.insert(key.to_owned(), answer.clone())),
         }
+    }
+
+    /// Returns the entry that records the time of [`LookupCache::unproven_owner`]; `None` records
+    /// that no check is due.
+    pub fn unproven_owner_entry(since: Option<String>) -> Entry {
+        let (lookup, answer) = (UNPROVEN.to_owned(), since.map_or(Value::Null, Value::from));
+        Entry::LookupRecorded { lookup, answer }
     }
 
     /// Returns the entries that record what `recorded` lacks.
@@ -62,7 +85,7 @@ impl LookupCache {
 impl From<BTreeMap<String, Value>> for LookupCache {
     fn from(map: BTreeMap<String, Value>) -> Self {
         let mut cache = Self { results: map, ..Self::default() };
-        for key in [ACCOUNT, ASSETS] {
+        for key in [ACCOUNT, ASSETS, SALT, UNPROVEN] {
             if let Some(answer) = cache.results.remove(key) {
                 cache.record(key, &answer);
             }
@@ -76,6 +99,8 @@ impl From<LookupCache> for BTreeMap<String, Value> {
         let mut map = cache.results;
         map.extend(cache.account.map(|account| (ACCOUNT.to_owned(), account.into())));
         map.extend(cache.has_assets.then(|| (ASSETS.to_owned(), true.into())));
+        map.extend(cache.token_salt.map(|salt| (SALT.to_owned(), salt.into())));
+        map.extend(cache.unproven_owner.map(|since| (UNPROVEN.to_owned(), since.into())));
         map
     }
 }
@@ -88,9 +113,12 @@ mod tests {
 
     #[test]
     fn a_cache_is_one_map_in_files_with_the_keys_of_older_programs() {
-        let map = json!({"account": "123456789012", "assets": true, "zones": ["a", "b"]});
+        let map = json!({"account": "123456789012", "assets": true, "zones": ["a", "b"],
+            "token_salt": "0a1b2c3d", "unproven_owner": "2026-11-30T20:00:00Z"});
         let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
         assert_eq!((cache.account.as_deref(), cache.has_assets), (Some("123456789012"), true));
+        assert_eq!(cache.token_salt.as_deref(), Some("0a1b2c3d"));
+        assert_eq!(cache.unproven_owner.as_deref(), Some("2026-11-30T20:00:00Z"));
         assert_eq!(cache.results.keys().collect::<Vec<_>>(), ["zones"]);
         assert_eq!(serde_json::to_value(&cache).unwrap(), map);
     }
@@ -108,7 +136,12 @@ mod tests {
         let account = Some("1".to_owned());
         let results = |zones| BTreeMap::from([("zones".to_owned(), json!(zones))]);
         let recorded = LookupCache { account: account.clone(), ..LookupCache::default() };
-        let now = LookupCache { account, has_assets: true, results: results(2) };
+        let now = LookupCache {
+            account,
+            has_assets: true,
+            results: results(2),
+            ..LookupCache::default()
+        };
         let entries = now.entries_missing_in(&recorded);
         let entry = |lookup: &str, answer| Entry::LookupRecorded { lookup: lookup.into(), answer };
         assert_eq!(entries, [entry("assets", json!(true)), entry("zones", json!(2))]);

@@ -39,6 +39,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::entry::{Entry, IllegalEntry};
 pub use self::lookup_cache::LookupCache;
+use crate::drift::UnmanagedDrift;
 use crate::graph::{Address, Ref};
 
 /// Format of the states that this program writes. Newer majors are rejected and older ones are
@@ -47,7 +48,7 @@ use crate::graph::{Address, Ref};
 /// A minor may add fields to the state and to a [`Record`]. A field that a minor adds to an
 /// [`Entry`] belongs to the record that the entry is about. Every other change requires a new
 /// major.
-pub const FORMAT: Format = Format { major: 3, minor: 1 };
+pub const FORMAT: Format = Format { major: 4, minor: 0 };
 
 /// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -164,6 +165,9 @@ pub struct Record {
     /// parts of these inputs while an update is not finished. Empty without such an update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prior_inputs: Vec<Value>,
+    /// Unmanaged drift that an unfinished update was to revert. Empty without such an update.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revert: Vec<UnmanagedDrift>,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -253,6 +257,7 @@ impl State {
                     outputs: Value::Null,
                     after: after.clone(),
                     prior_inputs: Vec::new(),
+                    revert: Vec::new(),
                     unknown,
                 };
                 self.resources.insert(address.clone(), record);
@@ -286,12 +291,13 @@ impl State {
                 record.status = *status;
                 if *status == RecordStatus::Ready {
                     record.prior_inputs.clear();
+                    record.revert.clear();
                 }
                 if let Some(outputs) = outputs {
                     record.outputs = outputs.clone();
                 }
             }
-            Entry::UpdateStarted { address, inputs, after } => {
+            Entry::UpdateStarted { address, inputs, after, revert } => {
                 let record = self.known(
                     address,
                     &[
@@ -307,6 +313,7 @@ impl State {
                     record.prior_inputs.push(prior);
                 }
                 record.after = after.clone();
+                record.revert.clone_from(revert);
             }
             Entry::DependenciesUpdated { address, after } => {
                 let record =
@@ -482,14 +489,38 @@ impl State {
     /// same in every run, and has at most 64 ASCII characters (the limit of EC2's ClientToken).
     pub fn token(&self, address: &Address, generation: u64) -> String {
         let cluster = self.cluster.as_ref().map_or(&*self.lineage, |cluster| &*cluster.infra_id);
-        token(cluster, address, generation)
+        token(self.lookup_cache.token_salt.as_deref(), cluster, address, generation)
+    }
+
+    /// Returns the salt that the creation tokens of a new state get. Without a salt, a second state
+    /// of one cluster would use the tokens of the first one: AWS rejects a token whose resource is
+    /// deleted, and returns the resource of the other state if it exists.
+    pub fn new_token_salt(&self) -> String {
+        crate::secret::hex(&Sha256::digest(&self.lineage)[..SALT_BYTES])
     }
 }
 
+/// Number of bytes of a salt. A token shows its salt, so that a recovery can use it.
+const SALT_BYTES: usize = 4;
+
 /// Returns a creation token; see [`State::token`].
-pub fn token(cluster: &str, address: &Address, generation: u64) -> String {
-    let digest = Sha256::digest(format!("{cluster}\n{address}\n{generation}"));
-    format!("gp-{}", crate::secret::hex(&digest[..20]))
+pub fn token(salt: Option<&str>, cluster: &str, address: &Address, generation: u64) -> String {
+    let of_cluster = format!("{cluster}\n{address}\n{generation}");
+    match salt {
+        Some(salt) => {
+            let digest = Sha256::digest(format!("{salt}\n{of_cluster}"));
+            format!("gp-{salt}-{}", crate::secret::hex(&digest[..16]))
+        }
+        None => format!("gp-{}", crate::secret::hex(&Sha256::digest(of_cluster)[..20])),
+    }
+}
+
+/// Returns the salt of a creation token; `None` if the token has none.
+pub fn salt_of(token: &str) -> Option<&str> {
+    let (salt, digest) = token.strip_prefix("gp-")?.split_once('-')?;
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_salted = salt.len() == 2 * SALT_BYTES && digest.len() == 32;
+    (is_salted && is_hex(salt) && is_hex(digest)).then_some(salt)
 }
 
 impl RecordStatus {

@@ -249,7 +249,7 @@ mod tests {
         let newer = Format { major: FORMAT.major + 1, minor: 3 };
         let mut sealed = write(&State { format: newer, ..sample() });
         assert_eq!(read(&mut sealed).unwrap_err(), FormatError::NewerFormat(newer));
-        let mut strange = br#"{"format":{"major":4,"minor":3},"resources":"elsewhere"}"#.to_vec();
+        let mut strange = br#"{"format":{"major":5,"minor":3},"resources":"elsewhere"}"#.to_vec();
         assert_eq!(read(&mut strange).unwrap_err(), FormatError::NewerFormat(newer));
     }
 }

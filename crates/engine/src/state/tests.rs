@@ -37,7 +37,8 @@ pub(super) fn advanced(name: &str, status: RecordStatus) -> Entry {
 }
 
 pub(super) fn update(name: &str) -> Entry {
-    Entry::UpdateStarted { address: address(name), inputs: json!({ "size": 9 }), after: Vec::new() }
+    let (address, inputs) = (address(name), json!({ "size": 9 }));
+    Entry::UpdateStarted { address, inputs, after: Vec::new(), revert: Vec::new() }
 }
 
 pub(super) fn deposed(name: &str) -> Entry {
@@ -470,16 +471,42 @@ fn a_token_fits_everywhere_and_is_the_same_in_every_run() {
 fn tokens_differ_by_cluster_address_and_generation() {
     let place = Address::from("node.a");
     let mut tokens = vec![
-        token("c1", &place, 1),
-        token("c1", &place, 2),
-        token("c1", &Address::from("node.a1"), 1),
-        token("c2", &place, 1),
+        token(None, "c1", &place, 1),
+        token(None, "c1", &place, 2),
+        token(None, "c1", &Address::from("node.a1"), 1),
+        token(None, "c2", &place, 1),
+        token(Some("01234567"), "c1", &place, 1),
+        token(Some("01234568"), "c1", &place, 1),
+        token(Some("01234567"), "c2", &place, 1),
         lineage().token(&place, 1),
         State::new("another".to_owned()).token(&place, 1),
     ];
     tokens.sort();
     tokens.dedup();
-    assert_eq!(tokens.len(), 6);
+    assert_eq!(tokens.len(), 9);
+}
+
+#[test]
+fn two_states_of_one_cluster_have_different_tokens_and_a_token_shows_its_salt() {
+    let identified = Entry::ClusterIdentified { cluster: cluster() };
+    let salted = |lineage: &str| {
+        let state = State::new(lineage.to_owned());
+        let (lookup, answer) = ("token_salt".to_owned(), json!(state.new_token_salt()));
+        told(state, &[identified.clone(), Entry::LookupRecorded { lookup, answer }])
+    };
+    let place = Address::from("instance.master-0");
+    let (one, other) = (salted("one"), salted("other"));
+    assert_ne!(one.token(&place, 1), other.token(&place, 1));
+    assert_eq!(one.token(&place, 1), salted("one").token(&place, 1));
+    for state in [&one, &other] {
+        let token = state.token(&place, u64::MAX);
+        assert!(token.is_ascii() && token.len() <= 64, "{token}");
+        assert_eq!(salt_of(&token), state.lookup_cache.token_salt.as_deref());
+    }
+    let unsalted = told(lineage(), std::slice::from_ref(&identified)).token(&place, 1);
+    for other in [&*unsalted, "gp-instance.a-1", "gp-0123456-x", "other"] {
+        assert_eq!(salt_of(other), None, "{other}");
+    }
 }
 
 proptest! {

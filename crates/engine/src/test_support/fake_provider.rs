@@ -251,6 +251,13 @@ impl FakeProvider {
         inventory
     }
 
+    /// Returns the IDs of all visible objects.
+    pub fn visible_ids(&self) -> Vec<String> {
+        let world = self.world();
+        let visible = world.objects.iter().filter(|(_, object)| object.is_seen());
+        visible.map(|(id, _)| id.clone()).collect()
+    }
+
     /// Returns all objects: address and creation token.
     pub fn tokens(&self) -> Vec<(Address, String)> {
         let world = self.world();

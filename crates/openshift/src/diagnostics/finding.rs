@@ -209,8 +209,25 @@ pub(crate) fn is_credential(value: &str) -> bool {
 pub(crate) fn may_be_secret(text: &str) -> bool {
     // Parts of a pull secret, of a private key, and of a URL with a password.
     const TELLING: [&str; 6] = ["auth\"", "auths", "'auth'", "\":", "PRIVATE KEY", "@"];
+    let text = after_harmless_key(text);
     TELLING.iter().any(|part| text.contains(part))
         || text.split(|c| !is_base64(c)).any(|run| run.len() >= LONG_TOKEN)
+}
+
+/// Returns a line without the quoted field name at its beginning, as in `"team": core`. YAML allows
+/// quotes around any name. A name that may be that of a credential stays.
+fn after_harmless_key(line: &str) -> &str {
+    const CREDENTIALS: [&str; 7] = ["auth", "cred", "key", "pass", "secret", "token", "user"];
+    let Some((name, rest)) =
+        line.trim_start().strip_prefix('"').and_then(|it| it.split_once("\":"))
+    else {
+        return line;
+    };
+    let lower = name.to_lowercase();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/' | ' ');
+    let is_harmless =
+        name.chars().all(is_plain) && !CREDENTIALS.iter().any(|it| lower.contains(it));
+    if is_harmless && name.len() < LONG_TOKEN { rest } else { line }
 }
 
 /// Length of a possible credential. Longer than any name in an install-config, and shorter than the

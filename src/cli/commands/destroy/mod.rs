@@ -38,8 +38,8 @@ pub(crate) async fn run(
     let planning = Box::pin(plan(session, arguments, common, ui));
     let planned = unless_stopped(stop, planning).await?;
     let (cluster, names) = (planned.cluster().clone(), planned.names());
-    let is_part = planned.is_part();
-    if !is_part {
+    let is_part = planned.is_part() || planned.leaves_others();
+    if !planned.is_part() {
         unless_stopped(stop, without_machines(&cluster.infra_id, common)).await?;
     }
     if arguments.preflight {

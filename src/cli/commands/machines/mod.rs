@@ -51,10 +51,8 @@ async fn apply(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let (saved, how) = (arguments.plan.as_deref(), &arguments.how);
-    if let Some(path) = saved {
-        saved_plan::must_be(true, path)?;
-    }
+    let how = &arguments.how;
+    let saved = saved_plan::read_argument(arguments.plan.as_deref(), true, stop).await?;
     let session = Session::to_change("apply", common, stop, ui)?;
     // Manifests have no bootstrap machine.
     let read = |_, ui: &mut Ui| read(&arguments.manifests, ui);

@@ -46,8 +46,9 @@ async fn search<'a>(
     let aws = connected.aws();
     let (compiled, results) = manifests.compile_existing(aws, ui).await?;
     let account = Some(connected.account().to_owned());
-    let lookup_cache = LookupCache { account, has_assets: false, results };
-    let mut recovered = looked_for(compiled.graph.nodes(), &cluster.infra_id, aws).await?;
+    let (mut recovered, token_salt) =
+        looked_for(compiled.graph.nodes(), &cluster.infra_id, aws).await?;
+    let lookup_cache = LookupCache { account, results, token_salt, ..LookupCache::default() };
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let others = manifests.others(aws, &state).await?;
     recovered.missing.retain(|one| !others.contains_key(machine_of(&one.address)));

@@ -164,6 +164,7 @@ mod tests {
             outputs: json!({"id": "vpc-1"}),
             after: vec![],
             prior_inputs: vec![],
+            revert: vec![],
             unknown: BTreeMap::new(),
         };
         State { resources: BTreeMap::from([("vpc.main".into(), record)]), ..state }

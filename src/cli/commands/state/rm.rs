@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use groundplan_aws::schemas;
 use groundplan_engine::apply::Shutdown;
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Identity};
 use groundplan_engine::plan::decide::id;
-use groundplan_engine::state::{Entry, State};
+use groundplan_engine::provider::Schemas as _;
+use groundplan_engine::state::{Entry, Record, State};
 use serde_json::json;
 
 use super::unknown;
@@ -42,7 +44,11 @@ pub(super) async fn run(
         let (address, generation) = (address.clone(), record.generation);
         entries.push(Entry::Forgotten { address, generation });
     }
-    for diagnostic in still_needed(&held.state, &named) {
+    let parts = parts_left(&held.state, &named);
+    if !parts.is_empty() {
+        ui.diagnostic(&parts_warning(&named, &parts))?;
+    }
+    for diagnostic in still_needed(&held.state, &named, &parts) {
         ui.diagnostic(&diagnostic)?;
     }
     confirmed(common, QUESTION, ui, stop).await?;
@@ -55,13 +61,60 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Returns the recorded parts of the removed resources, and the parts of these parts. A part, such as
+/// the rules of a security group, exists only within its resource.
+fn parts_left(state: &State, named: &BTreeSet<Address>) -> BTreeSet<Address> {
+    let schemas = schemas();
+    let mut parts = BTreeSet::new();
+    loop {
+        let wholes = || named.iter().chain(&parts);
+        let is_part = |address: &Address, record: &Record| {
+            let Some(schema) = schemas.schema(address.kind()) else { return false };
+            let is_within = |whole: &Address| {
+                let mut inputs = schema.force_new.iter().filter_map(|it| record.inputs.get(*it));
+                inputs.any(|input| input.as_str().is_some_and(|id| identifies(state, whole, id)))
+            };
+            schema.identity == Identity::Parent
+                && wholes().any(|whole| record.after.contains(whole) && is_within(whole))
+        };
+        let found = rows(state).find(|(address, record, _)| {
+            !named.contains(*address) && !parts.contains(*address) && is_part(address, record)
+        });
+        let Some((address, ..)) = found else { return parts };
+        parts.insert(address.clone());
+    }
+}
+
+/// Returns true if an output of the resource is this text.
+fn identifies(state: &State, address: &Address, id: &str) -> bool {
+    let outputs = state.resources.get(address).and_then(|record| record.outputs.as_object());
+    outputs.is_some_and(|outputs| outputs.values().any(|output| output.as_str() == Some(id)))
+}
+
+fn parts_warning(named: &BTreeSet<Address>, parts: &BTreeSet<Address>) -> Diagnostic {
+    let list = |addresses: &mut dyn Iterator<Item = &Address>, separator: &str| {
+        addresses.map(Address::as_str).collect::<Vec<_>>().join(separator)
+    };
+    let all = list(&mut named.iter().chain(parts), " ");
+    let summary = "parts of the removed resources stay recorded";
+    Diagnostic::warning(summary).with_detail(list(&mut parts.iter(), ", ")).with_hint(format!(
+        "to remove them together: `groundplan state rm {all}`; otherwise the next plan replaces the \
+         parts"
+    ))
+}
+
 /// Returns warnings about remaining records that depend on a removed one. Such a dependent refers
 /// to the old object, not to a new one at that address. groundplan can no longer order the
 /// deletions of both.
-fn still_needed(state: &State, named: &BTreeSet<Address>) -> Vec<Diagnostic> {
+fn still_needed(
+    state: &State,
+    named: &BTreeSet<Address>,
+    parts: &BTreeSet<Address>,
+) -> Vec<Diagnostic> {
     let warned = named.iter().filter_map(|one| {
-        let others = rows(state)
-            .filter(|(address, record, _)| !named.contains(*address) && record.after.contains(one));
+        let others = rows(state).filter(|(address, record, _)| {
+            !named.contains(*address) && !parts.contains(*address) && record.after.contains(one)
+        });
         let others: Vec<_> = others.map(|(address, ..)| address.to_string()).collect();
         let warning = Diagnostic::warning(format!("other recorded resources depend on {one}"));
         (!others.is_empty()).then(|| {

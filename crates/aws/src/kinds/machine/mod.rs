@@ -350,6 +350,7 @@ mod tests {
             outputs,
             after,
             prior_inputs: Vec::new(),
+            revert: Vec::new(),
             unknown,
         }
     }

@@ -395,3 +395,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_idle_lock_is_known_beside_a_state_and_alone() {
+    let (_root, dir) = place();
+    write(&dir, &history());
+    fs::write(dir.join("lock"), "").unwrap();
+    assert!(is_lock_of_state(&dir.join("lock")) && !is_lock_of_state(&dir.join("journal")));
+    let other = dir.join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("lock"), "").unwrap();
+    assert!(is_lock_of_state(&other.join("lock")), "no run has recorded anything");
+    fs::write(other.join("notes"), "").unwrap();
+    assert!(!is_lock_of_state(&other.join("lock")), "another file of that name");
+}

@@ -6,6 +6,7 @@
 
 mod v1;
 mod v2;
+mod v3;
 
 use serde_json::{Map, Value};
 
@@ -23,7 +24,7 @@ struct Migration {
 }
 
 /// Steps in order, beginning with the one from [`OLDEST`]. Each new major adds one.
-const STEPS: [Migration; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP];
+const STEPS: [Migration; (FORMAT.major - OLDEST) as usize] = [v1::STEP, v2::STEP, v3::STEP];
 
 /// Oldest major that this program reads.
 const OLDEST: u32 = 1;

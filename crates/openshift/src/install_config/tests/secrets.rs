@@ -224,3 +224,20 @@ fn a_credential_in_a_field_that_takes_any_text_is_refused() {
     one_error(&text, "platform.aws.userTags[adminContact]: is a credential in the wrong place");
     silent(&text);
 }
+
+/// YAML allows quotes around any field name.
+#[test]
+fn a_quoted_field_that_is_no_credential_is_shown() {
+    use crate::diagnostics::finding::may_be_secret;
+    for line in ["      \"team\": \"a*b\"", "\"Name\": x", "\"kubernetes.io/role\": \"y\""] {
+        assert!(!may_be_secret(line), "{line}");
+    }
+    for line in [
+        "\"password\": \"abc\"",
+        "\"team\": \"a\", \"auth\": \"b\"",
+        "\"team\": {\"mail\": \"a\"}",
+        "\"mail\": \"a@b\"",
+    ] {
+        assert!(may_be_secret(line), "{line}");
+    }
+}

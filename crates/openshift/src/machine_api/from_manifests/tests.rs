@@ -197,8 +197,16 @@ fn recorded(before: &[Value]) -> State {
         let outputs = json!({"id": "i-1", "private_ip": "10.0.0.1"});
         let inputs = resolve(&node.inputs, &|r| outputs.get(&r.output).cloned());
         let (status, after, unknown) = (RecordStatus::Ready, node.after.clone(), BTreeMap::new());
-        let record =
-            Record { generation: 1, status, inputs, outputs, after, prior_inputs: vec![], unknown };
+        let record = Record {
+            generation: 1,
+            status,
+            inputs,
+            outputs,
+            after,
+            prior_inputs: vec![],
+            revert: vec![],
+            unknown,
+        };
         state.resources.insert(node.address.clone(), record);
     }
     state

@@ -241,6 +241,7 @@ fn made(resources: &[(&str, serde_json::Value)]) -> State {
         outputs: json!({}),
         after: Vec::new(),
         prior_inputs: Vec::new(),
+        revert: Vec::new(),
         unknown: Default::default(),
     };
     let resources = resources.iter().map(|(address, inputs)| ((*address).into(), record(inputs)));

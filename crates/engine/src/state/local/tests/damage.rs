@@ -236,13 +236,13 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     let is_newer = |error: &StateError| matches!(error, StateError::NewerFormat { found, .. } if *found == newer);
     let by_hand = |name: &str| {
         let text = String::from_utf8(bytes(&dir, name)).unwrap();
-        put(&dir, name, text.replacen("\"major\":3", "\"major\":4", 1).as_bytes());
+        put(&dir, name, text.replacen("\"major\":4", "\"major\":5", 1).as_bytes());
     };
     let journal = bytes(&dir, JOURNAL);
     by_hand(JOURNAL);
     let error = refusal(&dir);
     assert!(is_newer(&error), "{error}");
-    let newest = "journal: the file has format 4.1, but this program reads up to 3.1";
+    let newest = "journal: the file has format 5.0, but this program reads up to 4.0";
     assert!(error.to_string().ends_with(newest), "{error}");
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);

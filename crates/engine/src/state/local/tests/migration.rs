@@ -120,7 +120,7 @@ fn r7_a_state_of_an_older_format_is_migrated_and_its_original_is_kept() {
 
 fn update_of(address: &str) -> Entry {
     let Entry::UpdateStarted { inputs, after, .. } = update("a") else { unreachable!() };
-    Entry::UpdateStarted { address: address.into(), inputs, after }
+    Entry::UpdateStarted { address: address.into(), inputs, after, revert: Vec::new() }
 }
 
 #[test]

@@ -200,7 +200,7 @@ async fn a_newer_major_is_refused() {
     for key in [place().snapshot(), place().group(5)] {
         let (bucket, _) = small().await;
         let text = String::from_utf8(bucket.objects()[&key].clone()).unwrap();
-        bucket.plant(&key, text.replacen("\"major\":3", "\"major\":4", 1));
+        bucket.plant(&key, text.replacen("\"major\":4", "\"major\":5", 1));
         let error = refusal(&bucket).await;
         let newer = Format { major: FORMAT.major + 1, minor: 0 };
         assert!(
