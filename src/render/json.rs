@@ -138,11 +138,14 @@ impl<W: Write> JsonLines<W> {
         self.line("change_summary", &summary)
     }
 
-    /// Writes only the drift and its counts.
+    /// Writes only the drift and its counts, after warnings about parts that were not compared.
     ///
     /// # Errors
     /// Returns an error if the writer fails.
     pub fn drift_only(&mut self, view: &PlanView<'_>) -> io::Result<()> {
+        for warning in view.warnings {
+            self.diagnostic(&Diagnostic::warning(warning))?;
+        }
         self.drift(view)?;
         self.line("drift_summary", &drift_counts(view.plan, view.classify))
     }

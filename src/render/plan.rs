@@ -71,7 +71,7 @@ impl PlanView<'_> {
         writeln!(out, "{verb} cluster {} ({infra_id}) in {region}\n", painted(STRONG, name))
     }
 
-    fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
         for warning in self.warnings {
             writeln!(out, "{}: {}", painted(WARNING, "warning"), screen::one_line(warning))?;
         }

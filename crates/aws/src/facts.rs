@@ -57,6 +57,10 @@ pub trait Kind: Resource + Registered {
     const UNTRACKED: SweepMethod;
 }
 
+/// The reads that only compare what others added. Without the permission, refresh notes that it did
+/// not compare.
+const ONLY_COMPARED: &[&str] = &["iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+
 /// The IAM actions of a kind, by operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Actions {
@@ -74,9 +78,12 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Returns the actions of a creation, reads included.
+    /// Returns the actions of a creation, reads included. Reads that only compare what others added
+    /// are left out: without them, refresh compares less.
     pub fn creation(&self) -> Vec<&'static str> {
-        [self.create, self.configure, self.refresh].concat()
+        let mut actions = [self.create, self.configure, self.refresh].concat();
+        actions.retain(|action| !ONLY_COMPARED.contains(action));
+        actions
     }
 
     /// Returns all actions. An action of two operations appears twice.

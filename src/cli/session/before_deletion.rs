@@ -1,11 +1,11 @@
 //! Checks of the resources that a plan deletes, before the first change: AWS may protect them, and
 //! others may have attached something to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::Aws;
 use groundplan_aws::adopt::known;
-use groundplan_aws::before_deletion::{attachments, protections};
+use groundplan_aws::before_deletion::{DENIED, Protections, attachments, protections};
 use groundplan_aws::kinds::swept::UntrackedResource;
 use groundplan_aws::model::attachment::Attachment;
 use groundplan_aws::model::protection::DeletionProtection;
@@ -18,31 +18,26 @@ use serde_json::Value;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::ui::Ui;
-use crate::render::{Diagnostic, DiagnosticSeverity};
+use crate::render::Diagnostic;
 
-/// Error codes of AWS for a call that the credentials do not allow.
-const DENIED: &[&str] = &["UnauthorizedOperation", "AccessDenied", "AccessDeniedException"];
-
-/// Returns an error if AWS protects a resource that the plan deletes or replaces. Makes no calls if
-/// the plan deletes nothing that AWS can protect. Prints a warning if the credentials do not allow
-/// the search.
-pub(crate) async fn ensure_unprotected(
-    aws: &Aws,
-    state: &State,
-    plan: &Plan,
-    ui: &mut Ui,
-) -> Result<()> {
+/// Returns an error if AWS protects a resource that the plan deletes or replaces, or if the
+/// credentials do not allow the search. Makes no calls if the plan deletes nothing that AWS can
+/// protect.
+pub(crate) async fn ensure_unprotected(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
     let doomed = doomed(state, plan);
-    match retry_reads(|| protections(aws, &doomed)).await {
-        Ok(found) if found.is_empty() => Ok(()),
-        Ok(found) => Err(refusal(&found, &doomed)),
-        Err(error) if error.is(DENIED) => {
-            let mut warning = Diagnostic::call_failed("check for deletion protection", &error);
-            warning.severity = DiagnosticSeverity::Warning;
-            Ok(ui.diagnostic(&warning)?)
-        }
-        Err(error) => Err(CommandError::call("check for deletion protection", &error)),
+    let Protections { found, unknown } = retry_reads(|| protections(aws, &doomed))
+        .await
+        .map_err(|error| CommandError::call("check for deletion protection", &error))?;
+    let mut diagnostics = Vec::new();
+    if !found.is_empty() {
+        diagnostics.push(protected(&found, &doomed));
+    }
+    if !unknown.is_empty() {
+        diagnostics.push(not_readable(&unknown, &doomed));
+    }
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(CommandError { exit: Exit::Refused, diagnostics }),
     }
 }
 
@@ -89,10 +84,30 @@ fn doomed(state: &State, plan: &Plan) -> BTreeMap<Address, Value> {
     outputs.collect()
 }
 
-fn refusal(
+/// Returns the error for resources whose protection the credentials may not read: a protection that
+/// is not known is not taken for absent.
+fn not_readable(
+    unknown: &[(Address, &'static str)],
+    doomed: &BTreeMap<Address, Value>,
+) -> Diagnostic {
+    let actions: BTreeSet<&str> = unknown.iter().map(|(_, action)| *action).collect();
+    let actions = actions.into_iter().collect::<Vec<_>>().join(" and ");
+    let mut diagnostic = Diagnostic::error(format!(
+        "{actions} is not allowed, so the protection of resources that the plan deletes or replaces \
+         is not known"
+    ));
+    for (address, action) in unknown {
+        let id = doomed.get(address).and_then(id).unwrap_or_default();
+        diagnostic.detail.push(format!("{address} ({id}): needs {action}"));
+    }
+    diagnostic
+        .with_hint(format!("allow {actions}, or leave the resource out with `--exclude ADDRESS`"))
+}
+
+fn protected(
     found: &[(Address, DeletionProtection)],
     doomed: &BTreeMap<Address, Value>,
-) -> CommandError {
+) -> Diagnostic {
     let mut diagnostic =
         Diagnostic::error("AWS protects resources that the plan deletes or replaces");
     let mut hint = String::from(
@@ -105,7 +120,7 @@ fn refusal(
         hint.push('\n');
         hint.push_str(&protection.lifted_by);
     }
-    CommandError::new(Exit::Refused, diagnostic.with_hint(hint))
+    diagnostic.with_hint(hint)
 }
 
 #[cfg(test)]
@@ -152,9 +167,7 @@ mod tests {
         let live = LiveState::new();
         let plan = plan_destroy(&state, &live, &groundplan_aws::schemas(), &PlanOptions::default());
         let found = [(Address::from("instance.a"), DeletionProtection::of_instance("i-1"))];
-        let error = refusal(&found, &doomed(&state, &plan));
-        assert_eq!(error.exit, Exit::Refused);
-        let diagnostic = &error.diagnostics[0];
+        let diagnostic = protected(&found, &doomed(&state, &plan));
         assert_eq!(
             diagnostic.detail,
             ["instance.a (id-instance.a): termination protection (disableApiTermination)"]

@@ -129,7 +129,7 @@ impl<'a> Session<'a, ToChange> {
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
         enforce_guards(&saved.plan, &how.guards)?;
         ensure_owned(locked.aws(), &locked.held.state, &saved.plan, &how.guards)?;
-        ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan, ui).await?;
+        ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan).await?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
 }
@@ -204,11 +204,12 @@ impl<'a, P> Locked<'a, P, Desired> {
     ) -> Result<Planned<'a, P, Desired>> {
         let plan = self.computed(live, options);
         let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        warnings.extend(self.not_compared());
         warnings.extend(ended_attachments(self.aws(), &self.held.state, &plan).await?);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), &self.held.state, &plan, guards)?;
-        ensure_unprotected(self.aws(), &self.held.state, &plan, ui).await?;
+        ensure_unprotected(self.aws(), &self.held.state, &plan).await?;
         Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
     }
 
@@ -227,7 +228,8 @@ impl Locked<'_, ToPlan, Desired> {
         ui: &mut Ui,
     ) -> Result<bool> {
         let plan = self.computed(live, options);
-        let view = view(&plan, false, &[]);
+        let warnings: Vec<String> = self.not_compared().into_iter().collect();
+        let view = view(&plan, false, &warnings);
         ui.drift(&view)?;
         self.held.close().await?;
         Ok(drifted(&view))

@@ -215,6 +215,18 @@ impl<'a, P, I> Locked<'a, P, I> {
             .map_err(|error| CommandError::call("refresh the state", &error))
     }
 
+    /// Returns a warning about the parts of resources that the last refresh could not compare; `None`
+    /// if it has compared everything.
+    pub(super) fn not_compared(&self) -> Option<String> {
+        let missing: Vec<&str> = self.aws().not_compared().into_iter().collect();
+        let missing = missing.join(" and ");
+        (!missing.is_empty()).then(|| {
+            format!(
+                "not compared: policies that others added to roles; allow {missing} to compare them"
+            )
+        })
+    }
+
     /// Continues with a plan that was shown and that no guard rejects.
     pub(super) fn planned<J>(self, inputs: impl FnOnce(I) -> J, plan: Plan) -> Planned<'a, P, J> {
         let Self { session, held, connection, .. } = self;

@@ -129,8 +129,9 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
         ui.plan(&view(&plan, false, &warnings))?;
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
+        self.inputs.found.ensure_unblocked(state, &plan)?;
         untracked::ensure_unclaimed(self.aws(), state, &plan).await?;
-        ensure_unprotected(self.aws(), state, &plan, ui).await?;
+        ensure_unprotected(self.aws(), state, &plan).await?;
         Ok(self.planned(|_| teardown, plan))
     }
 

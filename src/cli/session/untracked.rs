@@ -9,7 +9,7 @@ use groundplan_aws::kinds::swept::{FoundUntracked, UntrackedResource};
 use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::model::ids::RoleName;
 use groundplan_aws::model::untracked::UntrackedKind;
-use groundplan_aws::sweep::{self, RemainingResource, Sweep};
+use groundplan_aws::sweep::{self, NetworkBlocker, RemainingResource, Sweep};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::decide::id;
@@ -39,6 +39,8 @@ pub(crate) struct UntrackedResources {
     backups: Vec<RemainingResource>,
     /// Calls that the credentials do not allow.
     denied: Vec<ProviderError>,
+    /// Resources of others in the networks of the cluster.
+    blockers: Vec<NetworkBlocker>,
 }
 
 impl UntrackedResources {
@@ -59,9 +61,9 @@ impl UntrackedResources {
 
     /// Skips resources that AWS deletes together with another resource of the cluster.
     fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
-        let Sweep { left, backups, denied } = swept;
+        let Sweep { left, backups, denied, blockers } = swept;
         let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
-        let mut found = Self { backups, denied, ..Self::default() };
+        let mut found = Self { backups, denied, blockers, ..Self::default() };
         for one in left {
             let goes_along = one
                 .goes_with
@@ -94,6 +96,24 @@ impl UntrackedResources {
     pub(crate) fn leave_out_of(&mut self, plan: &Plan, imagined: &State) {
         let teardown = ids(plan, imagined);
         self.deletable.retain(|one| teardown.contains(&one.id));
+    }
+
+    /// Returns an error if machines of others run in a network that the plan deletes: the deletion
+    /// of the network would fail after that of everything else.
+    pub(crate) fn ensure_unblocked(&self, state: &State, plan: &Plan) -> Result<()> {
+        let teardown = ids(plan, state);
+        let blocks = |one: &&NetworkBlocker| is_machine(one) && teardown.contains(&one.network);
+        let blockers: Vec<&NetworkBlocker> = self.blockers.iter().filter(blocks).collect();
+        if blockers.is_empty() {
+            return Ok(());
+        }
+        let mut diagnostic =
+            Diagnostic::error("machines of others run in a network that the plan deletes");
+        diagnostic.detail =
+            blockers.iter().map(|one| format!("{} in {}", named(one), one.network)).collect();
+        let hint = "terminate these machines or move them to another network; `--exclude ADDRESS` of \
+                    the VPC keeps the network";
+        Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))
     }
 
     /// Returns the plan warnings about untracked resources.
@@ -147,6 +167,14 @@ impl UntrackedResources {
             ));
         }
         cautions.extend(kept_backups(&self.backups));
+        cautions.extend(self.blockers.iter().filter(|one| !is_machine(one)).map(|one| {
+            format!(
+                "{} stays and blocks the deletion of {}: {}; delete it by hand if it is unused",
+                named(one),
+                one.network,
+                one.reason
+            )
+        }));
         cautions.extend(self.denied.iter().map(|denied| not_looked_for(denied).summary));
         cautions
     }
@@ -162,6 +190,16 @@ pub(crate) fn kept_backups(backups: &[RemainingResource]) -> Option<String> {
         "backups of the cluster stay, because only AWS Backup can delete them: {}",
         backups.collect::<Vec<_>>().join(", ")
     ))
+}
+
+fn is_machine(blocker: &NetworkBlocker) -> bool {
+    blocker.kind == UntrackedKind::Instance.as_str()
+}
+
+/// Returns `security-group sg-1 (web)`: type, ID and name of a blocker.
+fn named(blocker: &NetworkBlocker) -> String {
+    let name = blocker.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("{} {}{name}", blocker.kind, blocker.id)
 }
 
 /// Returns a warning that resources may remain, because the credentials do not allow their lookup.

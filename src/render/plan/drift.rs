@@ -20,8 +20,13 @@ impl PlanView<'_> {
     pub fn write_drift_only(&self, out: &mut dyn Write) -> io::Result<()> {
         self.write_header(out)?;
         self.write_drift(out)?;
+        self.write_warnings(out)?;
         let counts = drift_counts(self.plan, self.classify);
         let verdict = match counts.total() {
+            0 if !self.warnings.is_empty() => {
+                "No drift in the compared parts. The warning names the parts that were not compared."
+                    .to_owned()
+            }
             0 => "No drift. The live state matches the recorded state, and no addition of others \
                   was found."
                 .to_owned(),

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_ec2::types::{IpPermission, UserIdGroupPair};
+use aws_sdk_ec2::types::{IpPermission, Tag, UserIdGroupPair};
 use aws_sdk_elasticloadbalancingv2::types::{
     Action, ActionTypeEnum, LoadBalancerTypeEnum, ProtocolEnum,
 };
@@ -108,7 +108,12 @@ async fn what_stands_in_the_network_is_named_by_its_type() {
     let make = desk.ec2().create_subnet().vpc_id(&vpc).cidr_block("10.0.255.0/24");
     let subnet = make.send().await.expect("a subnet");
     let subnet = subnet.subnet().unwrap().subnet_id().unwrap().to_owned();
-    desk.ec2().create_route_table().vpc_id(&vpc).send().await.expect("a table");
+    let table = desk.ec2().create_route_table().vpc_id(&vpc).send().await.expect("a table");
+    let table = table.route_table().unwrap().route_table_id().unwrap().to_owned();
+    // Without tags, a destroy deletes both with the network.
+    let name = Tag::builder().key("Name").value("theirs").build();
+    let tag = desk.ec2().create_tags().resources(&subnet).resources(table).tags(name);
+    tag.send().await.expect("tags");
     let other = desk.ec2().create_vpc().cidr_block("10.9.0.0/16").send().await.expect("a VPC");
     let other = other.vpc().unwrap().vpc_id().unwrap().to_owned();
     let peer = desk.ec2().create_vpc_peering_connection().vpc_id(&vpc).peer_vpc_id(other);

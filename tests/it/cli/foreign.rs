@@ -88,6 +88,79 @@ async fn an_interrupted_destroy_goes_on_with_what_nobody_tags() {
     assert!(again.out.contains("swept.security-group:left-1"), "{}", again.out);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_of_others_in_the_network_stops_a_destroy_before_its_first_call() {
+    let desk = Desk::new();
+    desk.apply();
+    let subnet = desk.id_of("subnet.private-us-west-2a");
+    let launch = desk.ec2().run_instances().image_id("ami-0abcdef1234567890");
+    let launch = launch.min_count(1).max_count(1).instance_type("m5.large".into());
+    let launched = launch.subnet_id(subnet).send().await.expect("a machine");
+    let id = launched.instances()[0].instance_id().unwrap().to_owned();
+    let name = Tag::builder().key("Name").value("bastion").build();
+    desk.ec2().create_tags().resources(&id).tags(name).send().await.expect("a name");
+    desk.cloud.clear_requests();
+    let refused = desk.expect(7, &["destroy", "--auto-approve"]);
+    let summary = "error: machines of others run in a network that the plan deletes";
+    for text in [summary, &format!("instance {id} (bastion) in vpc-"), "--exclude ADDRESS"] {
+        assert!(refused.err.contains(text), "{text}: {}", refused.err);
+    }
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    desk.ec2().terminate_instances().instance_ids(&id).send().await.expect("terminated");
+    desk.cloud.settle("");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_subnets_and_route_tables_go_with_the_network_unless_their_owner_has_tagged_them() {
+    let desk = Desk::new();
+    desk.apply();
+    let vpc = desk.id_of("vpc.main");
+    let make = |cidr: &str| desk.ec2().create_subnet().vpc_id(&vpc).cidr_block(cidr);
+    let bare = make("10.0.250.0/24").send().await.expect("a subnet");
+    let bare = bare.subnet().unwrap().subnet_id().unwrap().to_owned();
+    let table = desk.ec2().create_route_table().vpc_id(&vpc).send().await.expect("a table");
+    let table = table.route_table().unwrap().route_table_id().unwrap().to_owned();
+    let associate = desk.ec2().associate_route_table().subnet_id(&bare).route_table_id(&table);
+    associate.send().await.expect("an association");
+    let tagged = make("10.0.251.0/24").send().await.expect("a subnet");
+    let tagged = tagged.subnet().unwrap().subnet_id().unwrap().to_owned();
+    let name = Tag::builder().key("Name").value("theirs").build();
+    desk.ec2().create_tags().resources(&tagged).tags(name).send().await.expect("a name");
+    let shown = desk.expect(7, &["destroy", "--auto-approve", "--max-destroy", "0"]).out;
+    for line in [
+        format!("- swept.subnet:{bare}"),
+        format!("- swept.route-table:{table}"),
+        format!("warning: subnet {tagged} (theirs) stays and blocks the deletion of {vpc}"),
+    ] {
+        assert!(shown.contains(&line), "{line}\n{shown}");
+    }
+    desk.ec2().delete_subnet().subnet_id(&tagged).send().await.expect("deleted");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+/// An empty answer of one search hides nothing that a destroy deletes.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_empty_answer_hides_nothing_from_a_destroy() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.leave_in_network().await;
+    for action in
+        ["DescribeTags", "DescribeSecurityGroups", "DescribeRouteTables", "DescribeTargetGroups"]
+    {
+        for skip in 0..3 {
+            desk.cloud.fault(&serde_json::json!({
+                "action": action, "kind": "empty", "times": 1, "skip": skip,
+            }));
+            let ran = desk.run(&["destroy", "--auto-approve", "--max-destroy", "0"]);
+            desk.cloud.clear_faults();
+            let lines = ["- swept.security-group:left-1", "- swept.security-group:left-2"];
+            let is_shown = lines.iter().all(|line| ran.out.contains(line));
+            assert!(is_shown || ran.code == Some(1), "{action} {skip}: {}{}", ran.out, ran.err);
+        }
+    }
+}
+
 /// Asserts that a run was refused before its first change, and named all of these.
 fn refused(desk: &Desk, ran: &Ran, named: &[&str]) {
     let summary = "objects that do not carry the tag of this cluster";

@@ -279,6 +279,38 @@ async fn r8_what_others_added_is_reverted_on_request() {
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 }
 
+/// Policies of older versions of groundplan lack these permissions.
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_that_the_credentials_may_not_list_are_not_compared_and_that_is_said_once() {
+    let desk = made();
+    desk.cloud.deny(&["iam:ListRolePolicies", "iam:ListAttachedRolePolicies"]);
+    let warning = "warning: not compared: policies that others added to roles; allow \
+                   iam:ListAttachedRolePolicies and iam:ListRolePolicies to compare them";
+    let plan = desk.expect(0, &["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.out.matches(warning).count(), 1, "{}", plan.out);
+    let drift = desk.expect(0, &["plan", "--refresh-only"]);
+    assert_eq!(drift.out.matches(warning).count(), 1, "{}", drift.out);
+    assert!(!drift.out.contains("No drift."), "{}", drift.out);
+    desk.cloud.deny(&[]);
+    let drift = desk.expect(0, &["plan", "--refresh-only"]);
+    assert!(drift.out.contains("No drift."), "{}", drift.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_whose_source_destination_check_others_disabled_is_security_drift() {
+    let desk = made();
+    let id = desk.machine("master-0").await;
+    let disabled = aws_sdk_ec2::types::AttributeBooleanValue::builder().value(false).build();
+    let modify = desk.ec2().modify_instance_attribute().instance_id(&id);
+    modify.source_dest_check(disabled).send().await.expect("disabled");
+    let drift = desk.expect(2, &["plan", "--refresh-only", "--detailed-exitcode"]);
+    let line = "  security    instance.master-0  source_dest_check: true -> false\n";
+    assert!(drift.out.contains(line), "{}", drift.out);
+    desk.expect(0, &["apply", "--revert-drift", "--auto-approve"]);
+    assert_eq!(desk.cloud.calls("StartInstances"), 0);
+    desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
+}
+
 /// Rules that the cloud provider adds for services of the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn r8_what_a_healthy_cluster_adds_is_no_drift() {

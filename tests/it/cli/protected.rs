@@ -101,19 +101,26 @@ async fn a_load_balancer_with_deletion_protection_stops_a_destroy_without_a_read
     desk.expect(0, &stateless);
 }
 
-/// Without the permission the destroy goes on: AWS itself rejects the termination.
+/// A protection that is not known is not taken for absent.
 #[tokio::test(flavor = "multi_thread")]
-async fn protections_that_the_credentials_may_not_read_are_a_warning() {
+async fn protections_that_the_credentials_may_not_read_stop_a_plan_that_ends_machines() {
     let desk = Desk::new();
     desk.apply();
+    let id = desk.machine("master-0").await;
     desk.cloud.deny(&["ec2:DescribeInstanceAttribute"]);
-    let refused = desk.expect(7, &["destroy", "--auto-approve"]);
-    assert!(
-        refused.err.contains("ec2:DescribeInstanceAttribute is not allowed"),
-        "{}",
-        refused.err
-    );
-    let ran = desk.expect(0, &["destroy", "--auto-approve", "--preflight=false"]);
-    let warning = "warning: could not check for deletion protection";
-    assert!(ran.err.contains(warning), "{}", ran.err);
+    desk.cloud.clear_requests();
+    let row = format!("instance.master-0 ({id}): needs ec2:DescribeInstanceAttribute");
+    let summary = "error: ec2:DescribeInstanceAttribute is not allowed, so the protection of";
+    for command in [
+        &["destroy", "--auto-approve"][..],
+        &["destroy", "--auto-approve", "--preflight=false"],
+        &["apply", "--auto-approve", "--replace", "instance.master-0"],
+    ] {
+        let refused = desk.expect(7, command);
+        for text in [summary, &row, "--exclude ADDRESS"] {
+            assert!(refused.err.contains(text), "{text}: {}", refused.err);
+        }
+    }
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
 }

@@ -100,6 +100,11 @@ pub(crate) async fn all<T: Ec2Object, K: Resource>(
     Ok(found)
 }
 
+/// Returns true if one of the tags has this key.
+pub(crate) fn has_tag(tags: &[Tag], key: &str) -> bool {
+    tags.iter().any(|tag| tag.key() == Some(key))
+}
+
 fn tags_of(tags: &[Tag]) -> Tags {
     let pairs = tags.iter().filter_map(|tag| {
         Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
@@ -123,6 +128,10 @@ pub(crate) async fn all_of<T: Ec2Object>(
 ) -> Result<Vec<Option<T>>> {
     let (mut by_id, mut by_token) = (HashMap::new(), HashMap::new());
     for one in T::describe(aws, vec![by_cluster(aws)]).await? {
+        let is_owned = has_tag(one.tags(), &aws.settings.cluster_tag);
+        if let Some(id) = one.id().filter(|_| is_owned && one.exists()) {
+            aws.watch.note_owned(id);
+        }
         if let Some(token) = token_of(one.tags()).filter(|_| one.exists()) {
             by_token.insert(token.to_owned(), one.id().map(str::to_owned));
         }

@@ -115,7 +115,7 @@ pub(crate) async fn target_groups(aws: &Aws, names: &[String]) -> Result<Vec<Tar
     Ok(all)
 }
 
-async fn every_target_group(aws: &Aws) -> Result<Vec<TargetGroup>> {
+pub(crate) async fn every_target_group(aws: &Aws) -> Result<Vec<TargetGroup>> {
     let (mut all, mut next) = target_groups_page(aws, None, None).await?;
     while let Some(marker) = next {
         let (more, after) = target_groups_page(aws, None, Some(marker)).await?;
@@ -223,6 +223,23 @@ pub(crate) async fn live_tags(aws: &Aws, arns: &[String]) -> Result<BTreeMap<Str
         }
     }
     Ok(all)
+}
+
+/// Returns the tags of recorded balancers or groups, as [`live_tags`] does. The refreshes of both
+/// kinds share one call.
+pub(crate) async fn recorded_tags(aws: &Aws, arns: Vec<String>) -> Result<BTreeMap<String, Tags>> {
+    if arns.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let read = |wanted: Vec<Vec<String>>| async move {
+        let found = live_tags(aws, &wanted.concat()).await;
+        let of = |arns: &Vec<String>| {
+            let all = found.as_ref().map_err(Clone::clone)?;
+            Ok(arns.iter().filter_map(|arn| Some((arn.clone(), all.get(arn)?.clone()))).collect())
+        };
+        wanted.iter().map(of).collect()
+    };
+    aws.watch.batches.elb_tags.send(arns, read).await
 }
 
 async fn tags_page(aws: &Aws, arns: &[String]) -> Result<Vec<(String, Tags)>> {

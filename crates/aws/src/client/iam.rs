@@ -27,40 +27,117 @@ pub(crate) fn live_tags(tags: &[Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }
 
-/// Returns the attachments of each of these roles.
+/// Returns the attachments of each of these roles, for a report before the first change. Lists that
+/// this run has already read are not read again.
 pub(crate) async fn attachments_of_each(
     aws: &Aws,
     names: Vec<&str>,
 ) -> Result<Vec<Vec<Attachment>>> {
-    let asked = names.into_iter().map(|name| role_attachments(aws, name));
+    let asked =
+        names.into_iter().map(|name| attachments_except(aws, name, aws.watch.attachments_of(name)));
     all(asked.collect()).await.into_iter().collect()
 }
 
 /// Returns the attachments of a role, which IAM demands to be ended before the role is deleted. A
 /// role that does not exist has none.
 async fn role_attachments(aws: &Aws, name: &str) -> Result<Vec<Attachment>> {
-    let (inline, managed, profiles) = tokio::join!(
+    attachments_except(aws, name, [None, None, None]).await
+}
+
+/// Returns the attachments of a role. Lists only what is not `known`: inline policies, managed
+/// policies, instance profiles.
+async fn attachments_except(
+    aws: &Aws,
+    name: &str,
+    [inline, managed, profiles]: [Option<Vec<String>>; 3],
+) -> Result<Vec<Attachment>> {
+    let (inline, managed, profiles) = tokio::try_join!(
         async {
-            let call = aws.iam.list_role_policies().role_name(name).max_items(MOST);
-            none_if(aws.call("iam", "ListRolePolicies", call.send()).await, ABSENT)
+            match inline {
+                Some(known) => Ok(known),
+                None => inline_policies(aws, name).await,
+            }
         },
         async {
-            let call = aws.iam.list_attached_role_policies().role_name(name).max_items(MOST);
-            none_if(aws.call("iam", "ListAttachedRolePolicies", call.send()).await, ABSENT)
+            match managed {
+                Some(known) => Ok(known),
+                None => managed_policies(aws, name).await,
+            }
         },
         async {
-            let call = aws.iam.list_instance_profiles_for_role().role_name(name).max_items(MOST);
-            none_if(aws.call("iam", "ListInstanceProfilesForRole", call.send()).await, ABSENT)
+            match profiles {
+                Some(known) => Ok(known),
+                None => profiles_of(aws, name).await,
+            }
         },
-    );
-    let inline = inline?.map(|one| one.policy_names).unwrap_or_default();
-    let managed = managed?.and_then(|one| one.attached_policies).unwrap_or_default();
-    let profiles = profiles?.map(|one| one.instance_profiles).unwrap_or_default();
-    let managed = managed.into_iter().filter_map(|one| one.policy_arn);
-    let profiles = profiles.into_iter().map(|one| one.instance_profile_name);
+    )?;
     let ended = inline.into_iter().map(Attachment::InlinePolicy);
-    let ended = ended.chain(managed.map(Attachment::ManagedPolicy));
-    Ok(ended.chain(profiles.map(Attachment::InstanceProfile)).collect())
+    let ended = ended.chain(managed.into_iter().map(Attachment::ManagedPolicy));
+    Ok(ended.chain(profiles.into_iter().map(Attachment::InstanceProfile)).collect())
+}
+
+/// Returns a list of policies that a comparison needs. A list that the credentials may not read
+/// compares nothing: `permission` is noted, for a warning.
+pub(crate) fn compared<T>(
+    aws: &Aws,
+    permission: &'static str,
+    listed: Result<T>,
+) -> Result<Option<T>> {
+    let compared = none_if(listed, &["AccessDenied"])?;
+    if compared.is_none() {
+        aws.watch.note_not_compared(permission);
+    }
+    Ok(compared)
+}
+
+/// Returns the names of the inline policies of a role. A role that does not exist has none.
+pub(crate) async fn inline_policies(aws: &Aws, role: &str) -> Result<Vec<String>> {
+    let (mut all, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.iam.list_role_policies().role_name(role).max_items(MOST);
+        let page = call.set_marker(marker).send();
+        let page = none_if(aws.call("iam", "ListRolePolicies", page).await, ABSENT)?;
+        let Some(page) = page else { return Ok(all) };
+        let next = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        all.extend(page.policy_names);
+        marker = next;
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Returns the ARNs of the managed policies of a role. A role that does not exist has none.
+pub(crate) async fn managed_policies(aws: &Aws, role: &str) -> Result<Vec<String>> {
+    let (mut all, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.iam.list_attached_role_policies().role_name(role).max_items(MOST);
+        let page = call.set_marker(marker).send();
+        let page = none_if(aws.call("iam", "ListAttachedRolePolicies", page).await, ABSENT)?;
+        let Some(page) = page else { return Ok(all) };
+        marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        let policies = page.attached_policies.unwrap_or_default().into_iter();
+        all.extend(policies.filter_map(|one| one.policy_arn));
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Returns the names of the instance profiles of a role. A role that does not exist has none.
+async fn profiles_of(aws: &Aws, role: &str) -> Result<Vec<String>> {
+    let (mut all, mut marker) = (Vec::new(), None);
+    loop {
+        let call = aws.iam.list_instance_profiles_for_role().role_name(role).max_items(MOST);
+        let page = call.set_marker(marker).send();
+        let page = none_if(aws.call("iam", "ListInstanceProfilesForRole", page).await, ABSENT)?;
+        let Some(page) = page else { return Ok(all) };
+        marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        all.extend(page.instance_profiles.into_iter().map(|one| one.instance_profile_name));
+        if marker.is_none() {
+            return Ok(all);
+        }
+    }
 }
 
 /// Deletes a role. If IAM demands that, the attachments are ended first: inline policies are

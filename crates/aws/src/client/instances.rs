@@ -7,11 +7,12 @@
 use aws_sdk_ec2::operation::modify_instance_metadata_options::builders::ModifyInstanceMetadataOptionsFluentBuilder;
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
-    self, BlockDeviceMapping, CapacityReservationSpecification, CpuOptionsRequest, Filter,
-    GroupIdentifier, HttpTokensState, IamInstanceProfileSpecification, InstanceAttributeName,
-    InstanceMarketOptionsRequest, InstanceMetadataEndpointState, InstanceMetadataOptionsRequest,
-    InstanceMetadataTagsState, InstanceNetworkInterfaceSpecification, InstanceStateName,
-    InstanceType, Placement, PrivateDnsNameOptionsRequest, ResourceType, Tag,
+    self, AttributeBooleanValue, BlockDeviceMapping, CapacityReservationSpecification,
+    CpuOptionsRequest, Filter, GroupIdentifier, HttpTokensState, IamInstanceProfileSpecification,
+    InstanceAttributeName, InstanceMarketOptionsRequest, InstanceMetadataEndpointState,
+    InstanceMetadataOptionsRequest, InstanceMetadataTagsState,
+    InstanceNetworkInterfaceSpecification, InstanceStateName, InstanceType, Placement,
+    PrivateDnsNameOptionsRequest, ResourceType, Tag,
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +26,7 @@ use crate::client::capacity::name_zones;
 use crate::client::dry_run::{DryRunTarget, dry, is_placeholder};
 use crate::client::ec2::{self, Ec2Object, pages};
 use crate::client::outcomes::{ambiguous_on_failure, none_if};
-use crate::client::resource_type::{Live, PollResult, Recorded, Result};
+use crate::client::resource_type::{Live, PollResult, ReadProtection, Recorded, Result};
 use crate::model::USER_DATA_LIMIT;
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileId, InstanceProfileName, SecurityGroupId,
@@ -36,6 +37,9 @@ use crate::{Aws, Tags};
 
 /// Name of the token in a dry run.
 const DRY_RUN_TOKEN: &str = "rehearsal";
+/// Attributes in unmanaged drift.
+const STATE: &str = "state";
+const SOURCE_DEST_CHECK: &str = "source_dest_check";
 /// Error code for a client token that EC2 already knows with other parameters.
 const PARAMETER_MISMATCH: &str = "IdempotentParameterMismatch";
 
@@ -193,7 +197,8 @@ pub(crate) async fn refresh<K: Resource>(
     let found = ec2::all::<types::Instance, _>(aws, &recorded, id).await?;
     let see = |recorded: Recorded<K>, one: types::Instance| {
         let live = live(&recorded.inputs, &one)?;
-        Ok(Live { unmanaged: state_drift(&one).into_iter().collect(), ..live })
+        let unmanaged = state_drift(&one).into_iter().chain(check_drift(&one)).collect();
+        Ok(Live { unmanaged, ..live })
     };
     let pairs = recorded.into_iter().zip(found);
     pairs.map(|(recorded, one)| one.map(|one| see(recorded, one)).transpose()).collect()
@@ -206,31 +211,72 @@ fn state_drift(instance: &types::Instance) -> Option<UnmanagedDrift> {
     let is_stopped = matches!(state, InstanceStateName::Stopping | InstanceStateName::Stopped);
     is_stopped.then(|| {
         let (running, now) = (InstanceStateName::Running.as_str(), state.as_str());
-        UnmanagedDrift::change(DriftClass::Functional, "state", running.into(), now.into())
+        UnmanagedDrift::change(DriftClass::Functional, STATE, running.into(), now.into())
     })
 }
 
+/// Returns the drift of an instance whose source/destination check others disabled: it may forward
+/// packets of other addresses. No input configures the check, which EC2 enables at a launch.
+fn check_drift(instance: &types::Instance) -> Option<UnmanagedDrift> {
+    (instance.source_dest_check() == Some(false)).then(|| {
+        UnmanagedDrift::change(DriftClass::Security, SOURCE_DEST_CHECK, true.into(), false.into())
+    })
+}
+
+/// Reverts the drift of an instance.
+pub(crate) async fn revert(aws: &Aws, id: &InstanceId, drift: &[UnmanagedDrift]) -> Result<()> {
+    let is_about = |path: &str| drift.iter().any(|one| one.field.path == path);
+    if is_about(SOURCE_DEST_CHECK) {
+        let enabled = AttributeBooleanValue::builder().value(true).build();
+        let call = aws.ec2.modify_instance_attribute().instance_id(id.as_str());
+        let call = call.source_dest_check(enabled);
+        aws.call("ec2", "ModifyInstanceAttribute", call.send()).await?;
+    }
+    if is_about(STATE) {
+        start(aws, id).await?;
+    }
+    Ok(())
+}
+
 /// Starts an instance that others stopped. An instance that runs already is left as it is.
-pub(crate) async fn start(aws: &Aws, id: &InstanceId) -> Result<()> {
+async fn start(aws: &Aws, id: &InstanceId) -> Result<()> {
     let call = aws.ec2.start_instances().instance_ids(id.as_str());
     let started = aws.call("ec2", "StartInstances", call.send()).await;
     // An instance that is still stopping cannot be started yet.
     ec2::retry_when(started, &["IncorrectInstanceState"]).map(drop)
 }
 
-/// Terminates an instance. An instance that no longer exists counts as terminated.
+/// Terminates an instance. An instance that no longer exists counts as terminated. Terminations of
+/// the same moment share one call.
 pub(crate) async fn terminate(aws: &Aws, id: &InstanceId) -> Result<()> {
-    let call = aws.ec2.terminate_instances().instance_ids(id.as_str());
+    let send = |ids: Vec<String>| async move { terminate_all(aws, &ids).await };
+    aws.watch.batches.terminations.send(id.to_string(), send).await
+}
+
+/// Returns the result of the termination of each of these instances. EC2 rejects the call if one of
+/// them is protected or does not exist; each is then terminated by a call of its own.
+async fn terminate_all(aws: &Aws, ids: &[String]) -> Vec<Result<()>> {
+    let together = terminate_together(aws, ids).await;
+    let is_about_one = |error: &ProviderError| error.class == ErrorClass::Permanent;
+    if ids.len() == 1 || !together.as_ref().is_err_and(is_about_one) {
+        return ids.iter().map(|_| together.clone()).collect();
+    }
+    let alone = ids.iter().map(|id| terminate_together(aws, std::slice::from_ref(id)));
+    all(alone.collect()).await
+}
+
+async fn terminate_together(aws: &Aws, ids: &[String]) -> Result<()> {
+    let call = aws.ec2.terminate_instances().set_instance_ids(Some(ids.to_vec()));
     let deleted = aws.call("ec2", "TerminateInstances", call.send()).await;
-    ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"])
+    match ids.len() {
+        1 => ec2::fine_when(deleted, &["InvalidInstanceID.NotFound"]),
+        _ => deleted.map(drop),
+    }
 }
 
 /// Returns the termination protection of each of these instances. One call for each instance, all at
 /// once: EC2 lists it nowhere. An instance that does not exist is not protected.
-pub(crate) async fn termination_protections(
-    aws: &Aws,
-    ids: Vec<&str>,
-) -> Result<Vec<Option<DeletionProtection>>> {
+pub(crate) async fn termination_protections(aws: &Aws, ids: Vec<&str>) -> Vec<ReadProtection> {
     let asked = ids.into_iter().map(|id| async move {
         let call = aws.ec2.describe_instance_attribute().instance_id(id);
         let call = call.attribute(InstanceAttributeName::DisableApiTermination);
@@ -239,7 +285,7 @@ pub(crate) async fn termination_protections(
         let value = answer.and_then(|one| one.disable_api_termination).and_then(|one| one.value);
         Ok((value == Some(true)).then(|| DeletionProtection::of_instance(id)))
     });
-    all(asked.collect()).await.into_iter().collect()
+    all(asked.collect()).await
 }
 
 /// Returns the poll status: done once the instance runs and its metadata options are applied. A
@@ -421,8 +467,7 @@ pub(crate) async fn set_metadata_options(
 ) -> Result<()> {
     let Some(wanted) = metadata_options(wanted) else { return Ok(()) };
     let id = id.as_str();
-    let found = ec2::by_ids::<types::Instance>(aws, [id]).await?.remove(id);
-    let live = ec2::visible("DescribeInstances", id, found)?;
+    let live = ec2::visible("DescribeInstances", id, live_instance(aws, id).await?)?;
     let live = ec2::part("DescribeInstances", "metadataOptions", live.metadata_options())?;
     let now = to_request(live);
     let then = with_the_rest(wanted.clone(), now.clone());
@@ -434,6 +479,18 @@ pub(crate) async fn set_metadata_options(
     let call = aws.ec2.modify_instance_metadata_options().instance_id(id);
     let call = with_options(call, if off { wanted } else { then });
     aws.call("ec2", "ModifyInstanceMetadataOptions", call.send()).await.map(|_| ())
+}
+
+/// Returns a live instance; `None` if EC2 does not return it. Updates of the same moment share one
+/// call.
+async fn live_instance(aws: &Aws, id: &str) -> Result<Option<types::Instance>> {
+    let read = |ids: Vec<String>| async move {
+        match ec2::by_ids::<types::Instance>(aws, ids.iter().map(String::as_str)).await {
+            Ok(found) => ids.iter().map(|id| Ok(found.get(id).cloned())).collect(),
+            Err(error) => ids.iter().map(|_| Err(error.clone())).collect(),
+        }
+    };
+    aws.watch.batches.instances.send(id.to_owned(), read).await
 }
 
 /// Converts live options to the request that would set them.
@@ -488,6 +545,11 @@ pub(crate) fn dry_run<'a, K: DeserializeOwned>(
             let call = ec2.modify_instance_metadata_options().instance_id(&about.id);
             let options = metadata_options(&about.metadata_options()?)?;
             dry!(aws, action, with_options(call, options))
+        }
+        "ec2:ModifyInstanceAttribute" => {
+            let enabled = AttributeBooleanValue::builder().value(true).build();
+            let call = ec2.modify_instance_attribute().instance_id(&about.id);
+            dry!(aws, action, call.source_dest_check(enabled))
         }
         "ec2:RunInstances" => {
             dry!(aws, action, spec(&about.typed()?).dry_run_request(aws))
@@ -564,6 +626,25 @@ mod tests {
             volume_tags: &tags,
         };
         launch(&scripted(script).0, &spec, String::new(), "t").await
+    }
+
+    /// EC2 rejects a call about several instances because of one of them.
+    #[tokio::test]
+    async fn instances_are_terminated_together_unless_ec2_rejects_one_of_them() {
+        let done = || Script::Answer(200, "<TerminateInstancesResponse/>".to_owned());
+        let rejected = || {
+            let error = "<Error><Code>OperationNotPermitted</Code><Message>m</Message></Error>";
+            Script::Answer(400, format!("<Response><Errors>{error}</Errors></Response>"))
+        };
+        let terminated = async |script: Vec<Script>| {
+            let (aws, sent) = scripted(script);
+            let ids = [InstanceId::from("i-1"), InstanceId::from("i-2")];
+            let results = all(ids.iter().map(|id| terminate(&aws, id)).collect()).await;
+            (results.iter().map(Result::is_ok).collect::<Vec<_>>(), sent.bodies().len())
+        };
+        assert_eq!(terminated(vec![done()]).await, (vec![true, true], 1));
+        let script = vec![rejected(), done(), rejected()];
+        assert_eq!(terminated(script).await, (vec![true, false], 3));
     }
 
     #[tokio::test]

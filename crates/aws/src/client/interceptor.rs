@@ -3,7 +3,7 @@
 //! prevents unsafe retries by the SDK. Changes no request.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -23,6 +23,7 @@ use groundplan_engine::state::fence::Fence;
 use super::errors::{element, is_throttle, leaves_open};
 use super::throttle::Throttle;
 use crate::Tags;
+use crate::client::batch::BatchQueue;
 use crate::client::resource_type::Registry;
 use crate::facts::may_repeat;
 use crate::model::calls::is_read;
@@ -66,16 +67,66 @@ pub(crate) struct CallContext {
     unowned: Mutex<BTreeMap<String, Tags>>,
     /// The deletion protection of load balancers as it was read last, by ARN.
     protected: Mutex<BTreeMap<String, bool>>,
+    /// IDs and ARNs of objects that refresh has read with the cluster tag.
+    owned: Mutex<BTreeSet<String>>,
+    /// The attachments of roles as this run has listed them.
+    roles: Mutex<RoleLists>,
+    /// The permissions that a comparison lacked.
+    not_compared: Mutex<BTreeSet<&'static str>>,
     /// The fence of mutating calls. Rejects all of them until [`CallContext::guard`].
     fence: Mutex<Fence>,
+    /// The batches of calls that steps make at the same time.
+    pub(crate) batches: Batches,
+}
+
+/// The attachments of roles as this run has listed them, by the name of the role.
+#[derive(Debug, Default)]
+struct RoleLists {
+    inline: BTreeMap<String, Vec<String>>,
+    managed: BTreeMap<String, Vec<String>>,
+    /// Instance profiles of all roles of the account; `None` if they were not listed.
+    profiles: Option<BTreeMap<String, Vec<String>>>,
+}
+
+/// Registration of a machine in a target group: ARN of the group, address and port.
+pub(crate) type Registration = (String, String, i32);
+
+/// The batches of calls that steps make at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    /// Instances that updates read before they change them, by ID.
+    pub(crate) instances: BatchQueue<String, Option<aws_sdk_ec2::types::Instance>>,
+    /// Terminations of instances, by ID.
+    pub(crate) terminations: BatchQueue<String, ()>,
+    /// Deregistrations of targets.
+    pub(crate) deregistrations: BatchQueue<Registration, ()>,
+    /// Tags of recorded load balancers and target groups, by ARN.
+    pub(crate) elb_tags: BatchQueue<Vec<String>, BTreeMap<String, Tags>>,
+    /// Rules of security groups, by the ID of the group.
+    pub(crate) group_rules: BatchQueue<String, Vec<aws_sdk_ec2::types::SecurityGroupRule>>,
+    /// Route tables, by the ID of their VPC.
+    pub(crate) route_tables: BatchQueue<String, Vec<aws_sdk_ec2::types::RouteTable>>,
 }
 
 impl CallContext {
     pub(crate) fn new(registry: Registry) -> Self {
         let (throttle, calls) = (Throttle::default(), Mutex::default());
         let (unowned, protected) = (Mutex::default(), Mutex::default());
+        let (owned, roles, not_compared) = (Mutex::default(), Mutex::default(), Mutex::default());
         let fence = Mutex::new(Fence::read_only());
-        Self { registry, throttle, calls, unowned, protected, fence }
+        let batches = Batches::default();
+        Self {
+            registry,
+            throttle,
+            calls,
+            unowned,
+            protected,
+            owned,
+            roles,
+            not_compared,
+            fence,
+            batches,
+        }
     }
 
     /// Returns the deletion protection of a load balancer, if this run has read it.
@@ -102,6 +153,57 @@ impl CallContext {
             Some(tags) => unowned.insert(token.to_owned(), tags),
             None => unowned.remove(token),
         };
+    }
+
+    /// Notes an object that refresh has read with the cluster tag.
+    pub(crate) fn note_owned(&self, id: &str) {
+        self.owned.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_owned());
+    }
+
+    /// Returns the ones of these IDs and ARNs that refresh has read with the cluster tag.
+    pub(crate) fn owned_of(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
+        let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        owned.intersection(ids).cloned().collect()
+    }
+
+    /// Notes the names of all inline policies of a role.
+    pub(crate) fn note_inline_policies(&self, role: &str, names: Vec<String>) {
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        roles.inline.insert(role.to_owned(), names);
+    }
+
+    /// Notes the ARNs of all managed policies of a role.
+    pub(crate) fn note_managed_policies(&self, role: &str, arns: Vec<String>) {
+        let mut roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        roles.managed.insert(role.to_owned(), arns);
+    }
+
+    /// Notes the instance profiles of all roles of the account.
+    pub(crate) fn note_profiles(&self, by_role: BTreeMap<String, Vec<String>>) {
+        self.roles.lock().unwrap_or_else(PoisonError::into_inner).profiles = Some(by_role);
+    }
+
+    /// Notes a permission without which refresh has not compared a part of the resources.
+    pub(crate) fn note_not_compared(&self, permission: &'static str) {
+        let mut missing = self.not_compared.lock().unwrap_or_else(PoisonError::into_inner);
+        missing.insert(permission);
+    }
+
+    /// Returns the permissions without which refresh has not compared a part of the resources.
+    pub(crate) fn not_compared(&self) -> BTreeSet<&'static str> {
+        self.not_compared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the inline policies, managed policies and instance profiles of a role, each list only
+    /// if this run has read it.
+    pub(crate) fn attachments_of(&self, role: &str) -> [Option<Vec<String>>; 3] {
+        let roles = self.roles.lock().unwrap_or_else(PoisonError::into_inner);
+        let profiles = roles.profiles.as_ref();
+        [
+            roles.inline.get(role).cloned(),
+            roles.managed.get(role).cloned(),
+            profiles.map(|all| all.get(role).cloned().unwrap_or_default()),
+        ]
     }
 
     /// Returns the number of calls so far; each attempt counts.

@@ -3,6 +3,7 @@
 //! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
 //! error to a provider error. No other function of this module has error codes.
 
+pub(crate) mod batch;
 pub(crate) mod capacity;
 pub(crate) mod delete_blockers;
 pub(crate) mod dry_run;
@@ -18,9 +19,10 @@ pub(crate) mod outcomes;
 pub(crate) mod ownership;
 pub(crate) mod resource_type;
 pub(crate) mod route53;
+pub(crate) mod route_tables;
 pub(crate) mod throttle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +184,12 @@ impl Aws {
     /// token of its record. `None` for an object that carries one of them or was not read.
     pub fn unowned(&self, token: &str) -> Option<Tags> {
         self.watch.unowned(token)
+    }
+
+    /// Returns the permissions (`iam:ListRolePolicies`) that refresh lacked. The parts of resources
+    /// that only these calls read were not compared.
+    pub fn not_compared(&self) -> BTreeSet<&'static str> {
+        self.watch.not_compared()
     }
 
     /// Notes whether a live object carries the cluster tag or `token`, the token of its record.

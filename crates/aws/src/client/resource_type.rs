@@ -23,6 +23,9 @@ use crate::model::protection::DeletionProtection;
 /// The result of operations that may call AWS.
 pub(crate) type Result<T, E = ProviderError> = std::result::Result<T, E>;
 
+/// The protection of a resource against deletion, if it has one, or the error of its read.
+pub(crate) type ReadProtection = Result<Option<DeletionProtection>>;
+
 /// The part of a creation request besides the inputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Creation {
@@ -167,8 +170,8 @@ pub(crate) trait KindOperations: Kind {
     fn protections(
         _aws: &Aws,
         doomed: Vec<Self::Outputs>,
-    ) -> impl Future<Output = Result<Vec<Option<DeletionProtection>>>> + Send {
-        async move { Ok(doomed.iter().map(|_| None).collect()) }
+    ) -> impl Future<Output = Vec<ReadProtection>> + Send {
+        async move { doomed.iter().map(|_| Ok(None)).collect() }
     }
 
     /// Returns the attachments that the deletion of each of these resources ends, in the given order.
@@ -234,7 +237,7 @@ pub(crate) trait DynKind: Send + Sync {
         &self,
         aws: &'a Aws,
         doomed: Vec<Value>,
-    ) -> ProviderFuture<'a, Vec<Option<DeletionProtection>>>;
+    ) -> ProviderFuture<'a, Vec<ReadProtection>>;
     fn attachments<'a>(
         &self,
         aws: &'a Aws,
@@ -361,10 +364,10 @@ impl<K: KindOperations> DynKind for ErasedKind<K> {
         &self,
         aws: &'a Aws,
         doomed: Vec<Value>,
-    ) -> ProviderFuture<'a, Vec<Option<DeletionProtection>>> {
+    ) -> ProviderFuture<'a, Vec<ReadProtection>> {
         Box::pin(async move {
             let doomed = doomed.into_iter().map(typed).collect::<Result<Vec<K::Outputs>>>()?;
-            <K as KindOperations>::protections(aws, doomed).await
+            Ok(<K as KindOperations>::protections(aws, doomed).await)
         })
     }
 

@@ -85,7 +85,8 @@ mod calls {
     use super::{IamRole, IamRoleOutputs, RoleName};
     use crate::client::Aws;
     use crate::client::iam::{
-        ABSENT, attachments_of_each, delete_role, live_document, live_tags, tags,
+        ABSENT, attachments_of_each, compared, delete_role, live_document, live_tags,
+        managed_policies, tags,
     };
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict};
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
@@ -204,30 +205,19 @@ mod calls {
         Ok(Some(Live { unmanaged, ..live }))
     }
 
-    /// Returns the managed policies of a role. A role that is deleted in the meantime has none.
+    /// Returns the managed policies of a role as drift. Without permission for the list, returns
+    /// none and notes that they were not compared.
     async fn attached_policies(aws: &Aws, name: &RoleName) -> Result<Vec<UnmanagedDrift>> {
-        let (mut all, mut marker) = (Vec::new(), None);
-        loop {
-            let call = aws.iam.list_attached_role_policies().role_name(name.as_str());
-            let page = call.set_marker(marker).send();
-            let page = none_if(aws.call("iam", "ListAttachedRolePolicies", page).await, ABSENT)?;
-            let Some(page) = page else { return Ok(all) };
-            all.extend(page.attached_policies().iter().filter_map(|policy| {
-                let arn = policy.policy_arn()?;
-                let item = format!("attached policy {arn}");
-                Some(UnmanagedDrift::addition(
-                    DriftClass::Security,
-                    ATTACHED,
-                    arn,
-                    &item,
-                    json!(arn),
-                ))
-            }));
-            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
-            if marker.is_none() {
-                return Ok(all);
-            }
-        }
+        let listed = managed_policies(aws, name.as_str()).await;
+        let listed = compared(aws, "iam:ListAttachedRolePolicies", listed)?;
+        let Some(arns) = listed else { return Ok(Vec::new()) };
+        let drift = |arn: &String| {
+            let item = format!("attached policy {arn}");
+            UnmanagedDrift::addition(DriftClass::Security, ATTACHED, arn, &item, json!(arn))
+        };
+        let all = arns.iter().map(drift).collect();
+        aws.watch.note_managed_policies(name.as_str(), arns);
+        Ok(all)
     }
 
     async fn get(aws: &Aws, name: &RoleName) -> Result<Option<Role>> {

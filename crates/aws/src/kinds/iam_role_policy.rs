@@ -76,7 +76,7 @@ mod calls {
 
     use super::{IamRolePolicy, IamRolePolicyOutputs, RoleName};
     use crate::client::Aws;
-    use crate::client::iam::{ABSENT, live_document};
+    use crate::client::iam::{ABSENT, compared, inline_policies, live_document};
     use crate::client::outcomes::{none_if, retry_on};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
@@ -151,29 +151,23 @@ mod calls {
         none_if(aws.call("iam", "DeleteRolePolicy", call.send()).await, ABSENT).map(drop)
     }
 
-    /// Returns the inline policies of a role that are not among `ours`. A role that does not exist
-    /// has none.
+    /// Returns the inline policies of a role that are not among `ours`. Without permission for the
+    /// list, returns none and notes that they were not compared.
     async fn policies_of_others(
         aws: &Aws,
         role: &RoleName,
         ours: &BTreeSet<String>,
     ) -> Result<Vec<UnmanagedDrift>> {
-        let (mut all, mut marker) = (Vec::new(), None);
-        loop {
-            let call = aws.iam.list_role_policies().role_name(role.as_str());
-            let page = call.set_marker(marker).send();
-            let page = none_if(aws.call("iam", "ListRolePolicies", page).await, ABSENT)?;
-            let Some(page) = page else { return Ok(all) };
-            let theirs = page.policy_names().iter().filter(|name| !ours.contains(*name));
-            all.extend(theirs.map(|name| {
-                let item = format!("inline policy {name}");
-                UnmanagedDrift::addition(DriftClass::Security, INLINE, name, &item, json!(name))
-            }));
-            marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
-            if marker.is_none() {
-                return Ok(all);
-            }
-        }
+        let listed = inline_policies(aws, role.as_str()).await;
+        let listed = compared(aws, "iam:ListRolePolicies", listed)?;
+        let Some(names) = listed else { return Ok(Vec::new()) };
+        let drift = |name: &String| {
+            let item = format!("inline policy {name}");
+            UnmanagedDrift::addition(DriftClass::Security, INLINE, name, &item, json!(name))
+        };
+        let theirs = names.iter().filter(|name| !ours.contains(*name)).map(drift).collect();
+        aws.watch.note_inline_policies(role.as_str(), names);
+        Ok(theirs)
     }
 
     impl IamRolePolicy {

@@ -91,7 +91,7 @@ impl Kind for LoadBalancer {
 }
 
 #[cfg(feature = "sdk")]
-pub(crate) use calls::{delete_balancer, interfaces_described, protections};
+pub(crate) use calls::{delete_balancer, interfaces_described, poll_deleted, protections};
 
 #[cfg(feature = "sdk")]
 mod calls {
@@ -114,7 +114,7 @@ mod calls {
     };
     use crate::client::ownership::{ensure_ours, is_ours, our_tags};
     use crate::client::resource_type::{
-        Creation, KindOperations, Live, PollResult, Recorded, Result,
+        Creation, KindOperations, Live, PollResult, ReadProtection, Recorded, Result,
     };
     use crate::model::protection::DeletionProtection;
 
@@ -193,14 +193,19 @@ mod calls {
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let names: Vec<_> = recorded.iter().map(|one| one.inputs.name.clone()).collect();
-            let balancers = elb::load_balancers(aws, BalancerKey::Name, &names).await?;
+            let known = recorded.iter().filter_map(|one| Some(one.outputs.as_ref()?.arn.0.clone()));
+            let (balancers, mut tags) = tokio::try_join!(
+                elb::load_balancers(aws, BalancerKey::Name, &names),
+                elb::recorded_tags(aws, known.collect()),
+            )?;
             let chosen: Vec<_> = recorded
                 .iter()
                 .map(|one| balancers.iter().find(|live| is_recorded(one, live)))
                 .collect();
             let arns = chosen.iter().flatten().filter_map(|live| live.load_balancer_arn());
-            let arns: Vec<_> = arns.map(str::to_owned).collect();
-            let tags = elb::live_tags(aws, &arns).await?;
+            let in_doubt: Vec<_> =
+                arns.filter(|arn| !tags.contains_key(*arn)).map(str::to_owned).collect();
+            tags.extend(elb::live_tags(aws, &in_doubt).await?);
             let mut all = Vec::with_capacity(recorded.len());
             for (one, balancer) in recorded.into_iter().zip(chosen) {
                 all.push(match balancer {
@@ -243,10 +248,7 @@ mod calls {
 
         /// Returns the deletion protections. Makes no call for load balancers that refresh has
         /// read.
-        async fn protections(
-            aws: &Aws,
-            doomed: Vec<LoadBalancerOutputs>,
-        ) -> Result<Vec<Option<DeletionProtection>>> {
+        async fn protections(aws: &Aws, doomed: Vec<LoadBalancerOutputs>) -> Vec<ReadProtection> {
             protections(aws, doomed.iter().map(|one| one.arn.as_str()).collect()).await
         }
 
@@ -254,21 +256,32 @@ mod calls {
         /// exist either. The interfaces outlive the load balancer for a while and block the
         /// deletion of subnets and the internet gateway.
         async fn gone(aws: &Aws, waiting: Vec<LoadBalancerOutputs>) -> Result<Vec<PollResult<()>>> {
-            let arns: Vec<_> = waiting.iter().map(|one| one.arn.0.clone()).collect();
-            let there = by_arn(elb::load_balancers(aws, BalancerKey::Arn, &arns).await?);
-            let described: Vec<_> = arns.iter().map(|arn| interface_description(arn)).collect();
-            let interfaces = interfaces_described(aws, &described).await?;
-            let seen = |arn: &String| {
-                if there.contains_key(arn) {
-                    PollResult::Pending("deleting".to_owned())
-                } else if interfaces.contains(&interface_description(arn)) {
-                    PollResult::Pending("network interfaces still exist".to_owned())
-                } else {
-                    PollResult::Ready(())
-                }
-            };
-            Ok(arns.iter().map(seen).collect())
+            let arns: Vec<&str> = waiting.iter().map(|one| one.arn.as_str()).collect();
+            poll_deleted(aws, &arns).await
         }
+    }
+
+    /// Polls deletions of load balancers of any type but the classic one. Reads the load balancers
+    /// only if one of them has no network interface left: AWS deletes the interfaces last. Reads all
+    /// of them: AWS rejects a list of names with a deleted one.
+    pub(crate) async fn poll_deleted(aws: &Aws, arns: &[&str]) -> Result<Vec<PollResult<()>>> {
+        let described: Vec<_> = arns.iter().map(|arn| interface_description(arn)).collect();
+        let interfaces = interfaces_described(aws, &described).await?;
+        let is_held = |arn: &str| interfaces.contains(&interface_description(arn));
+        let there = match arns.iter().all(|arn| is_held(arn)) {
+            true => BTreeMap::new(),
+            false => by_arn(elb::every_load_balancer(aws).await?),
+        };
+        let seen = |arn: &&str| {
+            if is_held(arn) {
+                PollResult::Pending("network interfaces still exist".to_owned())
+            } else if there.contains_key(*arn) {
+                PollResult::Pending("deleting".to_owned())
+            } else {
+                PollResult::Ready(())
+            }
+        };
+        Ok(arns.iter().map(seen).collect())
     }
 
     /// Deletes a load balancer of any type but the classic one, with its listeners.
@@ -395,6 +408,9 @@ mod calls {
         if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &tags) {
             return Ok(None);
         }
+        if tags.contains_key(&aws.settings.cluster_tag) {
+            aws.watch.note_owned(outputs.arn.as_str());
+        }
         let Some(attributes) = attributes(aws, outputs.arn.as_str()).await? else {
             return Ok(None);
         };
@@ -454,19 +470,19 @@ mod calls {
 
     /// Returns the deletion protection of each of these load balancers. One call reads it where
     /// refresh has not. A load balancer that does not exist is not protected.
-    pub(crate) async fn protections(
-        aws: &Aws,
-        arns: Vec<&str>,
-    ) -> Result<Vec<Option<DeletionProtection>>> {
+    pub(crate) async fn protections(aws: &Aws, arns: Vec<&str>) -> Vec<ReadProtection> {
         let mut found = Vec::with_capacity(arns.len());
         for arn in arns {
             let is_protected = match aws.watch.is_protected(arn) {
-                Some(known) => known,
-                None => attributes(aws, arn).await?.is_some_and(|one| one.deletion_protection),
+                Some(known) => Ok(known),
+                None => attributes(aws, arn)
+                    .await
+                    .map(|found| found.is_some_and(|one| one.deletion_protection)),
             };
-            found.push(is_protected.then(|| DeletionProtection::of_load_balancer(arn)));
+            let protection = || DeletionProtection::of_load_balancer(arn);
+            found.push(is_protected.map(|is_protected| is_protected.then(protection)));
         }
-        Ok(found)
+        found
     }
 
     /// Returns the descriptions that belong to at least one existing network interface.

@@ -73,16 +73,22 @@ mod calls {
     use aws_sdk_ec2::types::Instance;
     use aws_sdk_elasticloadbalancingv2::types::TargetDescription;
     use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
+    use groundplan_engine::provider;
     use serde_json::json;
 
     use super::{Target, TargetOutputs};
     use crate::client::Aws;
     use crate::client::ec2::{self, Ec2Object, FILTER_VALUES};
     use crate::client::elb::{self, NO_TARGET_GROUP};
+    use crate::client::interceptor::Registration;
     use crate::client::outcomes::{none_if, retry_on};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
     const SERVICE: &str = "elasticloadbalancing";
+    /// Error code for a target that is not registered.
+    const NO_TARGET: &[&str] = &["InvalidTarget"];
+    /// Maximum number of targets in one call.
+    const MOST_TARGETS: usize = 100;
     /// Name of the set of targets in unmanaged drift.
     const TARGETS: &str = "targets";
 
@@ -160,11 +166,51 @@ mod calls {
         }
     }
 
+    /// Deregisters a target. Deregistrations of the same moment share one call for each group.
     async fn deregister(aws: &Aws, group: &str, ip: &str, port: i32) -> Result<()> {
-        let call = aws.elb.deregister_targets().target_group_arn(group);
-        let call = call.targets(description(ip, port));
+        let target = (group.to_owned(), ip.to_owned(), port);
+        let send = |targets: Vec<Registration>| async move { deregister_all(aws, &targets).await };
+        aws.watch.batches.deregistrations.send(target, send).await
+    }
+
+    /// Returns the result of each of these deregistrations.
+    async fn deregister_all(aws: &Aws, targets: &[Registration]) -> Vec<Result<()>> {
+        let groups: BTreeSet<&str> = targets.iter().map(|(group, ..)| group.as_str()).collect();
+        let sent = groups.iter().map(|group| {
+            let of_group = targets.iter().filter(|(its, ..)| its == group);
+            deregister_from(
+                aws,
+                group,
+                of_group.map(|(_, ip, port)| (ip.as_str(), *port)).collect(),
+            )
+        });
+        let results = provider::all(sent.collect()).await;
+        let results: BTreeMap<&str, Result<()>> = groups.into_iter().zip(results).collect();
+        targets.iter().map(|(group, ..)| results[group.as_str()].clone()).collect()
+    }
+
+    /// Deregisters targets of one group. AWS rejects the whole call for one target that is no longer
+    /// registered; each is then deregistered by a call of its own.
+    async fn deregister_from(aws: &Aws, group: &str, targets: Vec<(&str, i32)>) -> Result<()> {
+        for some in targets.chunks(MOST_TARGETS) {
+            match deregister_together(aws, group, some).await {
+                Err(error) if error.is(NO_TARGET) && some.len() > 1 => {
+                    for one in some {
+                        let alone = deregister_together(aws, group, std::slice::from_ref(one));
+                        none_if(alone.await, NO_TARGET)?;
+                    }
+                }
+                sent => drop(none_if(sent, NO_TARGET)?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn deregister_together(aws: &Aws, group: &str, targets: &[(&str, i32)]) -> Result<()> {
+        let targets = targets.iter().map(|(ip, port)| description(ip, *port)).collect();
+        let call = aws.elb.deregister_targets().target_group_arn(group).set_targets(Some(targets));
         let deleted = aws.call(SERVICE, "DeregisterTargets", call.send()).await;
-        none_if(deleted, &["TargetGroupNotFound", "InvalidTarget"]).map(drop)
+        none_if(deleted, NO_TARGET_GROUP).map(drop)
     }
 
     /// Returns the registrations that are not recorded, by target group.
@@ -232,5 +278,30 @@ mod calls {
 
     fn description(ip: &str, port: i32) -> TargetDescription {
         TargetDescription::builder().id(ip).port(port).build()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+        use crate::client::tests::{Script, scripted};
+
+        #[tokio::test]
+        async fn targets_of_a_group_leave_together_unless_one_has_left_before() {
+            let done = || Script::Answer(200, "<DeregisterTargetsResponse/>".to_owned());
+            let unknown = || {
+                let error = "<Error><Code>InvalidTarget</Code><Message>m</Message></Error>";
+                Script::Answer(400, format!("<ErrorResponse>{error}</ErrorResponse>"))
+            };
+            let sent = async |script: Vec<Script>| {
+                let (aws, sent) = scripted(script);
+                let targets = [("tg-1", "10.0.0.1"), ("tg-1", "10.0.0.2")];
+                let left = targets.map(|(group, ip)| deregister(&aws, group, ip, 6443));
+                let results = provider::all(left.into()).await;
+                assert!(results.iter().all(Result::is_ok), "{results:?}");
+                sent.bodies().len()
+            };
+            assert_eq!(sent(vec![done()]).await, 1);
+            assert_eq!(sent(vec![unknown(), unknown(), done()]).await, 3);
+        }
     }
 }

@@ -156,17 +156,25 @@ mod calls {
             recorded: Vec<Recorded<Self>>,
         ) -> Result<Vec<Option<Live<Self>>>> {
             let names: Vec<_> = recorded.iter().map(|one| one.inputs.name.clone()).collect();
-            let groups = elb::target_groups(aws, &names).await?;
+            let known = recorded.iter().filter_map(|one| Some(one.outputs.as_ref()?.arn.0.clone()));
+            let (groups, mut tags) = tokio::try_join!(
+                elb::target_groups(aws, &names),
+                elb::recorded_tags(aws, known.collect()),
+            )?;
             let chosen: Vec<_> = recorded
                 .iter()
                 .map(|one| groups.iter().find(|live| is_recorded(one, live)))
                 .collect();
             let arns = chosen.iter().flatten().filter_map(|live| live.target_group_arn());
-            let arns: Vec<_> = arns.map(str::to_owned).collect();
-            let tags = elb::live_tags(aws, &arns).await?;
+            let in_doubt: Vec<_> =
+                arns.filter(|arn| !tags.contains_key(*arn)).map(str::to_owned).collect();
+            tags.extend(elb::live_tags(aws, &in_doubt).await?);
             let see = |(one, group): (Recorded<Self>, Option<&LiveGroup>)| {
                 let (group, outputs) = group.and_then(|group| Some((group, outputs(group)?)))?;
                 let live_tags = tags.get(outputs.arn.as_str()).cloned().unwrap_or_default();
+                if live_tags.contains_key(&aws.settings.cluster_tag) {
+                    aws.watch.note_owned(outputs.arn.as_str());
+                }
                 is_ours(aws, one.outputs.is_some(), &one.token, &live_tags)
                     .then(|| live(one.inputs, group, outputs, &live_tags))
             };

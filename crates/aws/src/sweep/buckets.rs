@@ -3,45 +3,54 @@
 
 use std::collections::BTreeSet;
 
-use super::{OWNED, RemainingResource, infra_id, is_there};
+use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
 use crate::Aws;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::BucketName;
 
-pub(super) async fn find_by_name(
-    aws: &Aws,
-    buckets: &[BucketName],
-) -> Result<Vec<RemainingResource>> {
+/// Returns the buckets in `names`, and unrecorded ones with the prefix and the cluster tag. A bucket
+/// with the prefix that the list lacks is not read again: a destroy has deleted it.
+pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> {
+    let prefix = format!("{}-", infra_id(aws));
+    let (listed, denied) = permitted(listed(aws, &prefix).await)?;
     let mut left = Vec::new();
-    for bucket in buckets {
-        let call = aws.s3.head_bucket().bucket(bucket.as_str()).send();
+    for bucket in names.buckets.iter().map(BucketName::as_str) {
+        let is_proven_absent = bucket.starts_with(&prefix)
+            && listed.as_ref().is_some_and(|listed| !listed.contains(bucket));
+        if is_proven_absent {
+            continue;
+        }
+        let call = aws.s3.head_bucket().bucket(bucket).send();
         if is_there(aws.call("s3", "HeadBucket", call).await)? {
-            left.push(leftover(bucket.as_str()));
+            left.push(leftover(bucket));
         }
     }
-    Ok(left)
+    let is_new = |name: &&String| {
+        !names.recorded.contains(*name) && !names.buckets.iter().any(|one| one.as_str() == *name)
+    };
+    for name in listed.iter().flatten().filter(is_new) {
+        match permitted(is_ours(aws, name).await)? {
+            (Some(true), _) => left.push(leftover(name)),
+            (None, denied) => return Ok((left, denied.into_iter().collect())),
+            _ => (),
+        }
+    }
+    Ok((left, denied.into_iter().collect()))
 }
 
-pub(super) async fn by_prefix(
-    aws: &Aws,
-    recorded: &BTreeSet<String>,
-) -> Result<Vec<RemainingResource>> {
-    let prefix = format!("{}-", infra_id(aws));
-    let (mut left, mut next) = (Vec::new(), None);
+/// Returns the names of all buckets with this prefix.
+async fn listed(aws: &Aws, prefix: &str) -> Result<BTreeSet<String>> {
+    let (mut all, mut next) = (BTreeSet::new(), None);
     loop {
         // Without a limit, S3 returns at most 10,000 buckets and a token for the next page.
-        let call = aws.s3.list_buckets().prefix(&prefix).set_continuation_token(next).send();
+        let call = aws.s3.list_buckets().prefix(prefix).set_continuation_token(next).send();
         let page = aws.call("s3", "ListBuckets", call).await?;
         let names = page.buckets().iter().filter_map(|one| one.name());
-        for name in names.filter(|name| name.starts_with(&prefix)) {
-            if !recorded.contains(name) && is_ours(aws, name).await? {
-                left.push(leftover(name));
-            }
-        }
+        all.extend(names.filter(|name| name.starts_with(prefix)).map(str::to_owned));
         next = page.continuation_token.filter(|token| !token.is_empty());
         if next.is_none() {
-            return Ok(left);
+            return Ok(all);
         }
     }
 }

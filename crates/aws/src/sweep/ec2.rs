@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_ec2::types::{self, Filter, ResourceType, Tag};
 
-use super::RemainingResource;
+use super::{PAUSE, RemainingResource, incomplete};
 use crate::Aws;
 use crate::client::ec2::{self, Ec2Object, copied_for, filter, pages};
 use crate::client::resource_type::Result;
@@ -22,34 +22,71 @@ type Tagged = (ResourceType, Option<String>);
 /// Returns the existing EC2 resources with the cluster tag. Of those whose tag has another value
 /// than `owned`, a destroy deletes only the tag.
 ///
+/// Recorded resources that refresh has just read with the tag are not read again. The tag index must
+/// contain them.
+///
 /// # Errors
-/// Returns an error if a call fails.
-pub(super) async fn tagged(aws: &Aws) -> Result<Vec<RemainingResource>> {
+/// Returns an error if a call fails, and if the tag index lacks a resource that has the tag.
+pub(super) async fn tagged(
+    aws: &Aws,
+    recorded: &BTreeSet<String>,
+) -> Result<Vec<RemainingResource>> {
+    let read = aws.watch.owned_of(recorded);
+    let read: BTreeSet<&str> =
+        read.iter().map(String::as_str).filter(|id| !id.starts_with("arn:")).collect();
+    let tagged = tags_of_cluster(aws, &read).await?;
+    let kinds: BTreeSet<&str> = tagged.values().map(|(kind, _)| kind.as_str()).collect();
+    let mut left = Vec::new();
+    for kind in kinds {
+        let ids = tagged
+            .iter()
+            .filter(|(_, (tagged_kind, _))| tagged_kind.as_str() == kind)
+            .map(|(id, _)| id.as_str());
+        let (read, unread): (Vec<&str>, Vec<&str>) = ids.partition(|id| read.contains(id));
+        left.extend(read.into_iter().map(|id| RemainingResource::new(kind, id, None)));
+        if !unread.is_empty() {
+            left.extend(existing(aws, &ResourceType::from(kind), &unread).await?);
+        }
+    }
+    let tag_value =
+        |one: &RemainingResource| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
+    Ok(left.into_iter().map(|one| one.clone().tagged(tag_value(&one))).collect())
+}
+
+/// Returns the cluster tags of all EC2 resources, by ID. An empty answer, and one that lacks a
+/// resource with the tag, are read a second time after a pause.
+///
+/// # Errors
+/// Returns an error if a call fails, and a retryable one if the second answer lacks a resource, too.
+async fn tags_of_cluster(aws: &Aws, read: &BTreeSet<&str>) -> Result<BTreeMap<String, Tagged>> {
+    let lacking = |tagged: &BTreeMap<String, Tagged>| {
+        read.iter().find(|id| !tagged.contains_key(**id)).map(|id| (*id).to_owned())
+    };
+    let mut tagged = tag_index(aws).await?;
+    if tagged.is_empty() || lacking(&tagged).is_some() {
+        tokio::time::sleep(PAUSE).await;
+        tagged.extend(tag_index(aws).await?);
+    }
+    match lacking(&tagged) {
+        Some(id) => Err(incomplete("DescribeTags", &id)),
+        None => Ok(tagged),
+    }
+}
+
+async fn tag_index(aws: &Aws) -> Result<BTreeMap<String, Tagged>> {
     let request = aws
         .ec2
         .describe_tags()
         .filters(filter("key", &[&aws.settings.cluster_tag]))
         .max_results(1000);
-    let mut tagged: BTreeMap<String, Tagged> = BTreeMap::new();
+    let mut tagged = BTreeMap::new();
     for tag in pages!(aws, "DescribeTags", request, tags) {
         let is_ours = tag.key() == Some(&aws.settings.cluster_tag);
         if let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) {
             tagged.insert(id, (kind, tag.value));
         }
     }
-    let kinds: BTreeSet<&str> = tagged.values().map(|(kind, _)| kind.as_str()).collect();
-    let mut left = Vec::new();
-    for kind in kinds {
-        let ids: Vec<&str> = tagged
-            .iter()
-            .filter(|(_, (tagged_kind, _))| tagged_kind.as_str() == kind)
-            .map(|(id, _)| id.as_str())
-            .collect();
-        left.extend(existing(aws, &ResourceType::from(kind), &ids).await?);
-    }
-    let tag_value =
-        |one: &RemainingResource| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
-    Ok(left.into_iter().map(|one| one.clone().tagged(tag_value(&one))).collect())
+    Ok(tagged)
 }
 
 /// Returns the resources that exist: EC2 keeps the tags of a deleted resource for a while.

@@ -1,11 +1,15 @@
 //! Search for load balancers and target groups with the cluster tag. Their APIs have no filter by
 //! tag, so the search lists all of them and reads the tags of twenty in each request.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-use super::RemainingResource;
-use crate::Aws;
+use super::{PAUSE, RemainingResource, incomplete};
+use crate::client::elb;
 use crate::client::resource_type::Result;
+use crate::model::untracked::UntrackedKind;
+use crate::{Aws, Tags};
 
 /// Maximum number of resources in one DescribeTags request (ELB API references, DescribeTags).
 const MOST_TAGGED: usize = 20;
@@ -13,72 +17,108 @@ const ELB: &str = "elasticloadbalancing";
 /// Error codes for a listed resource that was deleted before its tags were read.
 const GONE: &[&str] = &["LoadBalancerNotFound", "TargetGroupNotFound", "AccessPointNotFound"];
 
-pub(super) async fn load_balancers(aws: &Aws) -> Result<Vec<RemainingResource>> {
-    let (mut arns, mut marker) = (Vec::new(), None);
-    loop {
-        let call = aws.elb.describe_load_balancers().set_marker(marker).send();
-        let page = aws.call(ELB, "DescribeLoadBalancers", call).await?;
-        let found = page.load_balancers.unwrap_or_default().into_iter();
-        arns.extend(found.filter_map(|one| Some((one.load_balancer_arn?, one.load_balancer_name))));
-        marker = page.next_marker.filter(|marker| !marker.is_empty());
-        if marker.is_none() {
-            return with_our_tag(aws, "load-balancer", arns).await;
-        }
-    }
-}
+/// Load balancers or target groups of the region: ARN, type, and name.
+type Listed = Vec<(String, &'static str, Option<String>)>;
 
-pub(super) async fn target_groups(aws: &Aws) -> Result<Vec<RemainingResource>> {
-    let (mut arns, mut marker) = (Vec::new(), None);
-    loop {
-        let call = aws.elb.describe_target_groups().set_marker(marker).send();
-        let page = aws.call(ELB, "DescribeTargetGroups", call).await?;
-        let found = page.target_groups.unwrap_or_default().into_iter();
-        arns.extend(found.filter_map(|one| Some((one.target_group_arn?, one.target_group_name))));
-        marker = page.next_marker.filter(|marker| !marker.is_empty());
-        if marker.is_none() {
-            return with_our_tag(aws, "target-group", arns).await;
-        }
-    }
-}
-
-async fn with_our_tag(
+/// Returns the load balancers, except classic ones, and the target groups with the cluster tag.
+/// Recorded ones that refresh has just read with the tag are left out.
+///
+/// # Errors
+/// Returns an error if a call fails, and if the lists lack a recorded one that has the tag.
+pub(super) async fn balancers_and_groups(
     aws: &Aws,
-    kind: &str,
-    named: Vec<(String, Option<String>)>,
+    recorded: &BTreeSet<String>,
 ) -> Result<Vec<RemainingResource>> {
-    let mut left = Vec::new();
-    for some in named.chunks(MOST_TAGGED) {
-        let arns = some.iter().map(|(arn, _)| arn.clone()).collect();
-        let call = aws.elb.describe_tags().set_resource_arns(Some(arns)).send();
-        let answer = settled(aws.call(ELB, "DescribeTags", call).await)?;
-        for one in answer.tag_descriptions() {
-            let ours = one.tags().iter().find(|tag| tag.key() == Some(&aws.settings.cluster_tag));
-            if let (Some(arn), Some(tag)) = (one.resource_arn(), ours) {
-                let name = some.iter().find(|(its, _)| its == arn).and_then(|(_, n)| n.as_deref());
-                left.push(RemainingResource::new(kind, arn, name).tagged(tag.value()));
-            }
-        }
+    let mut read = aws.watch.owned_of(recorded);
+    read.retain(|id| id.starts_with("arn:"));
+    let all = every(aws, &read).await?;
+    let unread: Vec<String> =
+        all.iter().map(|(arn, ..)| arn).filter(|arn| !read.contains(*arn)).cloned().collect();
+    let tags = tags(aws, unread).await?;
+    let found = all.into_iter().filter_map(|(arn, kind, name)| {
+        let ours = tags.get(&arn)?.get(&aws.settings.cluster_tag)?;
+        Some(RemainingResource::new(kind, &arn, name.as_deref()).tagged(Some(ours)))
+    });
+    Ok(found.collect())
+}
+
+/// Returns all load balancers and target groups. Lists that lack one of `read` are read a second
+/// time after a pause.
+async fn every(aws: &Aws, read: &BTreeSet<String>) -> Result<Listed> {
+    let lacking = |all: &Listed| {
+        read.iter().find(|arn| !all.iter().any(|(listed, ..)| listed == *arn)).cloned()
+    };
+    let mut all = lists(aws).await?;
+    if lacking(&all).is_some() {
+        tokio::time::sleep(PAUSE).await;
+        all = lists(aws).await?;
     }
-    Ok(left)
+    match lacking(&all) {
+        Some(arn) => Err(incomplete("DescribeLoadBalancers", &arn)),
+        None => Ok(all),
+    }
+}
+
+async fn lists(aws: &Aws) -> Result<Listed> {
+    let (balancers, groups) = tokio::try_join!(
+        Box::pin(elb::every_load_balancer(aws)),
+        Box::pin(elb::every_target_group(aws)),
+    )?;
+    let balancers = balancers.into_iter().filter_map(|one| {
+        Some((one.load_balancer_arn?, UntrackedKind::LoadBalancer.as_str(), one.load_balancer_name))
+    });
+    let groups = groups.into_iter().filter_map(|one| {
+        Some((one.target_group_arn?, UntrackedKind::TargetGroup.as_str(), one.target_group_name))
+    });
+    Ok(balancers.chain(groups).collect())
+}
+
+/// Returns the tags of these load balancers and target groups. Those without any tag are read a
+/// second time after a pause: one empty answer would hide them.
+async fn tags(aws: &Aws, arns: Vec<String>) -> Result<BTreeMap<String, Tags>> {
+    let mut tags = elb::live_tags(aws, &arns).await?;
+    let is_bare = |arn: &String| tags.get(arn).is_none_or(Tags::is_empty);
+    let bare: Vec<String> = arns.into_iter().filter(is_bare).collect();
+    if !bare.is_empty() {
+        tokio::time::sleep(PAUSE).await;
+        tags.extend(elb::live_tags(aws, &bare).await?);
+    }
+    Ok(tags)
 }
 
 /// Returns the Classic Load Balancers with the cluster tag. Kubernetes creates them by default for
 /// a Service, usually that of the router.
 pub(super) async fn classic(aws: &Aws) -> Result<Vec<RemainingResource>> {
     let names = classic_balancers(aws).await?;
-    let mut left = Vec::new();
+    let mut tags = classic_tags(aws, &names).await?;
+    let is_bare = |name: &String| tags.get(name).is_none_or(Tags::is_empty);
+    let bare: Vec<String> = names.into_iter().filter(is_bare).collect();
+    if !bare.is_empty() {
+        tokio::time::sleep(PAUSE).await;
+        tags.extend(classic_tags(aws, &bare).await?);
+    }
+    let found = tags.iter().filter_map(|(name, tags)| {
+        let ours = tags.get(&aws.settings.cluster_tag)?;
+        let kind = UntrackedKind::ClassicLoadBalancer.as_str();
+        Some(RemainingResource::new(kind, name, Some(name)).tagged(Some(ours)))
+    });
+    Ok(found.collect())
+}
+
+/// Returns the tags of these Classic Load Balancers, by name.
+async fn classic_tags(aws: &Aws, names: &[String]) -> Result<BTreeMap<String, Tags>> {
+    let mut all = BTreeMap::new();
     for some in names.chunks(MOST_TAGGED) {
         let call = aws.elb_classic.describe_tags().set_load_balancer_names(Some(some.to_vec()));
         let answer = settled(aws.call(ELB, "DescribeTags", call.send()).await)?;
-        for one in answer.tag_descriptions() {
-            let ours = one.tags().iter().find(|tag| tag.key() == aws.settings.cluster_tag);
-            if let (Some(name), Some(tag)) = (one.load_balancer_name(), ours) {
-                let found = RemainingResource::new("classic-load-balancer", name, Some(name));
-                left.push(found.tagged(tag.value()));
-            }
-        }
+        all.extend(answer.tag_descriptions().iter().filter_map(|one| {
+            let tags = one.tags().iter();
+            let tags =
+                tags.map(|tag| (tag.key().to_owned(), tag.value().unwrap_or_default().to_owned()));
+            Some((one.load_balancer_name()?.to_owned(), tags.collect()))
+        }));
     }
-    Ok(left)
+    Ok(all)
 }
 
 /// Returns the names of all Classic Load Balancers.

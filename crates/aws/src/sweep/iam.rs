@@ -1,96 +1,153 @@
-//! Search for roles, instance profiles and users. IAM has no filter by tag, so the search reads the
-//! names in [`SweepNames`], and names with the prefix `<infra ID>-`. A resource found by prefix must
-//! also have the cluster tag.
+//! Search for roles, instance profiles and users. IAM has no filter by tag, so the search lists the
+//! names with the prefix `<infra ID>-`. Of these, it returns the ones in [`SweepNames`], and those
+//! with the cluster tag.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{OWNED, RemainingResource, SweepNames, infra_id, is_there};
+use aws_sdk_iam::types::{InstanceProfile, Role, Tag, User};
+
+use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
 use crate::Aws;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
+use crate::model::ids::{InstanceProfileName, RoleName};
 
 const ABSENT: &[&str] = &["NoSuchEntity"];
 
-pub(super) async fn find_by_name(aws: &Aws, names: &SweepNames) -> Result<Vec<RemainingResource>> {
-    let mut left = Vec::new();
-    for role in &names.roles {
-        let call = aws.iam.get_role().role_name(role.as_str()).send();
-        if is_there(aws.call("iam", "GetRole", call).await)? {
-            left.push(RemainingResource::new("role", role.as_str(), Some(role.as_str())));
-        }
+/// Returns the roles and profiles in `names`, and unrecorded resources with the prefix and the
+/// cluster tag: users that the cloud credential operator creates, and roles and profiles of a
+/// cluster whose state is lost.
+///
+/// A name of the cluster that is missing in its list is not read again: the searched names are those
+/// of resources that a destroy has deleted.
+pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> {
+    let prefix = format!("{}-", infra_id(aws));
+    let (users, users_denied) = permitted(users(aws).await)?;
+    let (roles, roles_denied) = permitted(roles(aws).await)?;
+    let (profiles, profiles_denied) = permitted(profiles(aws).await)?;
+    let named = |all: Vec<String>| -> BTreeSet<String> {
+        all.into_iter().filter(|name| name.starts_with(&prefix)).collect()
+    };
+    if let Some(profiles) = &profiles {
+        aws.watch.note_profiles(by_role(profiles));
     }
-    for profile in &names.profiles {
-        let call = aws.iam.get_instance_profile().instance_profile_name(profile.as_str()).send();
-        if is_there(aws.call("iam", "GetInstanceProfile", call).await)? {
-            let name = profile.as_str();
-            left.push(RemainingResource::new("instance-profile", name, Some(name)));
-        }
+    let users = users.map(|all| named(all.into_iter().map(|one| one.user_name).collect()));
+    let roles = roles.map(|all| named(all.into_iter().map(|one| one.role_name).collect()));
+    let profiles =
+        profiles.map(|all| named(all.into_iter().map(|one| one.instance_profile_name).collect()));
+    let mut left = Vec::new();
+    let wanted_roles: BTreeSet<&str> = names.roles.iter().map(RoleName::as_str).collect();
+    for role in searched(&wanted_roles, roles.as_ref(), &prefix) {
+        let call = aws.iam.get_role().role_name(role).send();
+        left.extend(is_there(aws.call("iam", "GetRole", call).await)?.then(|| found("role", role)));
+    }
+    let wanted: BTreeSet<&str> = names.profiles.iter().map(InstanceProfileName::as_str).collect();
+    for profile in searched(&wanted, profiles.as_ref(), &prefix) {
+        let call = aws.iam.get_instance_profile().instance_profile_name(profile).send();
+        let is_there = is_there(aws.call("iam", "GetInstanceProfile", call).await)?;
+        left.extend(is_there.then(|| found("instance-profile", profile)));
+    }
+    let listed = [
+        unrecorded(users.as_ref(), names, &BTreeSet::new()),
+        unrecorded(roles.as_ref(), names, &wanted_roles),
+        unrecorded(profiles.as_ref(), names, &wanted),
+    ];
+    let (tagged, tags_denied) = permitted(Box::pin(tagged(aws, listed)).await)?;
+    left.extend(tagged.into_iter().flatten());
+    let denied = [users_denied, roles_denied, profiles_denied, tags_denied];
+    Ok((left, denied.into_iter().flatten().collect()))
+}
+
+/// Returns the ones of these users, roles and instance profiles that have the cluster tag.
+async fn tagged(
+    aws: &Aws,
+    [users, roles, profiles]: [Vec<&str>; 3],
+) -> Result<Vec<RemainingResource>> {
+    let mut left = Vec::new();
+    for user in users {
+        let call = aws.iam.get_user().user_name(user).send();
+        let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
+        let tags = answer.and_then(|one| one.user).and_then(|user| user.tags);
+        left.extend(is_ours(aws, tags.as_deref()).then(|| found("user", user)));
+    }
+    for role in roles {
+        let call = aws.iam.get_role().role_name(role).send();
+        let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
+        let tags = answer.and_then(|one| one.role).and_then(|role| role.tags);
+        left.extend(is_ours(aws, tags.as_deref()).then(|| found("role", role)));
+    }
+    for profile in profiles {
+        let call = aws.iam.get_instance_profile().instance_profile_name(profile).send();
+        let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
+        let tags = answer.and_then(|one| one.instance_profile).and_then(|one| one.tags);
+        left.extend(is_ours(aws, tags.as_deref()).then(|| found("instance-profile", profile)));
     }
     Ok(left)
 }
 
-/// Returns resources without a record: users that the cloud credential operator creates, and roles
-/// and profiles of a cluster whose state is lost.
-pub(super) async fn by_prefix(
-    aws: &Aws,
-    recorded: &BTreeSet<String>,
-) -> Result<Vec<RemainingResource>> {
-    let mut left = Vec::new();
-    let is_new = |name: &String| !recorded.contains(name);
-    for user in names_of_users(aws).await?.into_iter().filter(is_new) {
-        let call = aws.iam.get_user().user_name(&user).send();
-        let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
-        let user_tags = answer.and_then(|one| one.user).and_then(|user| user.tags);
-        if is_ours(aws, user_tags.as_deref()) {
-            left.push(RemainingResource::new("user", &user, Some(&user)));
+fn found(kind: &str, name: &str) -> RemainingResource {
+    RemainingResource::new(kind, name, Some(name))
+}
+
+/// Returns the wanted names that must be read: those in the list, and those that the list cannot
+/// contain. Without a list, all.
+fn searched<'a>(
+    wanted: &BTreeSet<&'a str>,
+    listed: Option<&BTreeSet<String>>,
+    prefix: &str,
+) -> Vec<&'a str> {
+    let may_exist = |name: &&str| {
+        listed.is_none_or(|listed| listed.contains(*name) || !name.starts_with(prefix))
+    };
+    wanted.iter().copied().filter(may_exist).collect()
+}
+
+/// Returns the listed names that are neither recorded nor wanted.
+fn unrecorded<'a>(
+    listed: Option<&'a BTreeSet<String>>,
+    names: &SweepNames,
+    wanted: &BTreeSet<&str>,
+) -> Vec<&'a str> {
+    let listed = listed.into_iter().flatten().map(String::as_str);
+    listed.filter(|name| !names.recorded.contains(*name) && !wanted.contains(name)).collect()
+}
+
+/// Returns the names of the profiles of each role.
+fn by_role(profiles: &[InstanceProfile]) -> BTreeMap<String, Vec<String>> {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for profile in profiles {
+        for role in profile.roles() {
+            let of_role = all.entry(role.role_name().to_owned()).or_default();
+            of_role.push(profile.instance_profile_name().to_owned());
         }
     }
-    for role in names_of_roles(aws).await?.into_iter().filter(is_new) {
-        let call = aws.iam.get_role().role_name(&role).send();
-        let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
-        let role_tags = answer.and_then(|one| one.role).and_then(|role| role.tags);
-        if is_ours(aws, role_tags.as_deref()) {
-            left.push(RemainingResource::new("role", &role, Some(&role)));
-        }
-    }
-    for profile in names_of_profiles(aws).await?.into_iter().filter(is_new) {
-        let call = aws.iam.get_instance_profile().instance_profile_name(&profile).send();
-        let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
-        let profile_tags = answer.and_then(|one| one.instance_profile).and_then(|one| one.tags);
-        if is_ours(aws, profile_tags.as_deref()) {
-            left.push(RemainingResource::new("instance-profile", &profile, Some(&profile)));
-        }
-    }
-    Ok(left)
+    all
 }
 
 /// Returns true if the cluster tag has the value `owned`. A resource with the value `shared` stays.
-fn is_ours(aws: &Aws, tags: Option<&[aws_sdk_iam::types::Tag]>) -> bool {
+fn is_ours(aws: &Aws, tags: Option<&[Tag]>) -> bool {
     let mut tags = tags.unwrap_or_default().iter();
     tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED)
 }
 
-/// Defines a function that lists all names, page by page, and returns those with the infra ID as
-/// prefix.
-macro_rules! names {
-    ($fn:ident: $call:ident($name:literal).$items:ident, $field:ident) => {
-        async fn $fn(aws: &Aws) -> Result<Vec<String>> {
-            let prefix = format!("{}-", infra_id(aws));
-            let (mut names, mut marker) = (Vec::new(), None);
+/// Defines a function that returns all items of a list, page by page.
+macro_rules! every {
+    ($fn:ident: $call:ident($name:literal).$items:ident, $item:ty) => {
+        async fn $fn(aws: &Aws) -> Result<Vec<$item>> {
+            let (mut all, mut marker) = (Vec::new(), None);
             loop {
                 let call = aws.iam.$call().max_items(1000).set_marker(marker).send();
                 let page = aws.call("iam", $name, call).await?;
-                let all = page.$items.into_iter().map(|one| one.$field);
-                names.extend(all.filter(|name| name.starts_with(&prefix)));
+                all.extend(page.$items);
                 marker = page.marker.filter(|_| page.is_truncated);
                 if marker.is_none() {
-                    return Ok(names);
+                    return Ok(all);
                 }
             }
         }
     };
 }
 
-names!(names_of_users: list_users("ListUsers").users, user_name);
-names!(names_of_roles: list_roles("ListRoles").roles, role_name);
-names!(names_of_profiles: list_instance_profiles("ListInstanceProfiles").instance_profiles, instance_profile_name);
+every!(users: list_users("ListUsers").users, User);
+every!(roles: list_roles("ListRoles").roles, Role);
+every!(profiles: list_instance_profiles("ListInstanceProfiles").instance_profiles, InstanceProfile);

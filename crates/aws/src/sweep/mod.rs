@@ -13,6 +13,7 @@ mod iam;
 mod networks;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -33,6 +34,9 @@ pub const SHARED_TAG: &str = "shared-tag";
 
 /// Value of the cluster tag on resources that a destroy deletes.
 const OWNED: &str = "owned";
+
+/// Pause before the second read of an answer that may be wrong. It outlasts a response from a cache.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Names of resources that the search by cluster tag does not find. An empty field skips the search
 /// by that name.
@@ -95,6 +99,22 @@ impl RemainingResource {
     }
 }
 
+/// A resource of others that stands in a network of the cluster. It stays, and blocks the deletion of
+/// the network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NetworkBlocker {
+    /// Type, as AWS names it (`instance`).
+    pub kind: &'static str,
+    /// ID of the resource.
+    pub id: String,
+    /// Name of the resource. `None` if it has no name.
+    pub name: Option<String>,
+    /// ID of the VPC.
+    pub network: String,
+    /// Reason why the resource stays.
+    pub reason: String,
+}
+
 /// Result of a sweep.
 #[derive(Clone, Debug, Default)]
 pub struct Sweep {
@@ -106,6 +126,8 @@ pub struct Sweep {
     /// Errors of searches that the credentials may not make. A cluster has such resources only if
     /// the user configures it to create them.
     pub denied: Vec<ProviderError>,
+    /// Resources of others that block the deletion of a network of the cluster, sorted.
+    pub blockers: Vec<NetworkBlocker>,
 }
 
 /// Returns all existing resources of the cluster, found by the cluster tag and by names, and
@@ -119,21 +141,21 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         let message = "the cluster tag is missing";
         return Err(ProviderError::new(ErrorClass::Permanent, "DescribeTags", message));
     }
-    // The seven futures are large, so they are on the heap.
-    let (ec2, balancers, classic, groups, dns, iam, buckets) = tokio::try_join!(
-        Box::pin(ec2::tagged(aws)),
-        Box::pin(elb::load_balancers(aws)),
+    // The futures are large, so they are on the heap.
+    let (ec2, balancers, classic, dns, iam, buckets) = tokio::try_join!(
+        Box::pin(ec2::tagged(aws, &names.recorded)),
+        Box::pin(elb::balancers_and_groups(aws, &names.recorded)),
         Box::pin(elb::classic(aws)),
-        Box::pin(elb::target_groups(aws)),
         Box::pin(dns::zones_and_records(aws, names.domain.as_deref())),
-        Box::pin(iam::find_by_name(aws, names)),
-        Box::pin(buckets::find_by_name(aws, &names.buckets)),
+        Box::pin(iam::by_name(aws, names)),
+        Box::pin(buckets::by_name(aws, names)),
     )?;
-    let (users, users_denied) = permitted(Box::pin(iam::by_prefix(aws, &names.recorded)).await)?;
-    let (others, others_denied) =
-        permitted(Box::pin(buckets::by_prefix(aws, &names.recorded)).await)?;
-    let untagged = Box::pin(networks::untagged(aws, &ec2)).await?;
-    let found = [ec2, untagged, balancers, classic, groups, dns, iam, buckets, users, others];
+    let networks::Untagged { left: untagged, mut blockers } =
+        Box::pin(networks::untagged(aws, &ec2)).await?;
+    blockers.sort();
+    let (iam, iam_denied) = iam;
+    let (buckets, buckets_denied) = buckets;
+    let found = [ec2, untagged, balancers, classic, dns, iam, buckets];
     let found: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
     let images: BTreeSet<String> =
         found.iter().filter(|one| one.is_backup).map(|one| one.id.clone()).collect();
@@ -142,7 +164,8 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         one.is_backup || one.goes_with.as_ref().is_some_and(|with| images.contains(with))
     };
     let (backups, left) = found.into_iter().partition(is_backup);
-    Ok(Sweep { left, backups, denied: users_denied.into_iter().chain(others_denied).collect() })
+    let denied = iam_denied.into_iter().chain(buckets_denied).collect();
+    Ok(Sweep { left, backups, denied, blockers })
 }
 
 /// Returns the infra ID, with which names of the cluster begin.
@@ -151,15 +174,24 @@ fn infra_id(aws: &Aws) -> &str {
     tag.strip_prefix(CLUSTER_TAG_PREFIX).unwrap_or(tag)
 }
 
-/// Returns no resources and the error if the credentials may not make the search.
-fn permitted(
-    found: Result<Vec<RemainingResource>>,
-) -> Result<(Vec<RemainingResource>, Option<ProviderError>)> {
-    match found {
-        Ok(found) => Ok((found, None)),
-        Err(error) if error.is(&["AccessDenied"]) => Ok((Vec::new(), Some(error))),
+/// Result of a search that the credentials may not be allowed to make: the found resources, and the
+/// errors of the calls that are not allowed.
+type Permitted = (Vec<RemainingResource>, Vec<ProviderError>);
+
+/// Returns no result and the error if the credentials may not make the call.
+fn permitted<T>(answer: Result<T>) -> Result<(Option<T>, Option<ProviderError>)> {
+    match answer {
+        Ok(answer) => Ok((Some(answer), None)),
+        Err(error) if error.is(&["AccessDenied"]) => Ok((None, Some(error))),
         Err(error) => Err(error),
     }
+}
+
+/// Returns the error for an answer that lacks an object which another answer has shown.
+fn incomplete(call: &str, id: &str) -> ProviderError {
+    let message = format!("{id} is missing in the answer, but exists with the cluster tag");
+    ProviderError::new(ErrorClass::Retryable, call, message)
+        .with_hint("run the same command again in a minute")
 }
 
 /// Returns the instances of the cluster whose IDs are not in `known`. Usually the cluster itself

@@ -1,88 +1,326 @@
-//! Search for resources without the cluster tag in networks that the cluster owns: security groups,
-//! VPC endpoints, and network interfaces that are not in use.
+//! Search for resources without the cluster tag in networks that the cluster owns. They block the
+//! deletion of the network and are left from CI jobs, load balancer controllers or threat detection.
 //!
-//! They block the deletion of the network and are left from CI jobs, load balancer controllers or
-//! threat detection. A network that the user provides has the cluster tag `shared` and is not
-//! searched. openshift-install deletes such resources with the network, too (Bug 1747519).
+//! Security groups, VPC endpoints, network interfaces that are not in use, empty subnets and route
+//! tables hold no data and go with the network. Everything else stays and is named as a blocker:
+//! machines, and what its owner has tagged or uses. A network that the user provides has the cluster
+//! tag `shared` and is not searched. openshift-install deletes such resources with the network, too
+//! (Bug 1747519).
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use aws_sdk_ec2::types::{
-    IpPermission, NetworkInterface, NetworkInterfaceStatus, SecurityGroup, Tag, VpcEndpoint,
+    Instance, IpPermission, NetworkInterface, NetworkInterfaceStatus, RouteTable, SecurityGroup,
+    Subnet, Tag, VpcEndpoint,
 };
 
-use super::RemainingResource;
 use super::ec2::name_tag;
+use super::{NetworkBlocker, PAUSE, RemainingResource, incomplete};
 use crate::Aws;
-use crate::client::ec2::{Ec2Object, filter};
+use crate::client::ec2::{self, Ec2Object, filter, has_tag};
 use crate::client::resource_type::Result;
+use crate::client::route_tables::{bare_table, is_main, live_associations};
+use crate::model::CLUSTER_TAG_PREFIX;
 use crate::model::untracked::UntrackedKind;
 
-/// Pause before the second read. It outlasts a response from a cache.
-const PAUSE: Duration = Duration::from_secs(3);
+/// Resources without the cluster tag in the networks of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Untagged {
+    /// Resources that go with their network.
+    pub(super) left: Vec<RemainingResource>,
+    /// Resources that stay, and block the deletion of their network.
+    pub(super) blockers: Vec<NetworkBlocker>,
+}
 
-/// Returns the resources without the cluster tag in the owned networks among `tagged`. Makes three
+/// Returns the resources without the cluster tag in the owned networks among `tagged`. Makes five
 /// calls if there is a network, and none otherwise. What is found is read again after a pause, and
 /// only what both reads find counts: a list that lacks a group of the cluster makes a foreign group
 /// look unrelated.
 ///
 /// # Errors
-/// If a list cannot be read.
-pub(super) async fn untagged(
-    aws: &Aws,
-    tagged: &[RemainingResource],
-) -> Result<Vec<RemainingResource>> {
-    let vpcs = tagged.iter().filter(|one| one.kind == UntrackedKind::Vpc.as_str());
-    let vpcs: Vec<&str> = vpcs.map(|one| one.id.as_str()).collect();
+/// If a list cannot be read, or lacks the parts that each network has.
+pub(super) async fn untagged(aws: &Aws, tagged: &[RemainingResource]) -> Result<Untagged> {
+    let of_kind = |kind: UntrackedKind| {
+        let some = tagged.iter().filter(move |one| one.kind == kind.as_str());
+        some.map(|one| one.id.as_str()).collect::<BTreeSet<_>>()
+    };
+    let vpcs: Vec<&str> = of_kind(UntrackedKind::Vpc).into_iter().collect();
     if vpcs.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Untagged::default());
     }
-    let mut left = read(aws, &vpcs).await?;
-    if !left.is_empty() {
+    let machines = of_kind(UntrackedKind::Instance);
+    let first = Contents::of(aws, &vpcs).await?;
+    let mut found = first.untagged(aws, &machines);
+    if found != Untagged::default() || first.lacking(&vpcs).is_some() {
         tokio::time::sleep(PAUSE).await;
-        let again: BTreeSet<RemainingResource> = read(aws, &vpcs).await?.into_iter().collect();
-        left.retain(|one| again.contains(one));
+        let second = Contents::of(aws, &vpcs).await?;
+        if let Some((call, vpc)) = second.lacking(&vpcs) {
+            return Err(incomplete(call, vpc));
+        }
+        let again = second.untagged(aws, &machines);
+        if first.lacking(&vpcs).is_some() {
+            found = again;
+        } else {
+            found.left.retain(|one| again.left.contains(one));
+            found.blockers.retain(|one| again.blockers.contains(one));
+        }
     }
-    Ok(left)
+    with_names(aws, found).await
 }
 
-async fn read(aws: &Aws, vpcs: &[&str]) -> Result<Vec<RemainingResource>> {
-    let inside = || vec![filter("vpc-id", vpcs)];
-    let (groups, endpoints, interfaces) = tokio::try_join!(
-        Box::pin(SecurityGroup::describe(aws, inside())),
-        Box::pin(VpcEndpoint::describe(aws, inside())),
-        Box::pin(NetworkInterface::describe(aws, inside())),
-    )?;
-    let is_tagged =
-        |tags: &[Tag]| tags.iter().any(|tag| tag.key() == Some(aws.settings.cluster_tag.as_str()));
-    let is_inside = |vpc: Option<&str>| vpc.is_some_and(|vpc| vpcs.contains(&vpc));
-    let found = |kind: UntrackedKind, id: Option<&str>, name: Option<&str>, vpc: Option<&str>| {
-        let network = vpc.map(str::to_owned);
-        Some(RemainingResource { network, ..RemainingResource::new(kind.as_str(), id?, name) })
-    };
-    let mut left = Vec::new();
-    for one in unrelated(&groups, |group| is_tagged(group.tags())) {
-        if is_inside(one.vpc_id()) {
-            let name = name_tag(one.tags()).or(one.group_name());
-            left.extend(found(UntrackedKind::SecurityGroup, one.group_id(), name, one.vpc_id()));
+/// Adds the names of machines to the blockers. Leaves out machines that no longer exist, and those
+/// whose tags show that they are the cluster's.
+async fn with_names(aws: &Aws, mut found: Untagged) -> Result<Untagged> {
+    let is_machine = |one: &NetworkBlocker| one.kind == UntrackedKind::Instance.as_str();
+    let ids = found.blockers.iter().filter(|one| is_machine(one)).map(|one| one.id.clone());
+    let ids: Vec<String> = ids.collect();
+    if ids.is_empty() {
+        return Ok(found);
+    }
+    let there = ec2::by_ids::<Instance>(aws, ids.iter().map(String::as_str)).await?;
+    let is_ours = |one: &Instance| has_tag(one.tags(), &aws.settings.cluster_tag);
+    found.blockers.retain(|one| {
+        !is_machine(one) || there.get(&one.id).is_some_and(|it| it.exists() && !is_ours(it))
+    });
+    for one in &mut found.blockers {
+        if let Some(name) = there.get(&one.id).and_then(|it| name_tag(it.tags())) {
+            one.name = Some(name.to_owned());
         }
     }
-    for one in endpoints.iter().filter(|one| one.exists() && !is_tagged(one.tags())) {
-        if is_inside(one.vpc_id()) {
+    Ok(found)
+}
+
+/// Contents of the networks of the cluster.
+struct Contents {
+    groups: Vec<SecurityGroup>,
+    endpoints: Vec<VpcEndpoint>,
+    interfaces: Vec<NetworkInterface>,
+    subnets: Vec<Subnet>,
+    tables: Vec<RouteTable>,
+}
+
+impl Contents {
+    async fn of(aws: &Aws, vpcs: &[&str]) -> Result<Self> {
+        let inside = || vec![filter("vpc-id", vpcs)];
+        let (mut groups, mut endpoints, mut interfaces, mut subnets, mut tables) = tokio::try_join!(
+            Box::pin(SecurityGroup::describe(aws, inside())),
+            Box::pin(VpcEndpoint::describe(aws, inside())),
+            Box::pin(NetworkInterface::describe(aws, inside())),
+            Box::pin(Subnet::describe(aws, inside())),
+            Box::pin(RouteTable::describe(aws, inside())),
+        )?;
+        let is_inside = |vpc: Option<&str>| vpc.is_some_and(|vpc| vpcs.contains(&vpc));
+        groups.retain(|one| is_inside(one.vpc_id()));
+        endpoints.retain(|one| is_inside(one.vpc_id()) && one.exists());
+        interfaces.retain(|one| is_inside(one.vpc_id()));
+        subnets.retain(|one| is_inside(one.vpc_id()));
+        tables.retain(|one| is_inside(one.vpc_id()));
+        Ok(Self { groups, endpoints, interfaces, subnets, tables })
+    }
+
+    /// Returns a network whose default security group or main route table is missing, with the call
+    /// whose answer lacks it. Every network has both.
+    fn lacking<'a>(&self, vpcs: &[&'a str]) -> Option<(&'static str, &'a str)> {
+        let has_group = |vpc: &str| {
+            let mut groups = self.groups.iter();
+            groups.any(|one| one.vpc_id() == Some(vpc) && one.group_name() == Some("default"))
+        };
+        let has_table =
+            |vpc: &str| self.tables.iter().any(|one| one.vpc_id() == Some(vpc) && is_main(one));
+        vpcs.iter().find_map(|vpc| {
+            let call = match (has_group(vpc), has_table(vpc)) {
+                (true, true) => return None,
+                (false, _) => "DescribeSecurityGroups",
+                (true, false) => "DescribeRouteTables",
+            };
+            Some((call, *vpc))
+        })
+    }
+
+    fn untagged(&self, aws: &Aws, machines: &BTreeSet<&str>) -> Untagged {
+        let key = aws.settings.cluster_tag.as_str();
+        let mut found = Untagged::default();
+        self.find_groups(key, machines, &mut found);
+        self.find_endpoints_and_interfaces(key, &mut found);
+        self.find_subnets(key, machines, &mut found);
+        self.find_tables(key, &mut found);
+        self.find_machines(machines, &mut found);
+        found
+    }
+
+    /// Finds the groups without the cluster tag. Those in relation to a group of the cluster, and
+    /// those that machines or clusters of others use, stay.
+    fn find_groups(&self, key: &str, machines: &BTreeSet<&str>, found: &mut Untagged) {
+        let is_ours = |group: &SecurityGroup| has_tag(group.tags(), key);
+        let ours = self.groups.iter().filter(|group| is_ours(group));
+        let ours: BTreeSet<&str> = ours.filter_map(SecurityGroup::group_id).collect();
+        let unrelated: BTreeSet<Option<&str>> =
+            unrelated(&self.groups, is_ours).into_iter().map(SecurityGroup::group_id).collect();
+        for one in self.groups.iter().filter(|group| !is_ours(group) && !is_default(group)) {
+            let (id, name) = (one.group_id(), name_tag(one.tags()).or(one.group_name()));
+            let related = || match references(one).into_iter().find(|group| ours.contains(group)) {
+                Some(group) => format!("a rule in it references {group}"),
+                None => {
+                    "it belongs to a security group that references one of the cluster".to_owned()
+                }
+            };
+            let why = match unrelated.contains(&id) {
+                true => other_cluster(one.tags())
+                    .map(|other| format!("it has the tag of the cluster {other}"))
+                    .or_else(|| self.user_of(id?, machines)),
+                false => Some(related()),
+            };
+            match why {
+                Some(why) => {
+                    found.block(UntrackedKind::SecurityGroup, id, name, one.vpc_id(), why);
+                }
+                None => found.add(UntrackedKind::SecurityGroup, id, name, one.vpc_id()),
+            }
+        }
+    }
+
+    /// Returns the reason that a machine of others uses a group.
+    fn user_of(&self, group: &str, machines: &BTreeSet<&str>) -> Option<String> {
+        let uses = |one: &&NetworkInterface| {
+            let mut groups = one.groups().iter();
+            groups.any(|it| it.group_id() == Some(group))
+        };
+        let users = self.interfaces.iter().filter(uses).filter_map(instance);
+        let user = users.into_iter().find(|id| !machines.contains(id))?;
+        Some(format!("the instance {user} uses it"))
+    }
+
+    fn find_endpoints_and_interfaces(&self, key: &str, found: &mut Untagged) {
+        for one in self.endpoints.iter().filter(|one| !has_tag(one.tags(), key)) {
             let (id, name) = (one.vpc_endpoint_id(), name_tag(one.tags()));
-            left.extend(found(UntrackedKind::VpcEndpoint, id, name, one.vpc_id()));
+            found.add(UntrackedKind::VpcEndpoint, id, name, one.vpc_id());
         }
-    }
-    let is_free =
-        |one: &&NetworkInterface| one.status() == Some(&NetworkInterfaceStatus::Available);
-    for one in interfaces.iter().filter(is_free).filter(|one| !is_tagged(one.tag_set())) {
-        if is_inside(one.vpc_id()) {
+        let is_free = |one: &&NetworkInterface| is_free(one) && !has_tag(one.tag_set(), key);
+        for one in self.interfaces.iter().filter(is_free) {
             let (id, name) = (one.network_interface_id(), name_tag(one.tag_set()));
-            left.extend(found(UntrackedKind::NetworkInterface, id, name, one.vpc_id()));
+            found.add(UntrackedKind::NetworkInterface, id, name, one.vpc_id());
         }
     }
-    Ok(left)
+
+    /// Finds the subnets without the cluster tag. A subnet with tags belongs to their author. A
+    /// subnet with an interface in use is in use, unless the interface is of a machine of the
+    /// cluster.
+    fn find_subnets(&self, key: &str, machines: &BTreeSet<&str>, found: &mut Untagged) {
+        let is_in_use = |one: &NetworkInterface| {
+            !is_free(one) && instance(one).is_none_or(|id| !machines.contains(id))
+        };
+        for one in self.subnets.iter().filter(|one| !has_tag(one.tags(), key)) {
+            let mut inside = self.interfaces.iter().filter(|it| it.subnet_id() == one.subnet_id());
+            let user = inside.find(|it| is_in_use(it));
+            let why = tagged_by_others(one.tags()).or_else(|| {
+                let interface = user?.network_interface_id().unwrap_or_default();
+                Some(format!("the network interface {interface} in it is in use"))
+            });
+            let (id, name) = (one.subnet_id(), name_tag(one.tags()));
+            match why {
+                Some(why) => found.block(UntrackedKind::Subnet, id, name, one.vpc_id(), why),
+                None => found.add(UntrackedKind::Subnet, id, name, one.vpc_id()),
+            }
+        }
+    }
+
+    /// Finds the route tables without the cluster tag. The main table goes with its network. If the
+    /// main table is the cluster's, the table that AWS created with the network succeeds it.
+    fn find_tables(&self, key: &str, found: &mut Untagged) {
+        for one in self.tables.iter().filter(|one| !has_tag(one.tags(), key) && !is_main(one)) {
+            let of_vpc: Vec<RouteTable> =
+                self.tables.iter().filter(|it| it.vpc_id() == one.vpc_id()).cloned().collect();
+            let main = of_vpc.iter().find(|it| is_main(it) && has_tag(it.tags(), key));
+            let succeeds = main.and_then(|main| bare_table(&of_vpc, main.route_table_id()?));
+            if succeeds == one.route_table_id() {
+                continue;
+            }
+            let (id, name) = (one.route_table_id(), name_tag(one.tags()));
+            let why = tagged_by_others(one.tags()).or_else(|| {
+                let mut served = live_associations(one).filter_map(|it| it.subnet_id());
+                let user =
+                    served.find(|subnet| found.blockers.iter().any(|it| it.id == *subnet))?;
+                Some(format!("the subnet {user} uses it"))
+            });
+            match why {
+                Some(why) => found.block(UntrackedKind::RouteTable, id, name, one.vpc_id(), why),
+                None => found.add(UntrackedKind::RouteTable, id, name, one.vpc_id()),
+            }
+        }
+    }
+
+    /// Finds the machines of others by their network interfaces.
+    fn find_machines(&self, machines: &BTreeSet<&str>, found: &mut Untagged) {
+        let mut seen = BTreeSet::new();
+        for one in &self.interfaces {
+            let Some(id) = instance(one).filter(|id| !machines.contains(id)) else { continue };
+            if seen.insert(id) {
+                let why = "it is not the cluster's".to_owned();
+                found.block(UntrackedKind::Instance, Some(id), None, one.vpc_id(), why);
+            }
+        }
+    }
+}
+
+impl Untagged {
+    fn add(
+        &mut self,
+        kind: UntrackedKind,
+        id: Option<&str>,
+        name: Option<&str>,
+        vpc: Option<&str>,
+    ) {
+        let Some(id) = id else { return };
+        let network = vpc.map(str::to_owned);
+        self.left
+            .push(RemainingResource { network, ..RemainingResource::new(kind.as_str(), id, name) });
+    }
+
+    fn block(
+        &mut self,
+        kind: UntrackedKind,
+        id: Option<&str>,
+        name: Option<&str>,
+        vpc: Option<&str>,
+        reason: String,
+    ) {
+        let (Some(id), Some(vpc)) = (id, vpc) else { return };
+        self.blockers.push(NetworkBlocker {
+            kind: kind.as_str(),
+            id: id.to_owned(),
+            name: name.map(str::to_owned),
+            network: vpc.to_owned(),
+            reason,
+        });
+    }
+}
+
+fn is_free(interface: &NetworkInterface) -> bool {
+    interface.status() == Some(&NetworkInterfaceStatus::Available)
+}
+
+/// Returns the instance that an interface is attached to.
+fn instance(interface: &NetworkInterface) -> Option<&str> {
+    interface.attachment().and_then(|attachment| attachment.instance_id())
+}
+
+fn is_default(group: &SecurityGroup) -> bool {
+    group.group_name() == Some("default")
+}
+
+/// Returns the infra ID of another cluster in the tags.
+fn other_cluster(tags: &[Tag]) -> Option<&str> {
+    tags.iter().find_map(|tag| tag.key()?.strip_prefix(CLUSTER_TAG_PREFIX))
+}
+
+/// Returns the reason why a resource with these tags belongs to others. `None` for one without tags;
+/// tags of AWS itself do not count.
+fn tagged_by_others(tags: &[Tag]) -> Option<String> {
+    if let Some(other) = other_cluster(tags) {
+        return Some(format!("it has the tag of the cluster {other}"));
+    }
+    let key = tags.iter().filter_map(Tag::key).find(|key| !key.starts_with("aws:"))?;
+    Some(format!("its owner has tagged it ({key})"))
 }
 
 /// Returns the groups that are not the cluster's and have no relation to its groups.
@@ -95,7 +333,7 @@ fn unrelated(
     is_ours: impl Fn(&SecurityGroup) -> bool,
 ) -> Vec<&SecurityGroup> {
     let (ours, mut others): (Vec<_>, Vec<_>) = groups.iter().partition(|group| is_ours(group));
-    others.retain(|group| group.group_name() != Some("default"));
+    others.retain(|group| !is_default(group));
     let ours: BTreeSet<&str> = ours.iter().filter_map(|group| group.group_id()).collect();
     let mut staying: BTreeSet<&str> = BTreeSet::new();
     loop {
@@ -150,7 +388,92 @@ mod tests {
         let (aws, sent) = scripted([]);
         let provided = RemainingResource::new("vpc", "vpc-1", None).tagged(Some("shared"));
         let left = untagged(&aws, &[provided]).await.unwrap();
-        assert_eq!((left, sent.bodies()), (Vec::new(), Vec::new()));
+        assert_eq!((left, sent.bodies()), (Untagged::default(), Vec::new()));
+    }
+
+    fn contents() -> Contents {
+        let tag = |key: &str| Tag::builder().key(key).value("owned").build();
+        let main = aws_sdk_ec2::types::RouteTableAssociation::builder()
+            .route_table_association_id("assoc-1")
+            .main(true)
+            .build();
+        let serves = aws_sdk_ec2::types::RouteTableAssociation::builder()
+            .route_table_association_id("assoc-2")
+            .subnet_id("subnet-tagged")
+            .build();
+        let table = |id: &str| RouteTable::builder().vpc_id("vpc-1").route_table_id(id);
+        let attached = |instance: &str| {
+            let attachment = aws_sdk_ec2::types::NetworkInterfaceAttachment::builder();
+            NetworkInterface::builder()
+                .vpc_id("vpc-1")
+                .network_interface_id(format!("eni-of-{instance}"))
+                .subnet_id("subnet-used")
+                .status(NetworkInterfaceStatus::InUse)
+                .attachment(attachment.instance_id(instance).build())
+                .build()
+        };
+        let subnet = |id: &str| Subnet::builder().vpc_id("vpc-1").subnet_id(id);
+        Contents {
+            groups: vec![
+                SecurityGroup::builder()
+                    .vpc_id("vpc-1")
+                    .group_id("sg-0")
+                    .group_name("default")
+                    .build(),
+                SecurityGroup::builder()
+                    .vpc_id("vpc-1")
+                    .group_id("sg-prod")
+                    .tags(tag("kubernetes.io/cluster/prod-abcde"))
+                    .build(),
+            ],
+            endpoints: Vec::new(),
+            interfaces: vec![attached("i-ours"), attached("i-theirs")],
+            subnets: vec![
+                subnet("subnet-ours").tags(tag(OURS)).build(),
+                subnet("subnet-empty").build(),
+                subnet("subnet-used").build(),
+                subnet("subnet-tagged").tags(tag("Name")).build(),
+            ],
+            tables: vec![
+                table("rtb-main").tags(tag(OURS)).associations(main).build(),
+                table("rtb-1-of-aws").build(),
+                table("rtb-2-empty").build(),
+                table("rtb-of-tagged").associations(serves).build(),
+            ],
+        }
+    }
+
+    const OURS: &str = "kubernetes.io/cluster/demo-x7k2p";
+
+    #[test]
+    fn what_holds_no_data_goes_and_what_others_use_or_tag_blocks() {
+        let settings =
+            crate::client::AwsSettings { cluster_tag: OURS.to_owned(), ..Default::default() };
+        let (aws, _) = crate::client::tests::scripted_with([], settings);
+        let found = contents().untagged(&aws, &["i-ours"].into());
+        let ids: Vec<&str> = found.left.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["subnet-empty", "rtb-2-empty"]);
+        let blockers: Vec<(&str, &str)> =
+            found.blockers.iter().map(|one| (one.id.as_str(), one.reason.as_str())).collect();
+        assert_eq!(
+            blockers,
+            [
+                ("sg-prod", "it has the tag of the cluster prod-abcde"),
+                ("subnet-used", "the network interface eni-of-i-theirs in it is in use"),
+                ("subnet-tagged", "its owner has tagged it (Name)"),
+                ("rtb-of-tagged", "the subnet subnet-tagged uses it"),
+                ("i-theirs", "it is not the cluster's"),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_answer_without_the_parts_that_each_network_has_is_incomplete() {
+        assert_eq!(contents().lacking(&["vpc-1"]), None);
+        let without = Contents { groups: Vec::new(), ..contents() };
+        assert_eq!(without.lacking(&["vpc-1"]), Some(("DescribeSecurityGroups", "vpc-1")));
+        let without = Contents { tables: Vec::new(), ..contents() };
+        assert_eq!(without.lacking(&["vpc-1"]), Some(("DescribeRouteTables", "vpc-1")));
     }
 
     #[test]

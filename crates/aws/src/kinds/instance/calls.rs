@@ -16,9 +16,10 @@ use crate::client::ec2::{self, FILTER_VALUES, pages};
 use crate::client::instances::{
     self, LiveSettings, groups_in_recorded_order, poll_running, set_metadata_options,
 };
-use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
+use crate::client::resource_type::{
+    Creation, KindOperations, Live, PollResult, ReadProtection, Recorded, Result,
+};
 use crate::model::ids::{InstanceId, NetworkInterfaceId, SubnetId};
-use crate::model::protection::DeletionProtection;
 
 impl KindOperations for Instance {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<InstanceOutputs> {
@@ -67,19 +68,16 @@ impl KindOperations for Instance {
         &self,
         aws: &Aws,
         outputs: &InstanceOutputs,
-        _drift: &[UnmanagedDrift],
+        drift: &[UnmanagedDrift],
     ) -> Result<()> {
-        instances::start(aws, &outputs.id).await
+        instances::revert(aws, &outputs.id, drift).await
     }
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: InstanceOutputs) -> Result<()> {
         instances::terminate(aws, &outputs.id).await
     }
 
-    async fn protections(
-        aws: &Aws,
-        doomed: Vec<InstanceOutputs>,
-    ) -> Result<Vec<Option<DeletionProtection>>> {
+    async fn protections(aws: &Aws, doomed: Vec<InstanceOutputs>) -> Vec<ReadProtection> {
         let ids = doomed.iter().map(|outputs| outputs.id.as_str()).collect();
         instances::termination_protections(aws, ids).await
     }

@@ -134,6 +134,7 @@ impl Kind for Instance {
             "ec2:DescribeIamInstanceProfileAssociations",
             "ec2:AssociateIamInstanceProfile",
             "ec2:ReplaceIamInstanceProfileAssociation",
+            "ec2:ModifyInstanceAttribute",
             "ec2:StartInstances",
             "ec2:CreateTags",
             "ec2:DeleteTags",
@@ -151,8 +152,9 @@ impl Kind for Instance {
             ],
         ),
         (&["state"], &["ec2:StartInstances"]),
+        (&["source_dest_check"], &["ec2:ModifyInstanceAttribute"]),
     ];
-    const UNMANAGED: &'static [&'static str] = &["state"];
+    const UNMANAGED: &'static [&'static str] = &["state", "source_dest_check"];
     // The API of both calls has no DryRun.
     const WITHOUT_DRY_RUN: &'static [&'static str] =
         &["ec2:AssociateIamInstanceProfile", "ec2:ReplaceIamInstanceProfileAssociation"];

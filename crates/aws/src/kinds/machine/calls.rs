@@ -13,10 +13,11 @@ use crate::client::instances::{
     self, LiveSettings, encoded_user_data, groups_in_recorded_order, live_state, poll_running,
     set_metadata_options,
 };
-use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
+use crate::client::resource_type::{
+    Creation, KindOperations, Live, PollResult, ReadProtection, Recorded, Result,
+};
 use crate::model::ids::{InstanceId, SubnetId};
 use crate::model::launch_errors::with_manifest_hint;
-use crate::model::protection::DeletionProtection;
 
 impl KindOperations for Machine {
     async fn create(&self, aws: &Aws, creation: &Creation) -> Result<MachineOutputs> {
@@ -60,19 +61,16 @@ impl KindOperations for Machine {
         &self,
         aws: &Aws,
         outputs: &MachineOutputs,
-        _drift: &[UnmanagedDrift],
+        drift: &[UnmanagedDrift],
     ) -> Result<()> {
-        instances::start(aws, &outputs.id).await
+        instances::revert(aws, &outputs.id, drift).await
     }
 
     async fn delete(aws: &Aws, _inputs: Self, outputs: MachineOutputs) -> Result<()> {
         instances::terminate(aws, &outputs.id).await
     }
 
-    async fn protections(
-        aws: &Aws,
-        doomed: Vec<MachineOutputs>,
-    ) -> Result<Vec<Option<DeletionProtection>>> {
+    async fn protections(aws: &Aws, doomed: Vec<MachineOutputs>) -> Vec<ReadProtection> {
         let ids = doomed.iter().map(|outputs| outputs.id.as_str()).collect();
         instances::termination_protections(aws, ids).await
     }

@@ -294,6 +294,7 @@ impl Kind for Machine {
         refresh: &["ec2:DescribeInstances"],
         update: &[
             "ec2:ModifyInstanceMetadataOptions",
+            "ec2:ModifyInstanceAttribute",
             "ec2:StartInstances",
             "ec2:CreateTags",
             "ec2:DeleteTags",
@@ -301,9 +302,11 @@ impl Kind for Machine {
         delete: &["ec2:DescribeInstanceAttribute", "ec2:TerminateInstances"],
     };
     const REPEAT: Repeat = Repeat::WithToken;
-    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] =
-        &[(&["state"], &["ec2:StartInstances"])];
-    const UNMANAGED: &'static [&'static str] = &["state"];
+    const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
+        (&["state"], &["ec2:StartInstances"]),
+        (&["source_dest_check"], &["ec2:ModifyInstanceAttribute"]),
+    ];
+    const UNMANAGED: &'static [&'static str] = &["state", "source_dest_check"];
     const WITHOUT_DRY_RUN: &'static [&'static str] = &[];
     const ID_PREFIX: Option<&'static str> = Some("i");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::Vcpus);

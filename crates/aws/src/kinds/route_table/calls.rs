@@ -1,18 +1,21 @@
 //! EC2 calls of a route table. Reads the tables of the VPC once, then performs only the missing
 //! steps.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_ec2::types::{self, ResourceType};
 use groundplan_engine::graph::Input;
 use groundplan_engine::plan::UnmanagedDrift;
 use groundplan_engine::provider::ProviderFuture;
 
 use super::foreign::foreign;
-use super::steps::{RouteTableCall, Tables, is_main, route_to, subnets};
+use super::steps::{RouteTableCall, Tables, route_to, subnets};
 use super::{Route, RouteTable, RouteTableOutputs, Via};
 use crate::Aws;
 use crate::client::dry_run::{DryRunTarget, dry};
 use crate::client::ec2::{self, Ec2Object};
 use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
+use crate::client::route_tables::is_main;
 use crate::model::ids::{SubnetId, VpcId};
 
 impl KindOperations for RouteTable {
@@ -124,10 +127,17 @@ impl KindOperations for RouteTable {
 
 /// Deletes a route table, after ending its associations and its role as the main table. EC2 rejects
 /// the deletion of a table in use.
+///
+/// The role goes only to the table that AWS created with the VPC. Without that table, the main table
+/// is left to the deletion of the VPC, which takes it along.
 pub(crate) async fn delete_table(aws: &Aws, vpc: &VpcId, id: &str) -> Result<()> {
-    for step in Tables(&tables(aws, vpc).await?).steps_to_delete(id) {
+    let tables = tables(aws, vpc).await?;
+    for step in Tables(&tables).steps_to_delete(id) {
         let ended = perform(aws, id, step).await;
         ec2::fine_when(ended, &["InvalidAssociationID.NotFound"])?;
+    }
+    if Tables(&tables).stays_main(id) {
+        return Ok(());
     }
     let call = aws.ec2.delete_route_table().route_table_id(id);
     let deleted = aws.call("ec2", "DeleteRouteTable", call.send()).await;
@@ -150,8 +160,20 @@ impl RouteTable {
 
 /// Returns all route tables of the VPC. To associate a subnet, or to become main, a table must
 /// replace the present association of another table.
+///
+/// Steps of the same moment share one call.
 async fn tables(aws: &Aws, vpc: &VpcId) -> Result<Vec<types::RouteTable>> {
-    types::RouteTable::describe(aws, vec![ec2::filter("vpc-id", &[vpc.as_str()])]).await
+    let read = |vpcs: Vec<String>| async move {
+        let distinct: BTreeSet<&String> = vpcs.iter().collect();
+        let filters = vec![ec2::filter("vpc-id", &distinct.into_iter().collect::<Vec<_>>())];
+        let found = types::RouteTable::describe(aws, filters).await;
+        let of = |vpc: &String| {
+            let all = found.as_ref().map_err(Clone::clone)?;
+            Ok(all.iter().filter(|table| table.vpc_id() == Some(vpc)).cloned().collect())
+        };
+        vpcs.iter().map(of).collect()
+    };
+    aws.watch.batches.route_tables.send(vpc.to_string(), read).await
 }
 
 async fn perform(aws: &Aws, id: &str, step: RouteTableCall) -> Result<()> {

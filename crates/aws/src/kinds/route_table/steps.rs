@@ -7,6 +7,7 @@ use groundplan_engine::graph::Input;
 use ipnet::Ipv4Net;
 
 use super::{Route, RouteTable, Via};
+use crate::client::route_tables::{bare_table, is_main, live_associations};
 use crate::model::ids::{InternetGatewayId, NatGatewayId, SubnetId};
 
 /// Single call that changes a route table.
@@ -68,7 +69,8 @@ impl<'a> Tables<'a> {
         steps
     }
 
-    /// Returns the calls that end every use of the table with this ID, so that it can be deleted.
+    /// Returns the calls that end every use of the table with this ID, so that it can be deleted. A
+    /// main table without a successor stays the main one.
     pub(super) fn steps_to_delete(self, id: &str) -> Vec<RouteTableCall> {
         let Some(table) = self.get(id) else { return Vec::new() };
         let mut steps = self.main_steps(id, false, true);
@@ -76,6 +78,11 @@ impl<'a> Tables<'a> {
             RouteTableCall::Disassociate { association: association.to_owned() }
         }));
         steps
+    }
+
+    /// Returns true if the table is the main table, and no other table can take over that role.
+    pub(super) fn stays_main(self, id: &str) -> bool {
+        self.get(id).is_some_and(is_main) && bare_table(self.0, id).is_none()
     }
 
     /// Returns the IDs of the associations of the table with these subnets.
@@ -121,31 +128,13 @@ impl<'a> Tables<'a> {
         let ours = holder.route_table_id() == Some(id);
         match (wanted, ours) {
             (true, false) => vec![RouteTableCall::TakeOver { association }],
-            (false, true) if before => match self.original(id) {
+            (false, true) if before => match bare_table(self.0, id) {
                 Some(to) => vec![RouteTableCall::HandOver { association, to: to.to_owned() }],
                 None => Vec::new(),
             },
             _ => Vec::new(),
         }
     }
-
-    /// Returns the table that AWS created with the VPC, which is the main table by default. That
-    /// table has no tags and no explicit associations. If every other table has tags or
-    /// associations, the least used one is returned.
-    fn original(self, ours: &str) -> Option<&'a str> {
-        let others = self.0.iter().filter(|table| table.route_table_id() != Some(ours));
-        others.min_by_key(|table| in_use(table))?.route_table_id()
-    }
-}
-
-/// Returns the sort key of a table: tables without tags, then with few associations, come first.
-fn in_use(table: &types::RouteTable) -> (bool, usize, Option<&str>) {
-    (!table.tags().is_empty(), subnet_associations(table).count(), table.route_table_id())
-}
-
-/// Returns true if the table is the main table of its VPC.
-pub(super) fn is_main(table: &types::RouteTable) -> bool {
-    main_association(table).is_some()
 }
 
 /// Returns the subnets with an explicit association to the table.
@@ -207,17 +196,6 @@ fn main_association(table: &types::RouteTable) -> Option<&str> {
 
 fn id_of(association: &types::RouteTableAssociation) -> Option<&str> {
     association.route_table_association_id()
-}
-
-/// Returns the associations that are in effect. AWS reports ended associations for a while.
-fn live_associations(
-    table: &types::RouteTable,
-) -> impl Iterator<Item = &types::RouteTableAssociation> {
-    use types::RouteTableAssociationStateCode::{Disassociated, Disassociating, Failed};
-    table.associations().iter().filter(|one| {
-        let state = one.association_state().and_then(|state| state.state());
-        !matches!(state, Some(Disassociated | Disassociating | Failed))
-    })
 }
 
 #[cfg(test)]
@@ -350,5 +328,22 @@ mod tests {
             ]
         );
         assert_eq!(Tables(&live).steps_to_delete("rtb-gone"), []);
+    }
+
+    #[test]
+    fn a_table_that_others_use_never_becomes_the_main_one() {
+        let mut tagged = table("rtb-tagged", &[], &[], false);
+        tagged.tags = Some(vec![types::Tag::builder().key("Name").value("theirs").build()]);
+        let others = [
+            tagged,
+            table("rtb-routes", &[(DEFAULT, "igw-1")], &[], false),
+            table("rtb-serves", &[], &["subnet-theirs"], false),
+        ];
+        for other in others {
+            let live = [table("rtb-1", &[], &["subnet-a"], true), other];
+            let steps = Tables(&live).steps_to_delete("rtb-1");
+            assert_eq!(associations(&steps), ["assoc-rtb-1-subnet-a"], "{:?}", live[1]);
+            assert!(Tables(&live).stays_main("rtb-1"));
+        }
     }
 }

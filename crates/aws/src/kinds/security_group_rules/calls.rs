@@ -257,28 +257,51 @@ async fn revoke_egress(aws: &Aws, group: &str, ids: Vec<String>) -> Result<()> {
     ec2::retry_when(done, OUT_OF_DATE).map(drop)
 }
 
+/// Returns the live rules of a group. Steps of the same moment share one call.
 async fn rules_of_one(aws: &Aws, group: &str) -> Result<LiveRules> {
-    Ok(rules_of(aws, &[group]).await?.remove(group).unwrap_or_default())
+    let read = |groups: Vec<String>| async move {
+        let names: Vec<&str> = groups.iter().map(String::as_str).collect();
+        let found = described(aws, &names).await;
+        let of = |group: &String| {
+            let all = found.as_ref().map_err(Clone::clone)?;
+            Ok(all.iter().filter(|rule| rule.group_id() == Some(group)).cloned().collect())
+        };
+        groups.iter().map(of).collect()
+    };
+    let rules = aws.watch.batches.group_rules.send(group.to_owned(), read).await?;
+    Ok(by_group(&rules)?.remove(group).unwrap_or_default())
 }
 
 /// Returns the live rules by group. A group that does not exist has no entry.
 async fn rules_of(aws: &Aws, groups: &[&str]) -> Result<HashMap<String, LiveRules>> {
-    let mut rules: HashMap<String, LiveRules> = HashMap::new();
+    by_group(&described(aws, groups).await?)
+}
+
+async fn described(aws: &Aws, groups: &[&str]) -> Result<Vec<types::SecurityGroupRule>> {
+    let mut rules = Vec::new();
     for some in groups.chunks(FILTER_VALUES) {
         let filter = ec2::filter("group-id", some);
         let request = aws.ec2.describe_security_group_rules().filters(filter).max_results(1000);
-        for rule in pages!(aws, "DescribeSecurityGroupRules", request, security_group_rules) {
-            if let Some(group) = rule.group_id().filter(|group| some.contains(group)) {
-                let of_group = rules.entry(group.to_owned()).or_default();
-                let direction = match rule.is_egress() {
-                    Some(true) => &mut of_group.egress,
-                    _ => &mut of_group.ingress,
-                };
-                direction.push(live_rule(&rule)?);
-            }
-        }
+        let found = pages!(aws, "DescribeSecurityGroupRules", request, security_group_rules);
+        let is_wanted = |rule: &types::SecurityGroupRule| {
+            rule.group_id().is_some_and(|group| some.contains(&group))
+        };
+        rules.extend(found.into_iter().filter(is_wanted));
     }
     Ok(rules)
+}
+
+fn by_group(rules: &[types::SecurityGroupRule]) -> Result<HashMap<String, LiveRules>> {
+    let mut groups: HashMap<String, LiveRules> = HashMap::new();
+    for rule in rules {
+        let of_group = groups.entry(rule.group_id().unwrap_or_default().to_owned()).or_default();
+        let direction = match rule.is_egress() {
+            Some(true) => &mut of_group.egress,
+            _ => &mut of_group.ingress,
+        };
+        direction.push(live_rule(rule)?);
+    }
+    Ok(groups)
 }
 
 fn live_rule(rule: &types::SecurityGroupRule) -> Result<LiveRule> {

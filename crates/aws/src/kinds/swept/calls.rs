@@ -11,13 +11,13 @@ use super::{UntrackedKind, UntrackedOutputs, UntrackedResource};
 use crate::Aws;
 use crate::client::dry_run::DryRunTarget;
 use crate::client::ec2::{self, Ec2Object};
-use crate::client::elb::{self, BalancerKey, interface_description};
 use crate::client::iam::attachments_of_each;
 use crate::client::instances::{self, poll_terminated};
-use crate::client::resource_type::{Creation, KindOperations, Live, PollResult, Recorded, Result};
+use crate::client::resource_type::{
+    Creation, KindOperations, Live, PollResult, ReadProtection, Recorded, Result,
+};
 use crate::kinds::load_balancer::{self, interfaces_described};
 use crate::model::attachment::Attachment;
-use crate::model::protection::DeletionProtection;
 use crate::sweep::{SweepNames, classic_balancers, sweep};
 
 impl KindOperations for UntrackedResource {
@@ -51,22 +51,18 @@ impl KindOperations for UntrackedResource {
     }
 
     /// Returns the protections of instances and load balancers.
-    async fn protections(
-        aws: &Aws,
-        doomed: Vec<UntrackedOutputs>,
-    ) -> Result<Vec<Option<DeletionProtection>>> {
+    async fn protections(aws: &Aws, doomed: Vec<UntrackedOutputs>) -> Vec<ReadProtection> {
         let ids = |what| {
             let some = doomed.iter().filter(move |one| one.what == what);
             some.map(|one| one.id.as_str()).collect::<Vec<_>>()
         };
         let (machines, balancers) =
             (ids(UntrackedKind::Instance), ids(UntrackedKind::LoadBalancer));
-        let found = instances::termination_protections(aws, machines.clone()).await?;
-        let mut all: BTreeMap<&str, DeletionProtection> =
-            machines.into_iter().zip(found).filter_map(|(id, one)| Some((id, one?))).collect();
-        let found = load_balancer::protections(aws, balancers.clone()).await?;
-        all.extend(balancers.into_iter().zip(found).filter_map(|(arn, one)| Some((arn, one?))));
-        Ok(doomed.iter().map(|one| all.get(one.id.as_str()).cloned()).collect())
+        let found = instances::termination_protections(aws, machines.clone()).await;
+        let mut all: BTreeMap<&str, ReadProtection> = machines.into_iter().zip(found).collect();
+        let found = load_balancer::protections(aws, balancers.clone()).await;
+        all.extend(balancers.into_iter().zip(found));
+        doomed.iter().map(|one| all.get(one.id.as_str()).cloned().unwrap_or(Ok(None))).collect()
     }
 
     /// Returns the attachments of roles.
@@ -125,7 +121,7 @@ async fn poll(aws: &Aws, what: UntrackedKind, ids: &[&str]) -> Result<Vec<PollRe
         UntrackedKind::NatGateway => poll_deleted::<types::NatGateway>(aws, ids).await,
         UntrackedKind::VpcEndpoint => poll_deleted::<types::VpcEndpoint>(aws, ids).await,
         UntrackedKind::Volume => poll_deleted::<types::Volume>(aws, ids).await,
-        UntrackedKind::LoadBalancer => load_balancers(aws, ids).await,
+        UntrackedKind::LoadBalancer => load_balancer::poll_deleted(aws, ids).await,
         UntrackedKind::ClassicLoadBalancer => classic(aws, ids).await,
         // The deletion is complete when the call returns.
         UntrackedKind::TargetGroup
@@ -151,20 +147,6 @@ async fn poll(aws: &Aws, what: UntrackedKind, ids: &[&str]) -> Result<Vec<PollRe
 
 async fn poll_deleted<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<PollResult<()>>> {
     ec2::poll_deleted::<T>(aws, ids, |_| "deleting").await
-}
-
-/// Polls load balancers. Their network interfaces outlive them for a while and block the deletion
-/// of subnets and security groups.
-async fn load_balancers(aws: &Aws, arns: &[&str]) -> Result<Vec<PollResult<()>>> {
-    let arns: Vec<String> = arns.iter().map(|&arn| arn.to_owned()).collect();
-    let there = elb::load_balancers(aws, BalancerKey::Arn, &arns).await?;
-    let described: Vec<String> = arns.iter().map(|arn| interface_description(arn)).collect();
-    let held = interfaces_described(aws, &described).await?;
-    let look = |arn: &String| {
-        let is_there = there.iter().any(|one| one.load_balancer_arn() == Some(arn));
-        still(is_there, held.contains(&interface_description(arn)))
-    };
-    Ok(arns.iter().map(look).collect())
 }
 
 async fn classic(aws: &Aws, names: &[&str]) -> Result<Vec<PollResult<()>>> {
