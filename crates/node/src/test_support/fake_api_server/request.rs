@@ -138,6 +138,20 @@ impl ParsedRequest {
         format!("{verb} {}", self.path)
     }
 
+    /// Returns the verb in the terms of RBAC, in capitals.
+    pub(super) fn verb(&self) -> &str {
+        match &*self.method {
+            "GET" if self.is_watch() => "WATCH",
+            "GET" if self.place().is_some_and(|place| place.name.is_none()) => "LIST",
+            method => method,
+        }
+    }
+
+    /// Returns the plural name of the resource, or an empty string if the path is unknown.
+    pub(super) fn plural(&self) -> &'static str {
+        self.place().map_or("", |place| place.resource.plural)
+    }
+
     pub(super) fn is_watch(&self) -> bool {
         self.query.get("watch").is_some_and(|watch| watch == "true" || watch == "1")
     }
