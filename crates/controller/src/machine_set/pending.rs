@@ -4,6 +4,9 @@
 //! a machine twice, or delete a second machine in place of the first. For that reason a request
 //! counts as done from before it is sent until its result is observed, without a time limit. A
 //! request in doubt is repeated with the same name, so that it takes effect once.
+//!
+//! The names of requested machines are also in the API, because expectations must survive the
+//! process (`announcement`). The next process resumes them as creations in doubt.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +21,7 @@ const OVERDUE: Duration = Duration::from_secs(10);
 /// Expectations of one set.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
+    resumed: bool,
     made: BTreeMap<String, ExpectedChange>,
     going: BTreeMap<String, ExpectedChange>,
 }
@@ -26,6 +30,8 @@ pub(super) struct Expectations {
 #[derive(Clone, Debug)]
 struct ExpectedChange {
     machine: Machine,
+    /// Version of the machine that a deletion is conditional on.
+    version: Option<String>,
     /// True if the response arrived.
     answered: bool,
     since: Instant,
@@ -36,8 +42,9 @@ struct ExpectedChange {
 pub(super) enum ExpectationCheck {
     /// Repeat this creation in doubt, with the same name.
     Make(Machine),
-    /// Repeat this deletion in doubt.
-    Delete(Machine),
+    /// Repeat this deletion in doubt, on the condition of the same version. A rejection means that
+    /// the machine has changed, so that the first request cannot take effect either.
+    Delete(Machine, Option<String>),
     /// Check this created machine, which is overdue.
     IsThere(Machine),
     /// Check this deleted machine, whose deletion is overdue.
@@ -47,15 +54,34 @@ pub(super) enum ExpectationCheck {
 impl Expectations {
     /// Records a creation before the request is sent.
     pub(super) fn making(&mut self, machine: &Machine) {
-        let asked =
-            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
+        let asked = ExpectedChange::new(machine, None);
         self.made.insert(machine.metadata.name.clone(), asked);
+    }
+
+    /// Returns true once, at the first call: the creations of an earlier process are to be resumed.
+    pub(super) fn resumes(&mut self) -> bool {
+        !std::mem::replace(&mut self.resumed, true)
+    }
+
+    /// Resumes a creation that an earlier process announced.
+    pub(super) fn resume(&mut self, name: &str) {
+        if !self.made.contains_key(name) {
+            let mut machine = Machine::default();
+            machine.metadata.name = name.to_owned();
+            self.making(&machine);
+        }
+    }
+
+    /// Returns true if a creation is in doubt.
+    pub(super) fn doubts_a_creation(&self) -> bool {
+        self.made.values().any(|asked| !asked.answered)
     }
 
     /// Records the created machine.
     pub(super) fn made(&mut self, machine: Machine) {
         if let Some(asked) = self.made.get_mut(&machine.metadata.name) {
             asked.answered = true;
+            asked.since = Instant::now();
             asked.machine = machine;
         }
     }
@@ -66,9 +92,8 @@ impl Expectations {
     }
 
     /// Records a deletion before the request is sent.
-    pub(super) fn deleting(&mut self, machine: &Machine) {
-        let asked =
-            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
+    pub(super) fn deleting(&mut self, machine: &Machine, version: Option<String>) {
+        let asked = ExpectedChange::new(machine, version);
         self.going.insert(machine.metadata.uid.clone(), asked);
     }
 
@@ -77,6 +102,11 @@ impl Expectations {
         if let Some(asked) = self.going.get_mut(uid) {
             asked.answered = true;
         }
+    }
+
+    /// Returns true if the deletion of this machine is expected.
+    pub(super) fn is_going(&self, uid: &str) -> bool {
+        self.going.contains_key(uid)
     }
 
     /// Removes the expectation of a deletion that did not happen.
@@ -114,14 +144,14 @@ impl Expectations {
 
     /// Returns the actions for expectations in doubt or overdue.
     pub(super) fn doubts(&self) -> Vec<ExpectationCheck> {
-        let made = self
-            .made
-            .values()
-            .filter_map(|one| one.doubt(ExpectationCheck::Make, ExpectationCheck::IsThere));
-        let going = self
-            .going
-            .values()
-            .filter_map(|one| one.doubt(ExpectationCheck::Delete, ExpectationCheck::IsGoing));
+        let made = self.made.values().filter_map(|one| match one.answered {
+            false => Some(ExpectationCheck::Make(one.machine.clone())),
+            true => one.is_overdue().then(|| ExpectationCheck::IsThere(one.machine.clone())),
+        });
+        let going = self.going.values().filter_map(|one| match one.answered {
+            false => Some(ExpectationCheck::Delete(one.machine.clone(), one.version.clone())),
+            true => one.is_overdue().then(|| ExpectationCheck::IsGoing(one.machine.clone())),
+        });
         made.chain(going).collect()
     }
 
@@ -133,16 +163,12 @@ impl Expectations {
 }
 
 impl ExpectedChange {
-    fn doubt(
-        &self,
-        again: fn(Machine) -> ExpectationCheck,
-        look: fn(Machine) -> ExpectationCheck,
-    ) -> Option<ExpectationCheck> {
-        match self.answered {
-            false => Some(again(self.machine.clone())),
-            true if self.since.elapsed() >= OVERDUE => Some(look(self.machine.clone())),
-            true => None,
-        }
+    fn new(machine: &Machine, version: Option<String>) -> Self {
+        Self { machine: machine.clone(), version, answered: false, since: Instant::now() }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.since.elapsed() >= OVERDUE
     }
 }
 
@@ -181,7 +207,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_deleted_does_not_count_though_it_is_still_seen() {
         let mut pending = Expectations::default();
-        pending.deleting(&machine("a"));
+        pending.deleting(&machine("a"), None);
         pending.deleted("uid-of-a");
         assert_eq!(names(&pending.view(vec![machine("a"), machine("b")])), ["b"]);
         assert_eq!(names(&pending.view(vec![going("a"), machine("b")])), ["a", "b"]);
@@ -193,7 +219,7 @@ mod tests {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
         pending.made(machine("b"));
-        pending.deleting(&machine("b"));
+        pending.deleting(&machine("b"), None);
         pending.deleted("uid-of-b");
         assert!(pending.view(vec![]).is_empty());
         assert!(pending.view(vec![machine("b")]).is_empty(), "its deletion is not seen yet");
@@ -201,10 +227,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_process_announced_is_in_doubt_once() {
+        let mut pending = Expectations::default();
+        assert!(pending.resumes());
+        pending.resume("b");
+        assert!(pending.doubts_a_creation() && !pending.resumes());
+        pending.made(machine("b"));
+        assert!(!pending.doubts_a_creation());
+        assert_eq!(names(&pending.view(vec![])), ["b"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_as_if_it_had_not_been_asked_for() {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
-        pending.deleting(&machine("a"));
+        pending.deleting(&machine("a"), None);
         pending.not_made("b");
         pending.not_deleted("uid-of-a");
         assert_eq!(names(&pending.view(vec![machine("a")])), ["a"]);
@@ -215,8 +252,9 @@ mod tests {
     async fn what_got_no_answer_is_asked_for_again_and_what_is_not_seen_is_looked_for() {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
-        pending.deleting(&machine("a"));
-        let again = [ExpectationCheck::Make(machine("b")), ExpectationCheck::Delete(machine("a"))];
+        pending.deleting(&machine("a"), None);
+        let again =
+            [ExpectationCheck::Make(machine("b")), ExpectationCheck::Delete(machine("a"), None)];
         assert_eq!(pending.doubts(), again);
         pending.made(machine("b"));
         pending.deleted("uid-of-a");

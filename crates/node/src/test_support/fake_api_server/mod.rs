@@ -190,6 +190,19 @@ impl FakeApiServer {
         self.server().delete_by_name(plural, namespace, name);
     }
 
+    /// Removes the finalizers of an object as another client would.
+    ///
+    /// # Panics
+    /// Panics if the object does not exist.
+    pub fn drop_finalizers(&self, plural: &str, namespace: &str, name: &str) {
+        self.server().drop_finalizers(plural, namespace, name);
+    }
+
+    /// Returns the number of objects of a resource that were deleted, or marked for deletion.
+    pub fn deletions(&self, plural: &str) -> u64 {
+        self.server().deletions.get(plural).copied().unwrap_or_default()
+    }
+
     /// Returns all requests in order, such as `PATCH /apis/…/machines/m/status`.
     pub fn requests(&self) -> Vec<String> {
         self.server().requests.clone()

@@ -50,6 +50,8 @@ pub(super) struct ApiStore {
     pub(super) disturbances: Disturbances,
     /// Maximum number of objects in one response to a LIST.
     pub(super) page: usize,
+    /// Number of deleted objects by plural name of the resource.
+    pub(super) deletions: BTreeMap<&'static str, u64>,
     /// Changing requests and their results, with the time in milliseconds.
     pub(super) audit: Vec<String>,
 }
@@ -73,6 +75,7 @@ impl Default for ApiStore {
             began: (Timestamp::now(), None),
             disturbances: Disturbances::default(),
             page: usize::MAX,
+            deletions: BTreeMap::new(),
             audit: Vec::new(),
         }
     }
@@ -371,6 +374,9 @@ impl ApiStore {
     pub(super) fn delete(&mut self, resource: &'static ApiResource, key: &ObjectKey) -> Value {
         let mut object = self.objects[key].clone();
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            *self.deletions.entry(resource.plural).or_default() += 1;
+        }
         if !held {
             return self.commit(resource, key, None);
         }
@@ -379,6 +385,15 @@ impl ApiStore {
             return self.commit(resource, key, Some(object));
         }
         object
+    }
+
+    pub(super) fn drop_finalizers(&mut self, plural: &str, namespace: &str, name: &str) {
+        let resource = RESOURCES.iter().find(|one| one.plural == plural).expect("a resource");
+        let key = (resource.plural, namespace.to_owned(), name.to_owned());
+        let mut object = self.objects[&key].clone();
+        let is_going = !object["metadata"]["deletionTimestamp"].is_null();
+        object["metadata"].as_object_mut().map(|meta| meta.remove("finalizers"));
+        self.commit(resource, &key, (!is_going).then_some(object));
     }
 
     pub(super) fn write_condition(&mut self, name: &str, condition: &Value) {
