@@ -11,6 +11,7 @@ mod launching;
 mod taking_away;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_aws::machine_calls::Ec2;
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::{ProviderError, ProviderFuture};
+use groundplan_engine::provider::{BoxFuture, ProviderError, ProviderFuture};
 use groundplan_openshift::install_config::Architecture;
 use groundplan_openshift::machine_api::launch_spec::{self, ClusterDefaults};
 use groundplan_openshift::machine_api::types::{
@@ -198,16 +199,16 @@ impl MachineController {
     ) -> impl Future<Output = ()> + Send + 'static {
         let watched = Arc::new(Watched { store: machines.store(), view: machines.view() });
         let driver = Arc::new(self);
-        let queue = driver.queue(machines).map(Ok::<_, std::convert::Infallible>);
+        let queue = driver.queue(machines).map(Ok::<_, Infallible>);
         let queue = Box::pin(queue.take_until(stop.clone().cancelled_owned()));
         let store = machines.store();
-        let one = move |machine: Arc<WatchedObject<Machine>>, driver: Arc<Self>| {
+        type Reconciled = BoxFuture<'static, std::result::Result<Action, Infallible>>;
+        let one = move |machine: Arc<WatchedObject<Machine>>, driver: Arc<Self>| -> Reconciled {
             let (watched, tell) = (Arc::clone(&watched), Arc::clone(&tell));
             Box::pin(async move { Ok(driver.reconcile(&watched, &machine, &tell).await) })
         };
-        let never = |_: Arc<WatchedObject<Machine>>,
-                     error: &std::convert::Infallible,
-                     _: Arc<Self>| match *error {};
+        let never =
+            |_: Arc<WatchedObject<Machine>>, error: &Infallible, _: Arc<Self>| match *error {};
         let all = applier(one, never, driver, store, queue, Config::default());
         async move {
             tokio::select! {

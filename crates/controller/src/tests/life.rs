@@ -126,6 +126,13 @@ async fn a_node_is_emptied_before_its_machine_goes_and_a_budget_is_honoured() {
         drained.message.contains("apps/db is blocked by its PodDisruptionBudget"),
         "{drained:?}"
     );
+    let evictions = bench.cluster.requests();
+    let evictions = evictions.iter().filter(|line| line.ends_with("/pods/db/eviction")).count();
+    assert!((50..=62).contains(&evictions), "every five seconds, not {evictions} in five minutes");
+    let requeued: Vec<_> =
+        bench.cluster.events().into_iter().filter(|one| one["reason"] == "DrainRequeued").collect();
+    assert_eq!(requeued.len(), 1, "{requeued:#?}");
+    assert!(requeued[0]["message"].as_str().unwrap().ends_with("the eviction of apps/db"));
     bench.cluster.protect_pods(None);
     bench.until("gone", |bench| bench.machine("m").is_none()).await;
     assert!(bench.cluster.get("pods", "apps", "agent").is_some(), "it goes with its Node");

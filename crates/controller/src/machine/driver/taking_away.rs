@@ -13,7 +13,7 @@ use super::super::{
     held_by_hooks, holding, is_drained_unasked, terminate, unheld, without_finalizer,
 };
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
-use crate::drain::{DrainResult, drain};
+use crate::drain::{AGAIN, DrainResult, drain};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 
@@ -29,7 +29,7 @@ impl MachineController {
                 self.tell_held(one).await?;
                 return Ok(NextLook::OnChange);
             }
-            Some(_) if !self.drain(one).await? => return Ok(NextLook::After(SOON)),
+            Some(_) if !self.drain(one).await? => return Ok(NextLook::After(AGAIN)),
             // A hook may wait for the end of the drain.
             Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
                 return Ok(NextLook::After(Duration::from_millis(1)));
@@ -72,11 +72,25 @@ impl MachineController {
                 drained(&one.machine, Ok("Node drain skipped"), now)
             }
             Ok(DrainResult::Done) => drained(&one.machine, Ok(""), now),
-            Ok(DrainResult::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
+            Ok(DrainResult::NotYet(progress)) => drained(&one.machine, Err(&progress.message), now),
+            Err(why) => drained(&one.machine, Err(why), now),
         };
         let news = changes.status(now).is_some();
         self.write(one, changes).await?;
         let done = matches!(outcome, Ok(DrainResult::Done));
+        let requeued = match &outcome {
+            Ok(DrainResult::NotYet(progress)) if !progress.blocked.is_empty() => Some(format!(
+                "Node drain requeued: PodDisruptionBudgets block the eviction of {}",
+                progress.blocked.join(", ")
+            )),
+            Err(why) => Some(format!("Node drain requeued: {why}")),
+            Ok(_) => None,
+        };
+        if let Some(message) = requeued.filter(|_| news) {
+            self.event_recorder
+                .record_event(&one.object, EventType::Warning, "DrainRequeued", &message)
+                .await;
+        }
         if news && done && !unasked {
             self.event_recorder
                 .record_event(&one.object, EventType::Normal, "Drained", "Node drained")

@@ -330,12 +330,20 @@ impl From<Infallible> for Closed {
     }
 }
 
-fn refusal(ErrorResponse { code, reason, message }: &ErrorResponse) -> Response<ResponseBody> {
-    whole(
-        *code,
-        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "message": message, "reason": reason, "code": code}),
-    )
+fn refusal(no: &ErrorResponse) -> Response<ResponseBody> {
+    let ErrorResponse { code, reason, message, details } = no;
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                            "status": "Failure", "message": message, "reason": reason,
+                            "code": code});
+    if let Some(details) = details {
+        status["details"] = details.clone();
+    }
+    let mut response = whole(*code, &status);
+    let after = details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64());
+    if let Some(after) = after {
+        response.headers_mut().insert(hyper::header::RETRY_AFTER, after.into());
+    }
+    response
 }
 
 fn whole(status: u16, object: &Value) -> Response<ResponseBody> {

@@ -96,11 +96,13 @@ pub(super) struct ErrorResponse {
     pub(super) code: u16,
     pub(super) reason: &'static str,
     pub(super) message: String,
+    /// Details of the Status, if any.
+    pub(super) details: Option<Value>,
 }
 
 impl ErrorResponse {
     pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into() }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     pub(super) fn trouble(code: u16) -> Self {

@@ -315,7 +315,12 @@ impl ApiStore {
         let app = pod["metadata"]["labels"]["app"].as_str();
         if app.is_some() && app == self.protected.as_deref() {
             let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-            return Err(ErrorResponse::new(429, "TooManyRequests", message));
+            let mut no = ErrorResponse::new(429, "TooManyRequests", message);
+            // As the registry of evictions answers, with a Retry-After header of some seconds.
+            no.details = Some(json!({"retryAfterSeconds": 10, "causes": [{
+                "reason": "DisruptionBudget", "message": "The disruption budget needs 1 healthy pods and has 1 currently",
+            }]}));
+            return Err(no);
         }
         self.delete(place.resource, key);
         let done =
