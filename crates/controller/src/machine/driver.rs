@@ -340,8 +340,13 @@ impl MachineController {
             Ok(found) => Ok(found),
             Err(error) => {
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
+                let error = ReconcileError::from(error);
                 self.write(one, changes).await?;
-                Err(error.into())
+                // A deletion reports its own failures.
+                if !one.is_deleted() {
+                    self.tell_failed(one, InstanceOperation::Update, &error).await;
+                }
+                Err(error)
             }
         }
     }

@@ -6,6 +6,8 @@
 //! the copy is partial or old.
 
 mod list_watch;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::borrow::Cow;

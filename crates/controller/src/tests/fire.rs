@@ -388,3 +388,30 @@ async fn own_writes_start_no_reconcile() {
     assert!(reconciles.parse::<u32>().unwrap() <= 14, "{reconciles}");
     controller.abort();
 }
+
+/// Starts a whole process whose requests for this kind never succeed, and stops it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_process_at_any_moment() {
+    let refused: [fn(&Bench); 4] = [
+        |bench| bench.cluster.inject_faults(&[403; 1000]),
+        |bench| bench.cluster.fall_silent(),
+        |bench| bench.cluster.delay("LIST", "machines", Duration::from_secs(3600)),
+        |bench| bench.cluster.delay("WATCH", "nodes", Duration::from_secs(3600)),
+    ];
+    for refuse in refused {
+        for after in [0, 1, 75] {
+            let bench = Bench::new();
+            bench.want_set("s");
+            bench.scale("s", 3);
+            refuse(&bench);
+            let stop = CancellationToken::new();
+            let process = bench.start_all_until(stop.clone());
+            sleep(Duration::from_secs(after)).await;
+            stop.cancel();
+            let began = Instant::now();
+            process.await.unwrap();
+            assert!(began.elapsed() <= Duration::from_secs(7), "{:?}", began.elapsed());
+            assert_eq!(writes(&bench, "POST"), 0, "nothing was decided");
+        }
+    }
+}

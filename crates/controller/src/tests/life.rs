@@ -538,3 +538,29 @@ async fn a_type_that_there_is_not_is_one_event_and_no_storm() {
     assert!(message.ends_with("us-west-2 has no instance type m9.huge"), "{message}");
     controller.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_aws_refuses_are_visible_on_the_machine_and_in_the_metrics() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    bench.ec2.fail(
+        "answer instances_named",
+        100,
+        When::Before,
+        ErrorClass::Permanent,
+        "AuthFailure",
+    );
+    let controller = bench.start();
+    sleep(Duration::from_secs(60)).await;
+    let machine = bench.machine("m").unwrap();
+    let seen = machine.status.conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();
+    assert_eq!((&*seen.status, &*seen.reason), ("Unknown", "ErrorCheckingProvider"));
+    assert!(seen.message.contains("AuthFailure"), "{seen:?}");
+    assert_eq!(bench.told(), ["FailedUpdate"], "one Event with a count");
+    let metrics = bench.health.metrics.text();
+    assert!(metrics.contains("mapi_instance_update_failed{name=\"m\""), "{metrics}");
+    assert_ne!(machine.status.phase.as_deref(), Some("Failed"));
+    bench.ec2.clear_faults();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    controller.abort();
+}
