@@ -130,7 +130,9 @@ mod tests {
 
     use aws_config::profile::ProfileFileCredentialsProvider;
     use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
+    use aws_config::provider_config::ProviderConfig;
 
+    use super::super::https;
     use super::*;
 
     struct Desk {
@@ -147,7 +149,9 @@ mod tests {
 
     fn sdk_provider(file: &PathBuf) -> ProfileFileCredentialsProvider {
         let files = ProfileFiles::builder().with_file(ProfileFileKind::Credentials, file).build();
-        ProfileFileCredentialsProvider::builder().profile_files(files).build()
+        let config = ProviderConfig::without_region().with_http_client(https::client());
+        let builder = ProfileFileCredentialsProvider::builder().configure(&config);
+        builder.profile_files(files).build()
     }
 
     fn desk() -> Desk {
