@@ -2,9 +2,9 @@
 //! about to be created.
 //!
 //! A process writes the names before it sends the first creation, on the condition that the set has
-//! not changed since it was read. A later process, which has read the set, creates machines of the
-//! same names. So a creation takes effect once, even if the request of the earlier process arrives
-//! late. The names are removed when all creations have results.
+//! not changed since it was read. A later process, which has read the set, uses these names first.
+//! So a creation takes effect once, even if the request of the earlier process arrives late. The
+//! names are removed when all creations have results.
 
 use groundplan_openshift::machine_api::types::MachineSet;
 use kube::api::DynamicObject;

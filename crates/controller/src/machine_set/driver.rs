@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::announcement::has_announced;
-use super::pending::Expectations;
+use super::pending::{ARRIVES_WITHIN, Expectations};
 use super::{Nodes, SetChange, SetDecision, SetError, decide};
 use crate::api_server::{ApiServerError, answer, by};
 use crate::clock::Clock;
@@ -46,9 +46,9 @@ const AT_A_TIME: usize = 10;
 /// Maximum number of sets that are reconciled concurrently.
 const SETS_AT_A_TIME: u16 = 4;
 
-/// Time after the start in which no machine is deleted. A deletion of an earlier process may arrive
-/// until then, and the set would lose a second machine.
-const SETTLED: Duration = Duration::from_secs(15);
+/// Time after the start in which requests of an earlier process may arrive. No machine is deleted
+/// until then: with a late deletion, the set would lose a second machine.
+const SETTLED: Duration = ARRIVES_WITHIN;
 
 /// Delay before the next reconcile of an invalid set that does not change.
 const REFUSED: Duration = Duration::from_secs(300);

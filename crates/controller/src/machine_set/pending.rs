@@ -6,7 +6,7 @@
 //! request in doubt is repeated with the same name, so that it takes effect once.
 //!
 //! The names of requested machines are also in the API, because expectations must survive the
-//! process (`announcement`). The next process resumes them as creations in doubt.
+//! process (`announcement`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,10 +18,12 @@ use tokio::time::Instant;
 /// unobserved.
 const OVERDUE: Duration = Duration::from_secs(10);
 
+/// Time after which a request without a response can no longer take effect.
+pub(super) const ARRIVES_WITHIN: Duration = Duration::from_secs(15);
+
 /// Expectations of one set.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
-    resumed: bool,
     made: BTreeMap<String, ExpectedChange>,
     going: BTreeMap<String, ExpectedChange>,
 }
@@ -58,23 +60,15 @@ impl Expectations {
         self.made.insert(machine.metadata.name.clone(), asked);
     }
 
-    /// Returns true once, at the first call: the creations of an earlier process are to be resumed.
-    pub(super) fn resumes(&mut self) -> bool {
-        !std::mem::replace(&mut self.resumed, true)
+    /// Returns the names of creations in doubt.
+    pub(super) fn doubted(&self) -> Vec<String> {
+        let open = self.made.iter().filter(|(_, asked)| !asked.answered);
+        open.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Resumes a creation that an earlier process announced.
-    pub(super) fn resume(&mut self, name: &str) {
-        if !self.made.contains_key(name) {
-            let mut machine = Machine::default();
-            machine.metadata.name = name.to_owned();
-            self.making(&machine);
-        }
-    }
-
-    /// Returns true if a creation is in doubt.
-    pub(super) fn doubts_a_creation(&self) -> bool {
-        self.made.values().any(|asked| !asked.answered)
+    /// Removes the creations in doubt that cannot take effect any more.
+    pub(super) fn forget_expired(&mut self) {
+        self.made.retain(|_, asked| asked.answered || asked.since.elapsed() < ARRIVES_WITHIN);
     }
 
     /// Records the created machine.
@@ -227,14 +221,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_an_earlier_process_announced_is_in_doubt_once() {
+    async fn a_creation_in_doubt_counts_until_it_can_no_longer_take_effect() {
         let mut pending = Expectations::default();
-        assert!(pending.resumes());
-        pending.resume("b");
-        assert!(pending.doubts_a_creation() && !pending.resumes());
-        pending.made(machine("b"));
-        assert!(!pending.doubts_a_creation());
-        assert_eq!(names(&pending.view(vec![])), ["b"]);
+        pending.making(&machine("b"));
+        pending.making(&machine("c"));
+        pending.made(machine("c"));
+        pending.forget_expired();
+        assert_eq!(pending.doubted(), ["b"]);
+        assert_eq!(names(&pending.view(vec![])), ["b", "c"]);
+        tokio::time::advance(ARRIVES_WITHIN).await;
+        pending.forget_expired();
+        assert_eq!(names(&pending.view(vec![])), ["c"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -23,6 +23,8 @@ use crate::is_machine_api_s;
 const BATCH: usize = 250;
 /// Maximum number of machines in one response.
 const PAGE: u32 = 500;
+/// Delay before the next look at names that may be created late.
+const SPARE: Duration = Duration::from_secs(5);
 /// Delay before a decision that a concurrent change has overtaken is made again.
 const OVERTAKEN: Duration = Duration::from_secs(1);
 
@@ -33,8 +35,31 @@ struct LiveMachines {
     versions: BTreeMap<String, String>,
 }
 
+/// Machines to create. Names in doubt come first: a second creation of such a name takes no effect,
+/// while a new name beside it could make one machine too many.
+struct Creation {
+    names: Vec<String>,
+    /// Names in doubt that are not needed.
+    spare: Vec<String>,
+}
+
+impl Creation {
+    fn of(set: &MachineSet, count: usize, mut doubted: Vec<String>) -> Self {
+        let spare = doubted.split_off(count.min(BATCH).min(doubted.len()));
+        let mut names = doubted;
+        while names.len() < count.min(BATCH) {
+            names.push(made_up_name(set));
+        }
+        Self { names, spare }
+    }
+
+    fn announced(&self) -> Vec<String> {
+        self.names.iter().chain(&self.spare).cloned().collect()
+    }
+}
+
 impl MachineSetController {
-    /// Settles all requests in doubt, reads the set and its machines, decides on them, and acts.
+    /// Settles requests, reads the set and its machines, decides on them, and acts.
     /// Returns the time until the next look, if no event announces it.
     pub(super) async fn act_on_live_state(
         &self,
@@ -51,44 +76,77 @@ impl MachineSetController {
         {
             return Ok(None); // an event follows
         }
-        self.with_pending(&set, |pending| {
-            if pending.resumes() {
-                announced(&live).iter().for_each(|name| pending.resume(name));
-            }
-        });
-        self.settle(&set, &live).await?;
+        self.settle(&set).await?;
         let listed = self.live_machines(&set).await?;
+        let doubted = self.doubted(&set, &live, &listed);
         let decision = decide(&set, &listed.machines, &self.readiness(), self.clock.now())?;
         for orphan in &decision.adopt {
             self.adopt(&set, orphan).await?;
         }
-        let change = match &decision.change {
+        let change = match decision.change {
             Ok(change) => change,
-            Err(refusal) => return Err(refusal.clone().into()),
+            Err(refusal) => return Err(refusal.into()),
         };
-        match change {
-            SetChange::Create(count) => {
-                let created = self.create(&set, &mut live, (*count).min(BATCH)).await;
-                let is_open = self.with_pending(&set, |pending| pending.doubts_a_creation());
-                if !is_open && !announced(&live).is_empty() {
-                    self.announce(&mut live, Vec::new()).await?;
-                }
-                created?;
-                Ok((*count > BATCH).then_some(Duration::ZERO))
-            }
-            SetChange::Nothing | SetChange::Delete(_) => {
-                if !announced(&live).is_empty() {
-                    self.announce(&mut live, Vec::new()).await?;
-                }
-                match change {
-                    SetChange::Delete(_) if !self.is_settled() => {
-                        Ok(Some(SETTLED.saturating_sub(self.began.elapsed())))
-                    }
-                    SetChange::Delete(machines) => self.delete(&set, machines, &listed).await,
-                    _ => Ok(None),
-                }
-            }
+        if let SetChange::Create(count) = change {
+            let creation = Creation::of(&set, count, doubted);
+            self.announce(&mut live, &creation.announced()).await?;
+            self.create(&set, &live, &creation.names).await?;
+            let more = count > creation.names.len();
+            let look = self.withdraw(&set, &mut live, &creation.spare).await?;
+            return Ok(if more { Some(Duration::ZERO) } else { look });
         }
+        let look = self.withdraw(&set, &mut live, &doubted).await?;
+        match change {
+            SetChange::Delete(_) if !self.is_settled() => {
+                Ok(Some(SETTLED.saturating_sub(self.began.elapsed())))
+            }
+            SetChange::Delete(machines) => {
+                let again = self.delete(&set, &machines, &listed).await?;
+                Ok([look, again].into_iter().flatten().min())
+            }
+            SetChange::Nothing | SetChange::Create(_) => Ok(look),
+        }
+    }
+
+    /// Returns the names of machines that may exist although the list does not show them: creations
+    /// in doubt of this process, and creations that were announced. All others have results.
+    fn doubted(
+        &self,
+        set: &MachineSet,
+        live: &DynamicObject,
+        listed: &LiveMachines,
+    ) -> Vec<String> {
+        let is_listed =
+            |name: &String| listed.machines.iter().any(|one| one.metadata.name == *name);
+        self.with_pending(set, |pending| {
+            for machine in &listed.machines {
+                pending.made(machine.clone());
+            }
+            pending.forget_expired();
+            let mut names = pending.doubted();
+            names.extend(announced(live));
+            names.sort();
+            names.dedup();
+            names.retain(|name| !is_listed(name));
+            names
+        })
+    }
+
+    /// Removes the announcement, except for these names while their creation may take effect.
+    /// Returns the time until the next look, if names are left.
+    async fn withdraw(
+        &self,
+        set: &MachineSet,
+        live: &mut DynamicObject,
+        spare: &[String],
+    ) -> Result<Option<Duration>, Error> {
+        let open = self.with_pending(set, |pending| pending.doubted());
+        let may_arrive = |name: &&String| !self.is_settled() || open.contains(name);
+        let left: Vec<String> = spare.iter().filter(may_arrive).cloned().collect();
+        if announced(live) != left {
+            self.announce(live, &left).await?;
+        }
+        Ok((!left.is_empty()).then_some(SPARE))
     }
 
     /// Lists the machines that the set selects. The list is not older than its request, and the
@@ -120,9 +178,9 @@ impl MachineSetController {
         }
     }
 
-    /// Announces the names of machines that are about to be created, besides those in doubt. Fails
-    /// if the set has changed since it was read.
-    async fn announce(&self, live: &mut DynamicObject, names: Vec<String>) -> Result<(), Error> {
+    /// Announces the names of machines that are about to be created or may be created. Fails if the
+    /// set has changed since it was read.
+    async fn announce(&self, live: &mut DynamicObject, names: &[String]) -> Result<(), Error> {
         let patch = announcement::patch(live, names.iter().map(String::as_str));
         let name = live.name_any();
         let (by, patch) = (by(), Patch::Merge(patch));
@@ -135,14 +193,12 @@ impl MachineSetController {
     async fn create(
         &self,
         set: &MachineSet,
-        live: &mut DynamicObject,
-        count: usize,
+        live: &DynamicObject,
+        names: &[String],
     ) -> Result<(), Error> {
-        let names: Vec<String> = (0..count).map(|_| made_up_name(set)).collect();
-        self.announce(live, names.clone()).await?;
         let template = &live.data["spec"]["template"];
         let mut all = Vec::<Act<'_>>::new();
-        for name in &names {
+        for name in names {
             all.push(Box::pin(self.make(set, from_template(set, template, name))));
         }
         all_or_until_one_fails(all).await
@@ -231,16 +287,13 @@ impl MachineSetController {
         Ok(())
     }
 
-    /// Settles all requests that are in doubt or overdue.
-    async fn settle(&self, set: &MachineSet, live: &DynamicObject) -> Result<(), Error> {
+    /// Settles all deletions in doubt, and all requests that are overdue. A creation in doubt is
+    /// repeated only if a machine is missing.
+    async fn settle(&self, set: &MachineSet) -> Result<(), Error> {
         self.view(set); // what is seen is settled
-        let template = &live.data["spec"]["template"];
         for doubt in self.with_pending(set, |pending| pending.doubts()) {
             match doubt {
-                ExpectationCheck::Make(machine) => {
-                    let name = &machine.metadata.name;
-                    self.make(set, from_template(set, template, name)).await?;
-                }
+                ExpectationCheck::Make(_) => (),
                 ExpectationCheck::Delete(machine, version) => {
                     self.unmake(set, machine, version).await?;
                 }

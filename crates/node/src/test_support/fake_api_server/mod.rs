@@ -198,6 +198,11 @@ impl FakeApiServer {
         self.server().drop_finalizers(plural, namespace, name);
     }
 
+    /// Returns the number of objects of a resource that clients created.
+    pub fn creations(&self, plural: &str) -> u64 {
+        self.server().creations.get(plural).copied().unwrap_or_default()
+    }
+
     /// Returns the number of objects of a resource that were deleted, or marked for deletion.
     pub fn deletions(&self, plural: &str) -> u64 {
         self.server().deletions.get(plural).copied().unwrap_or_default()

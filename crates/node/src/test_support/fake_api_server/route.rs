@@ -144,6 +144,7 @@ impl ApiStore {
             let message = format!("{} \"{}\" already exists", resource.qualified(), key.2);
             return Err(ErrorResponse::new(409, "AlreadyExists", message));
         }
+        *self.creations.entry(resource.plural).or_default() += 1;
         Ok(SuccessResponse::Object(201, self.commit(resource, &key, Some(object))))
     }
 

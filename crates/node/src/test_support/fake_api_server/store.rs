@@ -50,6 +50,8 @@ pub(super) struct ApiStore {
     pub(super) disturbances: Disturbances,
     /// Maximum number of objects in one response to a LIST.
     pub(super) page: usize,
+    /// Number of objects that clients created, by plural name of the resource.
+    pub(super) creations: BTreeMap<&'static str, u64>,
     /// Number of deleted objects by plural name of the resource.
     pub(super) deletions: BTreeMap<&'static str, u64>,
     /// Changing requests and their results, with the time in milliseconds.
@@ -75,6 +77,7 @@ impl Default for ApiStore {
             began: (Timestamp::now(), None),
             disturbances: Disturbances::default(),
             page: usize::MAX,
+            creations: BTreeMap::new(),
             deletions: BTreeMap::new(),
             audit: Vec::new(),
         }
