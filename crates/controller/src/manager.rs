@@ -18,8 +18,8 @@ use crate::reflector::{Reflector, WatchedKind};
 pub use crate::report::ReportLine;
 use crate::report::with_causes;
 
-/// Maximum time for work in progress after a shutdown request, whatever the API server does. A
-/// controller whose first list has never succeeded has nothing in progress, and would wait for ever.
+/// Maximum time for work in progress after a shutdown request. A controller whose first list has
+/// never succeeded would otherwise wait for ever.
 const GRACE: Duration = Duration::from_secs(6);
 
 /// Controllers with dependencies on AWS.

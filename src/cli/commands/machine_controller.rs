@@ -97,7 +97,7 @@ async fn controlled(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    // A shutdown during the start has nothing to finish, whatever the API server and AWS do.
+    // A shutdown during the start has nothing to finish, even if the API server is silent.
     let begun = tokio::select! {
         biased;
         () = stop.stopped() => return Ok(Exit::Done),

@@ -33,7 +33,7 @@ const LATE: Duration = Duration::from_secs(30);
 /// Finalizer that makes a deletion take its time.
 const HELD: &str = "test/held";
 
-/// One history.
+/// State of one history.
 struct History {
     seed: u64,
     rng: Rng,
