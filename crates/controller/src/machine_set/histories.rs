@@ -26,8 +26,8 @@ use crate::reflector::Reflector;
 /// Number of histories in a test run. `GROUNDPLAN_HISTORIES` sets another one: `make histories` runs
 /// ten thousand, with optimizations.
 const HISTORIES: u64 = 200;
-/// Time limit of a test run, in real time.
-const LIMIT: Duration = Duration::from_secs(240);
+/// Time limit of a test run, in real time. Ten thousand histories take two minutes on two idle cores.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// Time after a change of the replicas in which a decision may still be based on the old number.
 const LATE: Duration = Duration::from_secs(30);
 /// Finalizer that makes a deletion take its time.
