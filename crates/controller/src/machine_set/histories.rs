@@ -7,6 +7,8 @@
 //! - No creation exceeds the highest number of replicas that a decision could have read.
 //! - In the end the set has its replicas.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -14,7 +16,6 @@ use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::machine_api::types::NAMESPACE;
 use kube::Api;
 use serde_json::json;
-use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -250,30 +251,51 @@ fn equal_seeds_make_equal_bytes() {
     }
 }
 
+/// Progress of one thread: the seed of its history, and sums of finished histories.
+#[derive(Default)]
+struct Progress {
+    seed: AtomicU64,
+    /// Histories, restarts, creations and deletions.
+    sums: [AtomicU64; 4],
+}
+
+impl Progress {
+    fn add(&self, done: &Outcome) {
+        let added = [1, done.restarts as u64, done.creations, done.deletions];
+        self.sums.iter().zip(added).for_each(|(sum, one)| drop(sum.fetch_add(one, SeqCst)));
+    }
+}
+
+/// The histories run in threads that are not joined at the time limit, because a history in which time
+/// stands still does not end.
 #[test]
 fn no_history_creates_or_deletes_too_many() {
     let (began, all) = (std::time::Instant::now(), wanted());
-    let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
-    let work = |worker: u64| {
-        let mut sums = [0; 4];
-        for seed in (worker..all).step_by(usize::try_from(workers).unwrap_or(1)) {
-            assert!(
-                began.elapsed() < LIMIT,
-                "{} of {all} histories in {LIMIT:?}",
-                sums[0] * workers
-            );
-            let done = history(seed);
-            let added = [1, done.restarts as u64, done.creations, done.deletions];
-            sums.iter_mut().zip(added).for_each(|(sum, one)| *sum += one);
-        }
-        sums
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let start = |worker: usize| {
+        let progress = Arc::<Progress>::default();
+        let own = Arc::clone(&progress);
+        let work = move || {
+            for seed in (worker as u64..all).step_by(workers) {
+                own.seed.store(seed, SeqCst);
+                own.add(&history(seed));
+            }
+        };
+        (std::thread::spawn(work), progress)
     };
-    let sums = std::thread::scope(|scope| {
-        let handles: Vec<_> =
-            (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
-        let sums = handles.into_iter().map(|handle| handle.join().expect("a history fails"));
-        sums.fold([0; 4], |all, one| std::array::from_fn(|index| all[index] + one[index]))
-    });
+    let mut running: Vec<_> = (0..workers).map(start).collect();
+    let seeds: Vec<_> = running.iter().map(|(_, progress)| Arc::clone(progress)).collect();
+    while let Some((thread, progress)) = running.pop() {
+        while !thread.is_finished() {
+            std::thread::sleep(Duration::from_millis(20));
+            let now: Vec<_> = seeds.iter().map(|one| one.seed.load(SeqCst)).collect();
+            assert!(began.elapsed() < LIMIT, "not done after {LIMIT:?}: at the seeds {now:?}");
+        }
+        let seed = progress.seed.load(SeqCst);
+        assert!(thread.join().is_ok(), "the history of the seed {seed} fails");
+    }
+    let sum = |index: usize| seeds.iter().map(|one| one.sums[index].load(SeqCst)).sum::<u64>();
+    let sums: [u64; 4] = std::array::from_fn(sum);
     let [histories, restarts, creations, deletions] = sums;
     assert_eq!(histories, all);
     assert!(restarts > all && creations > all && deletions > all / 2, "{sums:?} is too quiet");

@@ -21,6 +21,9 @@ const OVERDUE: Duration = Duration::from_secs(10);
 /// Time after which a request without a response can no longer take effect.
 pub(super) const ARRIVES_WITHIN: Duration = Duration::from_secs(15);
 
+/// Minimum time between two checks.
+const AT_LEAST: Duration = Duration::from_secs(1);
+
 /// Expectations of one set.
 #[derive(Debug, Default)]
 pub(super) struct Expectations {
@@ -149,10 +152,15 @@ impl Expectations {
         made.chain(going).collect()
     }
 
-    /// Returns the time until the first expectation is overdue.
+    /// Returns the time until the first expectation needs a check.
     pub(super) fn overdue_in(&self) -> Option<Duration> {
         let all = self.made.values().chain(self.going.values());
-        all.map(|asked| OVERDUE.saturating_sub(asked.since.elapsed())).min()
+        let left = all.map(|asked| {
+            let after = if asked.answered { OVERDUE } else { ARRIVES_WITHIN };
+            after.saturating_sub(asked.since.elapsed())
+        });
+        // A check that finds nothing new must not repeat itself at once.
+        left.min().map(|left| left.max(AT_LEAST))
     }
 }
 
@@ -228,6 +236,8 @@ mod tests {
         pending.made(machine("c"));
         pending.forget_expired();
         assert_eq!(pending.doubted(), ["b"]);
+        tokio::time::advance(OVERDUE).await;
+        assert!(pending.overdue_in().unwrap() >= AT_LEAST, "no check follows at once");
         assert_eq!(names(&pending.view(vec![])), ["b", "c"]);
         tokio::time::advance(ARRIVES_WITHIN).await;
         pending.forget_expired();
