@@ -66,3 +66,29 @@ fn a_whole_process_never_launches_or_deletes_too_many() {
         runtime.block_on(history(seed));
     }
 }
+
+/// Restart storm: twelve kills while a set grows from 0 to 30, then twelve while it is complete.
+#[tokio::test(start_paused = true)]
+async fn twelve_kills_while_a_set_grows_to_thirty_make_thirty() {
+    const MACHINES: usize = 30;
+    fastrand::seed(1);
+    let bench = Bench::new();
+    bench.want_set("s");
+    bench.cluster.delay("LIST", "machines", Duration::from_millis(500));
+    bench.cluster.delay("WATCH", "machines", Duration::from_millis(500));
+    bench.cluster.delay("POST", "machines", Duration::from_millis(100));
+    bench.scale("s", MACHINES);
+    for kill in 0..24 {
+        let process = bench.start_all();
+        sleep(Duration::from_millis(700 + 130 * (kill % 12))).await;
+        process.abort();
+        let _ = process.await;
+    }
+    let process = bench.start_all();
+    bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
+    sleep(Duration::from_secs(600)).await;
+    let (creations, deletions) =
+        (bench.cluster.creations("machines"), bench.cluster.deletions("machines"));
+    assert_eq!((creations, deletions, bench.ec2.launches()), (30, 0, 30));
+    process.abort();
+}
