@@ -262,7 +262,9 @@ struct Progress {
 impl Progress {
     fn add(&self, done: &Outcome) {
         let added = [1, done.restarts as u64, done.creations, done.deletions];
-        self.sums.iter().zip(added).for_each(|(sum, one)| drop(sum.fetch_add(one, SeqCst)));
+        for (sum, one) in self.sums.iter().zip(added) {
+            sum.fetch_add(one, SeqCst);
+        }
     }
 }
 
