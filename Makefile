@@ -1,7 +1,7 @@
 # Everything a newcomer needs; each target does its own set-up.
 
 .DEFAULT_GOAL := help
-.PHONY: help build dist demo test test-busy fuzz crash-matrix edit-trials storms lint doc bench-engine bench-controller bench-aws need-cargo need-python
+.PHONY: help build dist demo test test-busy fuzz crash-matrix edit-trials storms histories lint doc bench-engine bench-controller bench-aws need-cargo need-python
 
 # Wherever cargo puts things: CARGO_TARGET_DIR, a config file, or ./target.
 TARGET = $$(cargo metadata --format-version 1 --no-deps | \
@@ -15,6 +15,7 @@ help:
 	@echo 'make crash-matrix  kill -9 at every mutating call, then run again (half an hour)'
 	@echo 'make edit-trials   kill -9 at a random call, edit the configuration, run again, compare (ten minutes)'
 	@echo 'make storms        throttling, errors, resets, timeouts, late lists: same result, calls counted (five minutes)'
+	@echo 'make histories     ten thousand random histories of a MachineSet: no creation or deletion too many (four minutes)'
 	@echo 'make lint          formatting and clippy, warnings denied'
 	@echo 'make doc           API documentation of all crates; a broken link is an error (a minute)'
 	@echo 'make build         the program: target/debug/groundplan'
@@ -61,6 +62,10 @@ edit-trials: need-cargo need-python
 storms: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/storms.py "$(TARGET)/debug/groundplan" $(STORMS)
+
+# Random restarts, delays and lost responses. The seed of a failed history is printed. HISTORIES=100 is a sample.
+histories: need-cargo
+	GROUNDPLAN_HISTORIES=$${HISTORIES:-10000} cargo test --release -p groundplan-controller --lib -- histories
 
 # Clippy needs only metadata of dependencies, which cargo does not share with a build.
 lint: need-cargo

@@ -41,6 +41,12 @@ impl ApiServerError {
         self.status() == Some(code)
     }
 
+    /// Returns true if another client wrote at the same time. The next attempt follows soon, so a
+    /// conflict is no error to report.
+    pub fn is_conflict(&self) -> bool {
+        self.is(409)
+    }
+
     /// Returns true if the request had no effect and a repetition would have none (status 4xx). A
     /// missing response and a server error allow neither conclusion.
     pub fn is_final(&self) -> bool {

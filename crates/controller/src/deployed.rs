@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use groundplan_engine::provider::ErrorClass;
+use groundplan_engine::test_support::When;
 use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -11,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use super::lease::{LeaderCandidate, LeaseTerms};
 use super::machine_set::DELETE_ANNOTATION;
 use super::tests::bench::Bench;
-use crate::manager::{ReportLine, look_after};
 
 const ACCOUNT: &str = include_str!("../../../deploy/machine-controller/base/service-account.yaml");
 const ROLE: &str = include_str!("../../../deploy/machine-controller/base/role.yaml");
@@ -115,9 +116,9 @@ async fn a_life() -> Vec<String> {
         "spec": {"nodeName": "n", "containers": []},
     }));
     let stop = CancellationToken::new();
-    let (client, health) = (bench.cluster.client(), Arc::clone(&bench.health));
+    let health = Arc::clone(&bench.health);
     let candidate = LeaderCandidate::new(
-        client.clone(),
+        bench.cluster.client(),
         (NAMESPACE, LEASE),
         "pod",
         LeaseTerms::default(),
@@ -127,12 +128,9 @@ async fn a_life() -> Vec<String> {
     let leading = tokio::spawn(async move {
         candidate.lead(&until, |_| until.clone().cancelled_owned()).await.unwrap()
     });
-    let (also, types) = ((stop.clone(), client.clone()), bench.types());
-    let looking = tokio::spawn(async move {
-        let told: ReportLine = Arc::new(|_| ()); // conflicts, which pass
-        look_after(&also.1, NAMESPACE, &health, &also.0, &told, types).await;
-    });
-    let controller = bench.start();
+    let class = ErrorClass::Retryable;
+    bench.ec2.fail("create", 6, When::Before, class, "InsufficientInstanceCapacity");
+    let looking = bench.start_all_until(stop.clone());
 
     let cluster = &bench.cluster;
     let template = cluster.get("machines", NAMESPACE, "m").unwrap();
@@ -157,7 +155,6 @@ async fn a_life() -> Vec<String> {
     stop.cancel();
     leading.await.unwrap();
     looking.await.unwrap();
-    controller.abort();
     cluster.requests()
 }
 

@@ -2,23 +2,61 @@
 //! --delete-emptydir-data` (openshift/machine-api-operator
 //! `pkg/controller/machine/drain_controller.go`).
 //!
-//! Performs one step per call and never waits; the caller repeats the call until the drain is done.
-//! A PodDisruptionBudget can delay the drain without a limit.
+//! Performs one step per call; the caller repeats the call until the drain is done. A step tries
+//! each pod once, so a pod that a PodDisruptionBudget protects does not delay the others. A step
+//! ends within [`STEP`]. A PodDisruptionBudget can delay the drain without a limit, as upstream.
 
+use std::time::Duration;
+
+use futures_util::stream::{StreamExt, iter};
+use groundplan_engine::provider::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, EvictParams, ListParams, Patch, PatchParams};
+use kube::core::Status;
 use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 /// Result of one drain step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DrainResult {
     /// The Node is empty or does not exist.
     Done,
-    /// The drain is not done, for this reason.
-    NotYet(String),
+    /// The drain is not done.
+    NotYet(DrainProgress),
+}
+
+/// Pods that a drain step left on a Node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DrainProgress {
+    /// Reason in the words of the condition, with the names of the pods.
+    pub message: String,
+    /// Names of the pods that a PodDisruptionBudget protects.
+    pub blocked: Vec<String>,
+}
+
+/// Maximum time of one drain step (openshift/machine-api-operator `drain_controller.go`, `Timeout`).
+pub const STEP: Duration = Duration::from_secs(20);
+
+/// Delay before the next drain step, as `kubectl drain` waits between attempts to evict a pod.
+pub const AGAIN: Duration = Duration::from_secs(5);
+
+/// Maximum number of concurrent evictions of one drain.
+const AT_A_TIME: usize = 8;
+
+/// Maximum number of pods in the message.
+const SHOWN: usize = 10;
+
+/// Reason why a pod is still on its Node.
+enum Staying {
+    /// The pod was evicted or is terminating.
+    Ending(String),
+    /// A PodDisruptionBudget protects the pod.
+    Blocked(String),
+    /// The eviction failed.
+    Failed(String),
 }
 
 /// Labels of control plane Nodes, of which only one is drained at a time.
@@ -44,8 +82,8 @@ pub async fn drain(
     if !is_cordoned(&node)
         && let Some(other) = cordon(&nodes, &node, turn).await?
     {
-        let why = format!("waiting for the drain of {other}, also a control plane machine");
-        return Ok(DrainResult::NotYet(why));
+        let message = format!("waiting for the drain of {other}, also a control plane machine");
+        return Ok(DrainResult::NotYet(DrainProgress { message, blocked: Vec::new() }));
     }
     let pods: Api<Pod> = Api::all(client.clone());
     let on_it = ListParams::default().fields(&format!("spec.nodeName={name}"));
@@ -53,16 +91,31 @@ pub async fn drain(
     let unreachable = is_unreachable(&node);
     let staying = pods.iter().filter(|pod| is_to_go(pod));
     let staying: Vec<&Pod> = staying.filter(|pod| !(unreachable && is_going(pod, now))).collect();
-    let mut waiting = Vec::new();
+    let until = Instant::now() + STEP;
+    let mut attempts = Vec::<BoxFuture<'_, Option<Staying>>>::new();
     for pod in staying {
-        if let Some(why) = evict(client, pod, unreachable).await? {
-            waiting.push(why);
+        attempts.push(Box::pin(tried(client, pod, unreachable, until)));
+    }
+    let tried: Vec<_> = iter(attempts).buffered(AT_A_TIME).collect().await;
+    let left: Vec<Staying> = tried.into_iter().flatten().collect();
+    Ok(if left.is_empty() { DrainResult::Done } else { DrainResult::NotYet(progress(left)) })
+}
+
+/// Returns the pods that are left, those that need attention first.
+fn progress(left: Vec<Staying>) -> DrainProgress {
+    let (count, mut blocked, mut failed, mut ending) = (left.len(), vec![], vec![], vec![]);
+    for one in left {
+        match one {
+            Staying::Blocked(pod) => blocked.push(pod),
+            Staying::Failed(why) => failed.push(why),
+            Staying::Ending(why) => ending.push(why),
         }
     }
-    if waiting.is_empty() {
-        return Ok(DrainResult::Done);
-    }
-    Ok(DrainResult::NotYet(format!("{} pods remain: {}", waiting.len(), first(&waiting))))
+    let told = blocked.iter().map(|pod| format!("{pod} is blocked by its PodDisruptionBudget"));
+    let told: Vec<String> = told.chain(failed).chain(ending).collect();
+    let more = if told.len() > SHOWN { ", …" } else { "" };
+    let shown = told[..told.len().min(SHOWN)].join(", ");
+    DrainProgress { message: format!("{count} pods remain: {shown}{more}"), blocked }
 }
 
 /// Cordons the Node. Returns the name of another control plane Node if that one is drained first.
@@ -77,17 +130,13 @@ async fn cordon(nodes: &Api<Node>, node: &Node, turn: &Turn) -> kube::Result<Opt
     nodes.patch(&node.name_any(), &PatchParams::default(), &cordon).await.map(|_| None)
 }
 
-fn first(waiting: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let more = if waiting.len() > SHOWN { ", …" } else { "" };
-    format!("{}{more}", waiting[..waiting.len().min(SHOWN)].join(", "))
-}
-
-/// Evicts a pod. Returns why the pod still exists, or `None` if the pod is gone.
-async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Option<String>> {
+/// Tries to evict a pod once. Returns why the pod is still there, or `None` if it is gone. An error
+/// of one pod does not end the drain of the others.
+async fn tried(client: &Client, pod: &Pod, unreachable: bool, until: Instant) -> Option<Staying> {
     let (name, namespace) = (pod.name_any(), pod.namespace().unwrap_or_default());
+    let pod_name = format!("{namespace}/{name}");
     if pod.metadata.deletion_timestamp.is_some() {
-        return Ok(Some(format!("{namespace}/{name} is terminating")));
+        return Some(Staying::Ending(format!("{pod_name} is terminating")));
     }
     let pods: Api<Pod> = Api::namespaced(client.clone(), &namespace);
     let mut how = EvictParams::default();
@@ -96,14 +145,24 @@ async fn evict(client: &Client, pod: &Pod, unreachable: bool) -> kube::Result<Op
         let soon = kube::api::DeleteParams::default().grace_period(1);
         how.delete_options = Some(soon);
     }
-    match pods.evict(&name, &how).await {
-        Ok(_) => Ok(Some(format!("{namespace}/{name} is evicted"))),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 429 => {
-            Ok(Some(format!("{namespace}/{name} is blocked by its PodDisruptionBudget")))
-        }
-        Err(error) => Err(error),
+    let Ok(response) = timeout_at(until, pods.evict(&name, &how)).await else {
+        return Some(Staying::Failed(format!("{pod_name} is not evicted: no response")));
+    };
+    match response {
+        Ok(_) => Some(Staying::Ending(format!("{pod_name} is evicted"))),
+        Err(kube::Error::Api(status)) if status.code == 404 => None,
+        Err(kube::Error::Api(status)) if is_budget(&status) => Some(Staying::Blocked(pod_name)),
+        Err(error) => Some(Staying::Failed(format!("{pod_name} is not evicted: {error}"))),
     }
+}
+
+/// Returns true if a PodDisruptionBudget rejected an eviction. The API server rejects requests of a
+/// client that sends too many with the same status, and names no budget.
+fn is_budget(status: &Status) -> bool {
+    let causes = status.details.as_ref().map(|details| &details.causes);
+    let by_cause =
+        causes.is_some_and(|causes| causes.iter().any(|one| one.reason == "DisruptionBudget"));
+    status.code == 429 && (by_cause || status.message.contains("disruption budget"))
 }
 
 /// Returns true if the drain evicts the pod. Pods of DaemonSets and mirror pods stay, because the
@@ -143,4 +202,106 @@ async fn another_is_drained(nodes: &Api<Node>, node: &Node) -> kube::Result<Opti
     let mut others = all.iter().filter(|other| other.name_any() != node.name_any());
     let drained = others.find(|other| is_control_plane(other) && is_cordoned(other));
     Ok(drained.map(ResourceExt::name_any))
+}
+
+#[cfg(test)]
+mod tests {
+    use groundplan_node::kube_client;
+    use groundplan_node::test_support::fake_api_server::FakeApiServer;
+    use kube::Config;
+    use serde_json::Value;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::client_timeout::patient;
+
+    /// Returns a cluster with the Node `n`, a pod with a PodDisruptionBudget and two without.
+    fn world() -> FakeApiServer {
+        let cluster = FakeApiServer::default();
+        cluster.add_node("n");
+        for (name, app) in [("web-1", "web"), ("zz-free-1", "free"), ("zz-free-2", "free")] {
+            cluster.put(json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {"name": name, "namespace": "apps", "labels": {"app": app}},
+                "spec": {"nodeName": "n", "containers": []},
+            }));
+        }
+        cluster.protect_pods(Some("web"));
+        cluster
+    }
+
+    async fn step(client: &Client) -> DrainProgress {
+        match drain(client, "n", &Turn::default(), Timestamp::now()).await.unwrap() {
+            DrainResult::NotYet(progress) => progress,
+            DrainResult::Done => panic!("the protected pod is still there"),
+        }
+    }
+
+    fn pods(cluster: &FakeApiServer) -> Vec<String> {
+        let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        cluster.all("pods").iter().map(name).collect()
+    }
+
+    fn evictions(cluster: &FakeApiServer, pod: &str) -> usize {
+        let end = format!("/pods/{pod}/eviction");
+        cluster.requests().iter().filter(|line| line.ends_with(&end)).count()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_protected_pod_does_not_delay_the_others_and_is_named() {
+        let cluster = world();
+        let progress = step(&cluster.client()).await;
+        assert_eq!(pods(&cluster), ["web-1"]);
+        assert_eq!(progress.blocked, ["apps/web-1"]);
+        assert!(
+            progress.message.starts_with("3 pods remain: apps/web-1 is blocked"),
+            "{progress:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_eviction_that_fails_or_hangs_does_not_delay_the_others() {
+        let cluster = world();
+        cluster.protect_pods(None);
+        cluster.delay("POST", "pods", Duration::from_secs(3600));
+        let began = Instant::now();
+        let progress = step(&cluster.client()).await;
+        assert_eq!((began.elapsed(), progress.blocked.len()), (STEP, 0));
+        assert!(
+            progress.message.contains("apps/zz-free-2 is not evicted: no response"),
+            "{progress:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_overloaded_is_no_budget() {
+        let cluster = world();
+        cluster.protect_pods(None);
+        let client = cluster.client();
+        let pod: Pod =
+            serde_json::from_value(cluster.get("pods", "apps", "web-1").unwrap()).unwrap();
+        cluster.inject_faults(&[429]);
+        let tried = tried(&client, &pod, false, Instant::now() + STEP).await;
+        assert!(matches!(tried, Some(Staying::Failed(_))));
+    }
+
+    /// The client is made as in production, over a socket, because the default client of kube
+    /// repeats rejected evictions itself.
+    #[tokio::test]
+    async fn the_client_of_the_program_sends_each_eviction_once() {
+        let cluster = world();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(cluster.clone().serve(listener));
+        let config = Config::new(format!("http://{address}").parse().unwrap());
+        let client = patient(&kube_client::client(config).unwrap());
+        let began = std::time::Instant::now();
+        let progress = step(&client).await;
+        assert_eq!(
+            (progress.blocked, evictions(&cluster, "web-1")),
+            (vec!["apps/web-1".to_owned()], 1)
+        );
+        assert_eq!(pods(&cluster), ["web-1"]);
+        assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    }
 }

@@ -1,8 +1,10 @@
 //! Health of the controllers, for probes and for Prometheus.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use super::metrics::Metrics;
+use crate::reflector::{View, ViewState};
 use groundplan_node::http::probes::HealthSource;
 
 /// Health of the process. A process that waits to lead is healthy, because it would take over from
@@ -13,6 +15,8 @@ pub struct ControllerHealth {
     pub metrics: Metrics,
     /// True if the API server responded to the last request for the Lease.
     answered: AtomicBool,
+    /// Local copies that the running controllers read.
+    views: Mutex<Vec<View>>,
 }
 
 impl ControllerHealth {
@@ -20,11 +24,28 @@ impl ControllerHealth {
     pub fn record_response(&self, answered: bool) {
         self.answered.store(answered, Relaxed);
     }
+
+    /// Sets the local copies that the running controllers read.
+    pub fn watches(&self, views: Vec<View>) {
+        *self.views.lock().unwrap_or_else(PoisonError::into_inner) = views;
+    }
 }
 
 impl HealthSource for ControllerHealth {
     fn not_ready_reason(&self) -> Option<&'static str> {
-        (!self.answered.load(Relaxed)).then_some("the API server does not respond")
+        if !self.answered.load(Relaxed) {
+            return Some("the API server does not respond");
+        }
+        let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let late = views.iter().find(|view| view.state() != ViewState::Current)?;
+        Some(match (late.state(), late.plural()) {
+            (ViewState::Unlisted, "machines") => "the list of machines has not succeeded",
+            (ViewState::Unlisted, "machinesets") => "the list of machinesets has not succeeded",
+            (ViewState::Unlisted, _) => "the list of nodes has not succeeded",
+            (_, "machines") => "no watch of machines is open",
+            (_, "machinesets") => "no watch of machinesets is open",
+            _ => "no watch of nodes is open",
+        })
     }
 
     fn metrics(&self) -> String {
@@ -34,7 +55,15 @@ impl HealthSource for ControllerHealth {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use groundplan_node::test_support::fake_api_server::FakeApiServer;
+    use groundplan_openshift::machine_api::types::{Machine, NAMESPACE};
+    use kube::Api;
+    use tokio::time::sleep;
+
     use super::*;
+    use crate::reflector::Reflector;
 
     #[test]
     fn it_is_ready_while_the_api_server_answers_whether_or_not_it_leads() {
@@ -47,5 +76,35 @@ mod tests {
         );
         health.record_response(false);
         assert!(health.not_ready_reason().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_ready_while_every_list_has_succeeded_and_every_watch_is_open() {
+        let (health, cluster) = (ControllerHealth::default(), FakeApiServer::default());
+        health.record_response(true);
+        cluster.put(serde_json::json!({
+            "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
+            "metadata": {"name": "m", "namespace": NAMESPACE},
+        }));
+        let machines = Reflector::<Machine>::new(Api::namespaced(cluster.client(), NAMESPACE));
+        health.watches(vec![machines.view()]);
+        cluster.inject_faults(&[403, 403, 403]);
+        let running = tokio::spawn(machines.run(|_| ()));
+        let reason_after = async |seconds: u64| {
+            sleep(Duration::from_secs(seconds)).await;
+            health.not_ready_reason()
+        };
+        assert_eq!(reason_after(2).await, Some("the list of machines has not succeeded"));
+        assert_eq!(reason_after(30).await, None);
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(reason_after(600).await, None, "a quiet watch is not a dead one");
+        cluster.delay("WATCH", "machines", Duration::from_secs(3600));
+        cluster.cut_watches();
+        assert_eq!(reason_after(1).await, Some("no watch of machines is open"));
+        cluster.calm();
+        assert_eq!(reason_after(60).await, None);
+        running.abort();
+        health.watches(Vec::new());
+        assert_eq!(health.not_ready_reason(), None, "a process that waits to lead");
     }
 }

@@ -16,16 +16,17 @@
 //!
 //! Imports point down this list only:
 //!
-//! 1. [`manager`]: runs the controllers of sets, capacities and Node links.
+//! 1. [`manager`]: runs the controllers of machines, sets, capacities and Node links.
 //! 2. [`machine`]: one Machine and its instance; [`machine_set`]: the number of Machines of a set;
 //!    [`capacity`]: capacity of one more Machine of a set, for the autoscaler; [`node_link`]:
 //!    assignment of Nodes to Machines, and the fields that a Node gets from its Machine.
 //! 3. [`ec2_batcher`]: batched EC2 queries; [`drain`]: drain of Nodes; [`event_recorder`]: Events;
-//!    [`lease`]: leader election; [`reflector`]: watches that all controllers share;
-//!    [`client_timeout`]: API server client with limits; [`api_server`]: requests to it.
-//! 4. [`health`]: state of the controllers; [`node`]: fields that are read of a Node;
-//!    [`clock`]: time, by a clock that tests may pause.
-//! 5. [`metrics`]: counters for Prometheus.
+//!    [`lease`]: leader election; [`client_timeout`]: API server client with limits;
+//!    [`api_server`]: requests to it.
+//! 4. [`health`]: state of the controllers.
+//! 5. [`reflector`]: watches that all controllers share, and the state of their copies; [`node`]:
+//!    fields that are read of a Node; [`clock`]: time, by a clock that tests may pause.
+//! 6. [`metrics`]: counters for Prometheus; [`report`]: error messages.
 //!
 //! # Features
 //!
@@ -56,6 +57,7 @@ pub mod metrics;
 pub mod node;
 pub mod node_link;
 pub mod reflector;
+pub mod report;
 
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;

@@ -34,9 +34,21 @@ pub fn inferred() -> Connect {
             let config = Config::infer()
                 .await
                 .map_err(|error| KubeClientError::Unconfigured(Box::new(error)))?;
-            Client::try_from(config).map_err(|error| KubeClientError::Unusable(Box::new(error)))
+            client(config).map_err(|error| KubeClientError::Unusable(Box::new(error)))
         })
     })
+}
+
+/// Returns a client that sends each request once. The default client of kube repeats a request up to
+/// 15 times after the statuses 429, 503 and 504. Then a caller does not learn that a
+/// PodDisruptionBudget rejects an eviction, and a change may be sent long after the caller has lost
+/// its leadership. All callers have intervals of their own.
+///
+/// # Errors
+/// Fails if the credentials in the configuration are unusable.
+pub fn client(mut config: Config) -> kube::Result<Client> {
+    config.default_retry = false;
+    Client::try_from(config)
 }
 
 #[cfg(test)]
@@ -46,6 +58,6 @@ mod tests {
     #[tokio::test]
     async fn a_client_speaks_tls_with_the_library_that_is_there() {
         let config = Config::new("https://127.0.0.1:6443".parse().unwrap());
-        assert!(Client::try_from(config).is_ok());
+        assert!(client(config).is_ok());
     }
 }

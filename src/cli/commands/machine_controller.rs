@@ -9,7 +9,7 @@ use groundplan_controller::ec2_batcher::Ec2Batcher;
 use groundplan_controller::health::ControllerHealth;
 use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms};
 use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
-use groundplan_controller::manager::{self, ReportLine};
+use groundplan_controller::manager::{self, AwsControllers, ReportLine};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::fence::Fence;
 use groundplan_node::http::probes;
@@ -58,13 +58,19 @@ pub(crate) async fn run(
     }
 }
 
-async fn controlled(
+/// Process that has read what it needs, and has checked its credentials.
+struct Begun {
+    aws: Arc<Aws>,
+    settings: ControllerSettings,
+    account: String,
+    cluster: ClusterFacts,
+}
+
+async fn begun(
     arguments: &MachineControllerArgs,
     client: &Client,
     health: &Arc<ControllerHealth>,
-    ui: &mut Ui,
-    stop: &Shutdown,
-) -> Result<Exit> {
+) -> Result<Begun> {
     let (cluster, settings) = asked(arguments, client).await?;
     let aws = Arc::new(
         Aws::connect(AwsSettings {
@@ -81,9 +87,26 @@ async fn controlled(
     })?;
     let counted = Arc::clone(&aws);
     health.metrics.count_calls_by(move || counted.calls());
+    Ok(Begun { aws, settings, account: caller.account, cluster })
+}
+
+async fn controlled(
+    arguments: &MachineControllerArgs,
+    client: &Client,
+    health: &Arc<ControllerHealth>,
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<Exit> {
+    // A shutdown during the start has nothing to finish, even if the API server is silent.
+    let begun = tokio::select! {
+        biased;
+        () = stop.stopped() => return Ok(Exit::Done),
+        begun = begun(arguments, client, health) => begun?,
+    };
+    let Begun { aws, settings, account, cluster } = begun;
     ui.talk(&format!(
-        "cluster {} in {}, account {}, namespace {}",
-        cluster.infra_id, cluster.region, caller.account, arguments.namespace
+        "cluster {} in {}, account {account}, namespace {}",
+        cluster.infra_id, cluster.region, arguments.namespace
     ))?;
     let (teller, mut told) = unbounded_channel();
     let tell: ReportLine = Arc::new(move |trouble: &str| {
@@ -149,10 +172,8 @@ async fn work(
     let looks = Ec2Batcher::new(aws, &settings.region, &tag);
     let namespace = settings.namespace.clone();
     let machines = MachineController::new(client.clone(), looks, settings, Arc::clone(health));
-    let stopped = stop.clone();
-    let machines = machines.run(async move { stopped.stopped().await });
-    let sets = manager::look_after(&client, &namespace, health, stop.token(), &tell, types);
-    tokio::join!(machines, sets);
+    let of_aws = AwsControllers { machines, types };
+    manager::look_after(&client, &namespace, health, stop.token(), &tell, of_aws).await;
 }
 
 /// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.

@@ -153,6 +153,23 @@ async fn it_says_how_it_is_and_ends_when_it_is_told() {
     assert_eq!(end(&mut child), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_list_it_is_not_ready_and_ends_when_it_is_told() {
+    let desk = up();
+    let cluster = cluster_of(&desk).await;
+    cluster.delay("LIST", "machines", Duration::from_secs(3600));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a free port").to_string();
+    let mut child = controller(&desk, &["--listen", &address]);
+    let probe = || super::trouble::get(&address, "/readyz").unwrap_or_default();
+    super::trouble::until("it names the list", || {
+        let readyz = probe();
+        readyz.contains(" 503 ") && readyz.contains("the list of machines has not succeeded")
+    });
+    signal(&child, "-TERM");
+    assert_eq!(end(&mut child), Some(0));
+}
+
 #[test]
 fn where_there_is_no_cluster_it_says_so_at_once() {
     let desk = Desk::new();

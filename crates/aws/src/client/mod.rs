@@ -5,6 +5,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod capacity;
+mod credentials;
 pub(crate) mod delete_blockers;
 pub(crate) mod dry_run;
 pub(crate) mod ec2;
@@ -32,14 +33,16 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, imds};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ec2::operation::RequestId;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use groundplan_engine::provider::ErrorClass;
+use groundplan_engine::provider::{BoxFuture, ErrorClass};
 use groundplan_engine::state::fence::Fence;
 
 use crate::Tags;
+use crate::client::credentials::RotatingCredentials;
 use crate::client::interceptor::{CallContext, CallCounts, FencingInterceptor};
 use crate::client::resource_type::Registry;
 use crate::client::resource_type::Result;
@@ -216,6 +219,7 @@ impl Aws {
         let (answer, open) = interceptor::attempted(call).await;
         answer.map_err(|error| {
             let mut error = errors::explain(service, name, &error);
+            credentials::note(error.code.as_deref());
             // The last attempt's error does not matter: an earlier attempt may have taken effect.
             if open && !is_read(name) {
                 error.class = ErrorClass::Ambiguous;
@@ -259,7 +263,16 @@ pub(crate) async fn defaults(region: Region) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .region(region.clone())
         .http_client(http.clone())
-        .credentials_provider(credentials(region, http).await)
+        .credentials_provider(rotating_credentials(region, http))
+}
+
+/// Returns the usual chain, which is made anew when its files change or AWS rejects the credentials.
+fn rotating_credentials(region: Region, http: SharedHttpClient) -> RotatingCredentials {
+    let make = move || -> BoxFuture<'static, SharedCredentialsProvider> {
+        let (region, http) = (region.clone(), http.clone());
+        Box::pin(async { SharedCredentialsProvider::new(credentials(region, http).await) })
+    };
+    RotatingCredentials::new(Box::new(make), credentials::files())
 }
 
 /// Returns the usual chain: environment, profiles (also SSO, processes and roles), web identity,

@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
-use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, reference};
+use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
 
 /// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -63,6 +63,7 @@ pub struct CapacityController {
     known: Mutex<HashMap<String, (Instant, Option<InstanceTypeFact>)>>,
     /// Unknown instance type that was last reported for a MachineSet, by the UID of the set.
     told: Mutex<HashMap<String, String>>,
+    view: View,
     health: Arc<ControllerHealth>,
 }
 
@@ -85,6 +86,7 @@ impl CapacityController {
             types,
             known: Mutex::default(),
             told: Mutex::default(),
+            view: sets.view(),
             health,
         });
         let of_all = Arc::clone(&driver);
@@ -99,7 +101,9 @@ impl CapacityController {
         let store = driver.sets.clone();
         let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("capacity", false);
-            tell(set.meta_name(), error);
+            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
+                tell(set.meta_name(), error);
+            }
             Action::requeue(match error {
                 Error::Ec2(_) => UNANSWERED,
                 Error::Unanswered(error) => error.retry_after(),
@@ -118,6 +122,9 @@ impl CapacityController {
         seen: Arc<WatchedObject<MachineSet>>,
         driver: Arc<Self>,
     ) -> Result<Action, Error> {
+        if !driver.view.is_current() {
+            return Ok(Action::await_change()); // an event follows once the copy is current
+        }
         let Ok(set) = &seen.object else { return Ok(Action::await_change()) };
         let is_going = set.metadata.deletion_timestamp.is_some();
         if is_going || !is_machine_api_s(&set.status.authoritative_api) {

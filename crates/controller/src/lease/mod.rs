@@ -7,9 +7,12 @@
 //! take the Lease one is rejected.
 //!
 //! The holder acts through a [`Leadership`]. A leadership rejects every further request once
-//! another process holds the Lease or may hold it. Source of the times: openshift/library-go,
-//! `pkg/config/leaderelection`. With these times an API server can be down for a minute without
-//! effect.
+//! another process holds the Lease or may hold it.
+//!
+//! After the end of a leader without a release, another process leads within 30 seconds. The times
+//! of OpenShift (openshift/library-go `pkg/config/leaderelection`: 137, 107 and 26 seconds) let an
+//! API server be down for a minute without effect, but a cluster without a leader for more than two
+//! minutes. Without an API server the leader can do nothing in any case.
 
 mod leadership;
 mod record;
@@ -32,8 +35,8 @@ pub use leadership::{Leadership, NotLeading};
 use super::health::ControllerHealth;
 use record::{LeaseDecision, holder, verdict};
 
-/// Maximum wait for a response.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum wait for a response. Several attempts fit into the time during which a holder acts.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Timing of a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +51,7 @@ pub struct LeaseTerms {
 
 impl Default for LeaseTerms {
     fn default() -> Self {
-        let [good_for, act_for, retry] = [137, 107, 26].map(Duration::from_secs);
+        let [good_for, act_for, retry] = [24, 16, 2].map(Duration::from_secs);
         Self { good_for, act_for, retry }
     }
 }

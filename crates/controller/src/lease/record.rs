@@ -109,8 +109,8 @@ mod tests {
 
     #[test]
     fn a_holder_that_says_nothing_of_time_has_ours() {
-        assert_eq!(verdict_after(Some(&lease("other", 0)), 137), LeaseDecision::Wait);
-        assert_eq!(verdict_after(Some(&lease("other", -5)), 138), LeaseDecision::Hold);
+        assert_eq!(verdict_after(Some(&lease("other", 0)), 24), LeaseDecision::Wait);
+        assert_eq!(verdict_after(Some(&lease("other", -5)), 25), LeaseDecision::Hold);
     }
 
     #[test]

@@ -76,7 +76,7 @@ async fn whoever_is_stopped_lets_go_and_the_other_leads_at_its_next_look() {
     assert_eq!(holder_in(&cluster), "");
     let began = Instant::now();
     second.led.recv().await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(32), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     let lease = cluster.get("leases", PLACE.0, PLACE.1).unwrap();
     assert_eq!(lease["spec"]["leaseTransitions"], 1, "{lease}");
 }
@@ -102,7 +102,7 @@ async fn a_leader_that_is_gone_is_followed_when_its_lease_has_run_out_and_not_be
     let mut second = leading(candidate(&cluster, "b"), &stop);
     second.led.recv().await.unwrap();
     let after = began.elapsed().as_secs();
-    assert!((137..137 + 32).contains(&after), "{after}");
+    assert!((24..=30).contains(&after), "{after}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,11 +139,11 @@ async fn a_leader_that_cannot_renew_ends_before_anybody_may_take_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_for_a_minute_costs_nobody_the_lead() {
+async fn an_api_server_that_is_away_for_ten_seconds_costs_nobody_the_lead() {
     let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
     let mut first = leading(candidate(&cluster, "a"), &stop);
     let leadership = first.led.recv().await.unwrap();
-    cluster.close_connections(2); // two looks, twenty-six seconds and more apart
+    cluster.close_connections(5); // five attempts, two seconds and more apart
     minutes(3).await;
     assert!(leadership.is_held());
     assert_eq!(holder_in(&cluster), first.identity);
@@ -182,6 +182,24 @@ async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
     assert!(leases.get("one").await.is_ok());
     let refused = leadership.fence().pass().unwrap_err().to_string();
     assert!(refused.contains("the Lease l"), "{refused}");
+}
+
+/// A stopped process (SIGSTOP) misses its renewals without noticing. Its requests are checked when
+/// they are sent, also those that wait in a queue.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_stopped_and_wakes_up_sends_no_change() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    let leases = Api::<Lease>::namespaced(leadership.guard(&cluster.client()), "ns");
+    first.task.abort(); // no renewals from now on, and the leadership object stays
+    let mut second = leading(candidate(&cluster, "b"), &stop);
+    second.led.recv().await.unwrap();
+    assert!(!leadership.is_held());
+    let new = serde_json::from_value::<Lease>(json!({"metadata": {"name": "x"}})).unwrap();
+    assert!(leases.create(&PostParams::default(), &new).await.is_err());
+    assert!(leadership.fence().pass().is_err());
+    assert!(cluster.get("leases", "ns", "x").is_none());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,29 +11,34 @@ mod launching;
 mod taking_away;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::stream::{Stream, StreamExt, iter};
 use groundplan_aws::Tags;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_aws::machine_calls::Ec2;
 use groundplan_engine::graph::Input;
-use groundplan_engine::provider::{ProviderError, ProviderFuture};
+use groundplan_engine::provider::{BoxFuture, ProviderError, ProviderFuture};
 use groundplan_openshift::install_config::Architecture;
 use groundplan_openshift::machine_api::launch_spec::{self, ClusterDefaults};
-use groundplan_openshift::machine_api::types::{AwsMachineProviderConfig, Machine, read};
+use groundplan_openshift::machine_api::types::{
+    AwsMachineProviderConfig, MACHINE_API, Machine, read,
+};
 use groundplan_openshift::machine_api::validation::{Defaults, with_defaults};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use kube::runtime::controller::{Action, Controller};
-use kube::runtime::watcher;
-use kube::{Client, ResourceExt};
+use kube::core::TypeMeta;
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::schedule::{NextLook, Schedule};
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
     in_sync, instance_id, missing, not_found_out, running,
@@ -46,6 +51,8 @@ use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::metrics::InstanceOperation;
+use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
+use crate::report::{ReportLine, with_causes};
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
 /// Machines, and requests to the API server have their own limits.
@@ -53,10 +60,8 @@ const CHANGES_AT_ONCE: usize = 64;
 /// Maximum time for work in progress after a shutdown request. The next process resumes dropped
 /// work, as after a crash.
 const GRACE: Duration = Duration::from_secs(5);
-/// First pause after a failure. Each further pause is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Maximum pause after a failure.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
+/// Pause after a conflict with a write of another client.
+const OVERTAKEN: Duration = Duration::from_millis(200);
 
 /// Facts about the cluster that the controller needs.
 #[derive(Clone, Debug)]
@@ -75,13 +80,13 @@ pub struct ControllerSettings {
 pub struct MachineController {
     client: Client,
     api: Api<DynamicObject>,
-    watched: Api<DynamicObject>,
+    watcher: Client,
     batcher: Ec2Batcher,
     settings: ControllerSettings,
     health: Arc<ControllerHealth>,
     event_recorder: EventRecorder,
     clock: Clock,
-    failures: Mutex<HashMap<String, u32>>,
+    schedule: Mutex<Schedule>,
     /// Time when this process observed the deletion of a Machine, by UID.
     deleted: Mutex<HashMap<String, Instant>>,
     changes: Semaphore,
@@ -103,6 +108,15 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    fn unreadable(why: impl std::fmt::Display) -> Self {
+        Self::Missing(format!("the Machine cannot be read: {why}"))
+    }
+
+    /// Returns true if another client wrote at the same time.
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Cluster(kube::Error::Api(status)) if status.code == 409)
+    }
+
     /// Returns the code for the metrics.
     fn code(&self) -> &str {
         match self {
@@ -121,6 +135,12 @@ impl ReconcileError {
 
 type Result<T> = std::result::Result<T, ReconcileError>;
 
+/// Reflector state that a run of the controller reads.
+struct Watched {
+    store: Store<WatchedObject<Machine>>,
+    view: View,
+}
+
 /// Returns the API resource of Machines.
 pub fn resource() -> ApiResource {
     let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
@@ -138,7 +158,7 @@ impl MachineController {
         let (clock, watcher) = (Clock::default(), client);
         let client = patient(&watcher);
         Self {
-            watched: Api::namespaced_with(watcher, &settings.namespace, &resource()),
+            watcher,
             api: Api::namespaced_with(client.clone(), &settings.namespace, &resource()),
             event_recorder: EventRecorder::new(client.clone(), &settings.namespace, clock),
             client,
@@ -146,34 +166,77 @@ impl MachineController {
             settings,
             health,
             clock,
-            failures: Mutex::default(),
+            schedule: Mutex::default(),
             deleted: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
             turn: Turn::default(),
         }
     }
 
-    /// Reconciles Machines until shutdown. Then no new work starts, and work in progress has a few
-    /// seconds to end.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send + Sync + 'static) {
+    /// Reconciles Machines until shutdown, on a reflector of its own. Then no new work starts, and
+    /// work in progress has a few seconds to end.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send + 'static) {
+        let machines =
+            Reflector::new(Api::namespaced(self.watcher.clone(), &self.settings.namespace));
         let stopped = CancellationToken::new();
-        let told = stopped.clone();
-        let stop = async move {
-            stop.await;
-            told.cancel();
-        };
-        let all =
-            Controller::new_with(self.watched.clone(), watcher::Config::default(), resource())
-                .graceful_shutdown_on(stop)
-                .run(
-                    |object, machines| async move { machines.reconcile(&object).await },
-                    |object, trouble, machines| machines.pause(&object, trouble),
-                    Arc::new(self),
-                );
+        let reconciling = self.run_on(&machines, stopped.clone(), Arc::new(|_| ()));
+        let mut reconciling = std::pin::pin!(reconciling);
         tokio::select! {
-            () = all.for_each(|_| std::future::ready(())) => (),
-            () = async { stopped.cancelled().await; sleep(GRACE).await } => (),
+            biased;
+            () = async { stop.await; stopped.cancel(); std::future::pending().await } => (),
+            () = &mut reconciling => (),
+            () = machines.run(|_| ()) => (),
         }
+    }
+
+    /// Reconciles the Machines of a reflector until shutdown. Then no new work starts, and work in
+    /// progress has a few seconds to end. Errors are reported to `tell`, and retried.
+    pub fn run_on(
+        self,
+        machines: &Reflector<Machine>,
+        stop: CancellationToken,
+        tell: ReportLine,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let watched = Arc::new(Watched { store: machines.store(), view: machines.view() });
+        let driver = Arc::new(self);
+        let queue = driver.queue(machines).map(Ok::<_, Infallible>);
+        let queue = Box::pin(queue.take_until(stop.clone().cancelled_owned()));
+        let store = machines.store();
+        type Reconciled = BoxFuture<'static, std::result::Result<Action, Infallible>>;
+        let one = move |machine: Arc<WatchedObject<Machine>>, driver: Arc<Self>| -> Reconciled {
+            let (watched, tell) = (Arc::clone(&watched), Arc::clone(&tell));
+            Box::pin(async move { Ok(driver.reconcile(&watched, &machine, &tell).await) })
+        };
+        let never =
+            |_: Arc<WatchedObject<Machine>>, error: &Infallible, _: Arc<Self>| match *error {};
+        let all = applier(one, never, driver, store, queue, Config::default());
+        async move {
+            tokio::select! {
+                () = all.for_each(|_| std::future::ready(())) => (),
+                () = async { stop.cancelled().await; sleep(GRACE).await } => (),
+            }
+        }
+    }
+
+    /// Returns the stream of Machines to reconcile.
+    fn queue(
+        self: &Arc<Self>,
+        machines: &Reflector<Machine>,
+    ) -> impl Stream<Item = ObjectRef<WatchedObject<Machine>>> + Send + use<> {
+        let (driver, store, known) = (Arc::clone(self), machines.store(), machines.store());
+        let touched = machines.events().map(move |touched| match touched {
+            FeedEvent::One(machine) => {
+                let reference = reference(&machine);
+                if known.get(&reference).is_none() {
+                    driver.schedule().forget(&machine.meta_uid().unwrap_or_default());
+                }
+                vec![reference]
+            }
+            FeedEvent::All => all_in(&known),
+        });
+        touched
+            .flat_map(iter)
+            .filter(move |machine| std::future::ready(store.get(machine).is_some()))
     }
 
     /// Makes an AWS call that changes something, within the limit of concurrent calls.
@@ -182,33 +245,49 @@ impl MachineController {
         Ok(call(&**self.batcher.ec2()).await?)
     }
 
-    async fn reconcile(&self, object: &DynamicObject) -> Result<Action> {
-        let done = self.look_after(object).await;
+    /// Reconciles a Machine, unless the schedule says later. Returns the time of the next look.
+    async fn reconcile(
+        &self,
+        watched: &Watched,
+        seen: &WatchedObject<Machine>,
+        tell: &ReportLine,
+    ) -> Action {
+        if !watched.view.is_current() {
+            return Action::await_change(); // an event follows once the copy is current
+        }
+        let Some(seen) = watched.store.get(&reference(seen)) else { return Action::await_change() };
+        let mut one = match ReconcileTarget::of(&seen) {
+            Ok(one) => one,
+            Err(error) => {
+                tell(&format!("Machine {}: {error}", seen.meta_name()));
+                return Action::await_change();
+            }
+        };
+        let waits = self.schedule().wait(&one.machine);
+        if let Some(next) = waits {
+            return action(next);
+        }
+        let done = self.look_after(&mut one).await;
         self.health.metrics.reconciled("machine", done.is_ok());
-        if done.is_ok() {
-            self.counted().remove(&object.uid().unwrap_or_default());
+        match done {
+            Ok(next) => {
+                self.schedule().looked(&one.machine, next);
+                action(next)
+            }
+            // A conflict means that the object has changed: the next decision follows at once.
+            Err(error) if error.is_conflict() => {
+                self.schedule().overtaken(&one.machine, OVERTAKEN);
+                Action::requeue(OVERTAKEN)
+            }
+            Err(error) => {
+                tell(&format!("Machine {}: {}", one.name, with_causes(&error)));
+                Action::requeue(self.schedule().failed(&one.machine, error.after()))
+            }
         }
-        done
     }
 
-    /// Returns the pause after a failure. Each further failure doubles the pause.
-    fn pause(&self, object: &DynamicObject, trouble: &ReconcileError) -> Action {
-        let mut counted = self.counted();
-        let failures = counted.entry(object.uid().unwrap_or_default()).or_default();
-        *failures += 1;
-        // A conflict means that the object has changed: the next decision follows at once.
-        if let ReconcileError::Cluster(kube::Error::Api(status)) = trouble
-            && status.code == 409
-        {
-            return Action::requeue(Duration::from_millis(200));
-        }
-        let pause = FIRST_PAUSE.saturating_mul(1 << (*failures - 1).min(10)).min(LONGEST_PAUSE);
-        let pause = pause.mul_f64(0.75 + fastrand::f64() / 2.0);
-        Action::requeue(trouble.after().map_or(pause, |after| after.max(pause)))
-    }
-
-    fn counted(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    fn schedule(&self) -> std::sync::MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the time since this process observed the deletion of a Machine.
@@ -217,39 +296,38 @@ impl MachineController {
         deleted.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
     }
 
-    async fn look_after(&self, object: &DynamicObject) -> Result<Action> {
-        let mut one = ReconcileTarget::of(object)?;
+    async fn look_after(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         if !is_machine_api_s(&one.machine.status.authoritative_api) {
-            return Ok(Action::await_change()); // another controller reconciles the Machine
+            return Ok(NextLook::OnChange); // another controller reconciles the Machine
         }
         if one.is_deleted() {
-            return self.take_away(&mut one).await;
+            return self.take_away(one).await;
         }
         if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
             let mut finalizers = one.machine.metadata.finalizers.clone();
             finalizers.push(FINALIZER.to_owned());
-            self.patch(&mut one, &json!({"metadata": {"finalizers": finalizers}})).await?;
+            self.patch(one, &json!({"metadata": {"finalizers": finalizers}})).await?;
         }
         if one.machine.status.phase.as_deref() == Some("Failed") {
-            return Ok(Action::await_change());
+            return Ok(NextLook::OnChange);
         }
-        let found = self.find(&mut one).await?;
+        let found = self.find(one).await?;
         let now = self.clock.now();
         match decide(&one.machine, &found.seen, now) {
-            MachineAction::Nothing => Ok(Action::await_change()),
-            MachineAction::Wait(after) => Ok(Action::requeue(after)),
+            MachineAction::Nothing => Ok(NextLook::OnChange),
+            MachineAction::Wait(after) => Ok(NextLook::After(after)),
             MachineAction::Keep(after) => {
-                self.update_existing(&mut one, &found).await.map(|()| Action::requeue(after))
+                self.update_existing(one, &found).await.map(|()| NextLook::After(after))
             }
-            MachineAction::Launch => self.launch(&mut one).await,
+            MachineAction::Launch => self.launch(one).await,
             MachineAction::Fail(failure) if failure.reason.is_empty() => {
                 let changes = missing(&one.machine, &failure, now);
-                self.fail(&mut one, &failure, changes, InstanceOperation::Update).await
+                self.fail(one, &failure, changes, InstanceOperation::Update).await
             }
-            MachineAction::Fail(failure) => self.give_up(&mut one, &failure).await,
+            MachineAction::Fail(failure) => self.give_up(one, &failure).await,
             MachineAction::Retry(message) => {
                 let unseen = ReconcileError::Missing(message);
-                self.tell_failed(&one, InstanceOperation::Create, &unseen).await;
+                self.tell_failed(one, InstanceOperation::Create, &unseen).await;
                 Err(unseen)
             }
         }
@@ -262,8 +340,13 @@ impl MachineController {
             Ok(found) => Ok(found),
             Err(error) => {
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
+                let error = ReconcileError::from(error);
                 self.write(one, changes).await?;
-                Err(error.into())
+                // A deletion reports its own failures.
+                if !one.is_deleted() {
+                    self.tell_failed(one, InstanceOperation::Update, &error).await;
+                }
+                Err(error)
             }
         }
     }
@@ -363,7 +446,11 @@ impl MachineController {
         attachments.map(attachment).collect()
     }
 
-    async fn give_up(&self, one: &mut ReconcileTarget, failure: &MachineFailure) -> Result<Action> {
+    async fn give_up(
+        &self,
+        one: &mut ReconcileTarget,
+        failure: &MachineFailure,
+    ) -> Result<NextLook> {
         let changes = failed(&one.machine, failure, self.clock.now());
         self.fail(one, failure, changes, InstanceOperation::Create).await
     }
@@ -374,11 +461,11 @@ impl MachineController {
         failure: &MachineFailure,
         changes: MachineChange,
         attempt: InstanceOperation,
-    ) -> Result<Action> {
+    ) -> Result<NextLook> {
         self.write(one, changes).await?;
         let code = if failure.reason.is_empty() { "InstanceMissing" } else { failure.reason };
         self.record_event(one, attempt, code, &failure.message).await;
-        Ok(Action::await_change())
+        Ok(NextLook::OnChange)
     }
 
     async fn tell_failed(
@@ -436,6 +523,13 @@ impl MachineController {
     }
 }
 
+fn action(next: NextLook) -> Action {
+    match next {
+        NextLook::After(after) => Action::requeue(after),
+        NextLook::OnChange => Action::await_change(),
+    }
+}
+
 /// Machine that is reconciled: the object of the API server, and its typed form.
 struct ReconcileTarget {
     name: String,
@@ -444,8 +538,13 @@ struct ReconcileTarget {
 }
 
 impl ReconcileTarget {
-    fn of(object: &DynamicObject) -> Result<Self> {
-        Ok(Self { name: object.name_any(), machine: machine_of(object)?, object: object.clone() })
+    fn of(watched: &WatchedObject<Machine>) -> Result<Self> {
+        let machine = watched.object.clone();
+        let machine = machine.map_err(ReconcileError::unreadable)?;
+        let types = TypeMeta { api_version: MACHINE_API.to_owned(), kind: "Machine".to_owned() };
+        let (types, metadata) = (Some(types), watched.meta().clone());
+        let object = DynamicObject { types, metadata, data: Value::Null };
+        Ok(Self { name: watched.meta_name().to_owned(), object, machine })
     }
 
     fn is_deleted(&self) -> bool {
@@ -460,7 +559,7 @@ impl ReconcileTarget {
 
 fn machine_of(object: &DynamicObject) -> Result<Machine> {
     let value = serde_json::to_value(object).and_then(|value| read(&value));
-    value.map_err(|error| ReconcileError::Missing(format!("the Machine cannot be read: {error}")))
+    value.map_err(ReconcileError::unreadable)
 }
 
 /// Makes a patch conditional on the version of the object that the decision is based on.

@@ -11,6 +11,7 @@
 
 pub mod driver;
 mod failure;
+mod schedule;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::failure::{MachineFailure, of_call, of_refusal};
 pub use self::status::{
     MachineChange, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
-    launch_unanswered, launched, launching, missing, not_found_out, running, unheld,
+    launch_unanswered, launched, launching, missing, not_found_out, provisioning, running, unheld,
     without_finalizer,
 };
 

@@ -94,18 +94,29 @@ const CREATION: &str = "MachineCreation";
 /// settle an earlier one.
 const UNANSWERED: &str = "MachineCreationUnanswered";
 
-/// Records a launch before the request is sent. Until the result is known, no process may conclude
-/// that no instance exists. The upstream controller records nothing until it has the result.
-pub fn launching(machine: &Machine, now: Timestamp) -> MachineChange {
+/// Records that the instance is to be launched. Nothing was sent yet. The launch of an earlier
+/// process that left no result stays in doubt.
+pub fn provisioning(machine: &Machine, now: Timestamp) -> MachineChange {
     MachineChange::with(machine, |after| {
         enter(after, "Provisioning");
         let message = "instance has not been created";
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
-        let is_open = creation(after).is_some_and(|one| one.status == "Unknown");
-        let reason = if is_open { UNANSWERED } else { "MachineCreationStarted" };
-        let started = ("Unknown", reason, "the launch request was sent, or is about to be sent");
-        provider(after, None, Some(started), now);
+        let open = creation(after).filter(|one| one.status == "Unknown");
+        if let Some(open) = open {
+            provider(after, None, Some(("Unknown", UNANSWERED, &open.message)), now);
+        }
     })
+}
+
+/// Records a launch before the request is sent. Until the result is known, no process may conclude
+/// that no instance exists. The upstream controller records nothing until it has the result.
+pub fn launching(machine: &Machine, now: Timestamp) -> MachineChange {
+    let MachineChange { before, mut after } = provisioning(machine, now);
+    let is_open = creation(machine).is_some_and(|one| one.status == "Unknown");
+    let reason = if is_open { UNANSWERED } else { "MachineCreationStarted" };
+    let started = ("Unknown", reason, "the launch request was sent, or is about to be sent");
+    provider(&mut after, None, Some(started), now);
+    MachineChange { before, after }
 }
 
 /// Records that the result of a launch is unknown.

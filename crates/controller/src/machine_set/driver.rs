@@ -2,6 +2,12 @@
 //!
 //! Each action can be repeated after a crash: a new process lists all objects and continues from
 //! there. An existing machine is never changed, except that an orphan gets an owner.
+//!
+//! The local copies only show that something may have to be done, and they do so only while they
+//! are current. The decision to create, adopt or delete is made on a quorum read of the set and of
+//! its machines that begins after all earlier requests of this process have results (`live`).
+
+mod live;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,28 +19,36 @@ use groundplan_engine::provider::BoxFuture;
 use groundplan_openshift::machine_api::types::{
     MACHINE_API, Machine, MachineSet, MachineSetStatus, read,
 };
-use jiff::Timestamp;
-use kube::api::{DeleteParams, DynamicObject, Patch, PostParams, Preconditions};
+use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pending::{ExpectationCheck, Expectations};
-use super::{Nodes, SetChange, SetError, decide};
-use crate::api_server::{ApiServerError, WRITER, answer, by};
+use super::announcement::has_announced;
+use super::pending::{ARRIVES_WITHIN, Expectations};
+use super::{Nodes, SetChange, SetDecision, SetError, decide};
+use crate::api_server::{ApiServerError, answer, by};
+use crate::clock::Clock;
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::node::Node;
-use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, readable, reference};
+use crate::reflector::{
+    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
+};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
 
 /// Maximum number of sets that are reconciled concurrently.
 const SETS_AT_A_TIME: u16 = 4;
+
+/// Time after the start in which requests of an earlier process may arrive. No machine is deleted
+/// until then: with a late deletion, the set would lose a second machine.
+const SETTLED: Duration = ARRIVES_WITHIN;
 
 /// Delay before the next reconcile of an invalid set that does not change.
 const REFUSED: Duration = Duration::from_secs(300);
@@ -71,7 +85,10 @@ pub struct MachineSetController {
     /// Untyped API access, which keeps fields that the types do not have.
     raw_sets: Api<DynamicObject>,
     raw_machines: Api<DynamicObject>,
+    views: [View; 3],
     pending: Mutex<HashMap<String, Expectations>>,
+    began: Instant,
+    clock: Clock,
     health: Arc<ControllerHealth>,
 }
 
@@ -102,7 +119,9 @@ impl MachineSetController {
         let sets = driver.sets.clone();
         let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("machine_set", false);
-            tell(set.meta_name(), error);
+            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
+                tell(set.meta_name(), error);
+            }
             Action::requeue(retry_after(error))
         };
         let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
@@ -130,7 +149,10 @@ impl MachineSetController {
             machine_api: Api::namespaced(client.clone(), namespace),
             raw_sets: raw(&ApiResource::erase::<WatchedObject<MachineSet>>(&())),
             raw_machines: raw(&ApiResource::erase::<WatchedObject<Machine>>(&())),
+            views: [feeds.sets.view(), feeds.machines.view(), feeds.nodes.view()],
             pending: Mutex::default(),
+            began: Instant::now(),
+            clock: Clock::default(),
             health,
         }
     }
@@ -186,6 +208,13 @@ impl MachineSetController {
         set: Arc<WatchedObject<MachineSet>>,
         driver: Arc<Self>,
     ) -> Result<Action, Error> {
+        if !are_current(&driver.views) {
+            return Ok(Action::await_change()); // an event follows once all copies are current
+        }
+        // The copy may have changed between the event and this moment.
+        let Some(set) = driver.sets.get(&reference(&set)) else {
+            return Ok(Action::await_change());
+        };
         let set = set.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
         if set.metadata.deletion_timestamp.is_some()
             || !is_machine_api_s(&set.status.authoritative_api)
@@ -193,7 +222,6 @@ impl MachineSetController {
             driver.pending().remove(&set.metadata.uid);
             return Ok(Action::await_change());
         }
-        driver.settle(set).await?;
         let look_again = driver.reconcile_replicas(set).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
@@ -205,23 +233,36 @@ impl MachineSetController {
         set: &MachineSet,
     ) -> Result<Option<Duration>, Error> {
         let machines = self.view(set);
-        let decision = decide(set, &machines, &self.readiness(), Timestamp::now())?;
-        for orphan in &decision.adopt {
-            self.adopt(set, orphan).await?;
-        }
-        let changed = match &decision.change {
-            Ok(change) => self.change(set, change).await,
-            Err(refusal) => Err(refusal.clone().into()),
+        let decision = decide(set, &machines, &self.readiness(), self.clock.now())?;
+        let changed = match self.may_need_change(set, &decision) {
+            true => self.act_on_live_state(set).await,
+            false => Ok(None),
         };
-        self.tell_status(set, &decision.status).await?;
-        changed?;
+        let machines = self.view(set);
+        let decision = decide(set, &machines, &self.readiness(), self.clock.now())?;
+        if are_current(&self.views) {
+            self.tell_status(set, &decision.status).await?;
+        }
+        if let Err(refusal) = &decision.change {
+            return Err(refusal.clone().into());
+        }
         let overdue = self.with_pending(set, |pending| pending.overdue_in());
-        Ok([decision.requeue_after, overdue].into_iter().flatten().min())
+        Ok([decision.requeue_after, overdue, changed?].into_iter().flatten().min())
+    }
+
+    /// Returns true if the live state must be read: the local copies show a difference, or a
+    /// request has no result yet.
+    fn may_need_change(&self, set: &MachineSet, decision: &SetDecision<'_>) -> bool {
+        !decision.adopt.is_empty()
+            || has_announced(set)
+            || matches!(&decision.change, Ok(change) if *change != SetChange::Nothing)
+            || self.with_pending(set, |pending| !pending.doubts().is_empty())
     }
 
     fn view(&self, set: &MachineSet) -> Vec<Machine> {
         let mut seen = readable(&self.machines);
         seen.retain(|machine| machine.metadata.namespace == set.metadata.namespace);
+        seen.sort_by(|one, other| one.metadata.name.cmp(&other.metadata.name));
         self.with_pending(set, |pending| pending.view(seen))
     }
 
@@ -229,161 +270,6 @@ impl MachineSetController {
         let nodes = self.nodes.state();
         let readable = nodes.iter().filter_map(|node| node.object.as_ref().ok());
         readable.map(|node| (node.metadata.name.clone(), node.readiness())).collect()
-    }
-
-    async fn change(&self, set: &MachineSet, change: &SetChange<'_>) -> Result<(), Error> {
-        match change {
-            SetChange::Nothing => Ok(()),
-            SetChange::Create(count) => self.create(set, *count).await,
-            SetChange::Delete(machines) => self.delete(set, machines).await,
-        }
-    }
-
-    /// Creates machines from the current template, which may be newer than the decision. If the set
-    /// was replaced or has another number of replicas, an event follows soon and leads to a new
-    /// decision.
-    async fn create(&self, set: &MachineSet, count: usize) -> Result<(), Error> {
-        let live = answer("read the template", self.raw_sets.get(&set.metadata.name)).await?;
-        let same = live.metadata.uid.as_deref() == Some(&set.metadata.uid)
-            && live.metadata.deletion_timestamp.is_none()
-            && live.data["spec"]["replicas"].as_i64().unwrap_or(1)
-                == i64::from(set.spec.replicas.unwrap_or(1));
-        if !same {
-            return Ok(());
-        }
-        let template = &live.data["spec"]["template"];
-        let machines = (0..count).map(|_| from_template(set, template, &made_up_name(set)));
-        let mut all = Vec::<Act<'_>>::new();
-        for machine in machines {
-            all.push(Box::pin(self.make(set, machine)));
-        }
-        all_or_until_one_fails(all).await
-    }
-
-    async fn delete(&self, set: &MachineSet, machines: &[&Machine]) -> Result<(), Error> {
-        // A machine without a UID is a creation in doubt. A deletion needs the UID, so the creation
-        // is settled first.
-        let known = machines.iter().filter(|machine| !machine.metadata.uid.is_empty());
-        let mut all = Vec::<Act<'_>>::new();
-        for machine in known {
-            all.push(Box::pin(self.unmake(set, (*machine).clone())));
-        }
-        all_or_until_one_fails(all).await
-    }
-
-    /// Creates a machine of this name once, even if the call is repeated.
-    async fn make(&self, set: &MachineSet, object: Value) -> Result<(), Error> {
-        let machine: Machine = read(&object).map_err(|why| Error::Unreadable(why.to_string()))?;
-        self.with_pending(set, |pending| pending.making(&machine));
-        let name = machine.metadata.name.as_str();
-        let object = serde_json::from_value(object).expect("BUG: it has metadata");
-        let by = PostParams { field_manager: Some(WRITER.to_owned()), ..PostParams::default() };
-        match answer("create a Machine", self.raw_machines.create(&by, &object)).await {
-            Ok(made) => {
-                let made = readable_again(&made)?;
-                self.with_pending(set, |pending| pending.made(made));
-                Ok(())
-            }
-            Err(error) if error.is(409) => self.take_or_leave(set, name).await,
-            Err(error) => {
-                if error.is_final() {
-                    self.with_pending(set, |pending| pending.not_made(name));
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Handles a machine that already has this name. The machine is ours if its owner is the set,
-    /// which happens after a creation in doubt.
-    async fn take_or_leave(&self, set: &MachineSet, name: &str) -> Result<(), Error> {
-        let there = answer("read a Machine", self.machine_api.get(name)).await?;
-        let ours = there.object.ok().filter(|one| is_of(set, one));
-        self.with_pending(set, |pending| match ours {
-            Some(ours) => pending.made(ours),
-            None => pending.not_made(name),
-        });
-        Ok(())
-    }
-
-    async fn unmake(&self, set: &MachineSet, machine: Machine) -> Result<(), Error> {
-        self.with_pending(set, |pending| pending.deleting(&machine));
-        let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
-        let preconditions = Preconditions { uid: Some(uid.clone()), resource_version: None };
-        let by = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match answer("delete a Machine", self.machine_api.delete(name, &by)).await {
-            // The machine is gone, or another machine has its name.
-            Err(error) if error.is(404) || error.is(409) => (),
-            Err(error) => {
-                if error.is_final() {
-                    self.with_pending(set, |pending| pending.not_deleted(uid));
-                }
-                return Err(error.into());
-            }
-            Ok(_) => (),
-        }
-        self.with_pending(set, |pending| pending.deleted(uid));
-        Ok(())
-    }
-
-    /// Settles all requests that are in doubt or overdue.
-    async fn settle(&self, set: &MachineSet) -> Result<(), Error> {
-        self.view(set); // what is seen is settled
-        for doubt in self.with_pending(set, |pending| pending.doubts()) {
-            match doubt {
-                ExpectationCheck::Make(machine) => self.recreate(set, &machine).await?,
-                ExpectationCheck::Delete(machine) => self.unmake(set, machine).await?,
-                ExpectationCheck::IsThere(machine) | ExpectationCheck::IsGoing(machine) => {
-                    self.check_overdue(set, &machine).await?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn recreate(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
-        let live = answer("read the template", self.raw_sets.get(&set.metadata.name)).await?;
-        let template = &live.data["spec"]["template"];
-        self.make(set, from_template(set, template, &machine.metadata.name)).await
-    }
-
-    /// Checks an overdue request. A request whose result does not hold is no longer expected.
-    async fn check_overdue(&self, set: &MachineSet, machine: &Machine) -> Result<(), Error> {
-        let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
-        let there = answer("read a Machine", self.machine_api.get_opt(name)).await?;
-        let there = there.and_then(|one| one.object.ok()).filter(|one| one.metadata.uid == *uid);
-        self.with_pending(set, |pending| match there {
-            None => pending.not_made(name),
-            Some(one) if one.metadata.deletion_timestamp.is_none() => {
-                pending.not_deleted(uid);
-                pending.restart_timeout(machine);
-            }
-            Some(_) => pending.restart_timeout(machine),
-        });
-        Ok(())
-    }
-
-    /// Adopts an orphan. The patch is conditional on its version, because another process may have
-    /// adopted the orphan meanwhile.
-    async fn adopt(&self, set: &MachineSet, orphan: &Machine) -> Result<(), Error> {
-        let name = &orphan.metadata.name;
-        let live = answer("read a Machine without owner", self.raw_machines.get_opt(name)).await?;
-        let Some(live) =
-            live.filter(|live| live.metadata.uid.as_ref() == Some(&orphan.metadata.uid))
-        else {
-            return Ok(());
-        };
-        let owners = live.metadata.owner_references.unwrap_or_default();
-        if owners.iter().any(|owner| owner.controller == Some(true)) {
-            return Ok(());
-        }
-        let mut owners = json!(owners);
-        owners.as_array_mut().expect("BUG: it is a list").push(owner_reference(set));
-        let patch = json!({"metadata": {"ownerReferences": owners, "uid": orphan.metadata.uid,
-                                        "resourceVersion": live.metadata.resource_version}});
-        let patch = Patch::Merge(patch);
-        answer("adopt a Machine", self.machine_api.patch(name, &by(), &patch)).await?;
-        Ok(())
     }
 
     async fn tell_status(&self, set: &MachineSet, status: &MachineSetStatus) -> Result<(), Error> {
@@ -405,6 +291,11 @@ impl MachineSetController {
         let name = &set.metadata.name;
         answer("write the status", self.set_api.patch_status(name, &by(), &patch)).await?;
         Ok(())
+    }
+
+    /// Returns true if requests of an earlier process can no longer arrive.
+    fn is_settled(&self) -> bool {
+        self.began.elapsed() >= SETTLED
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<String, Expectations>> {
@@ -459,8 +350,9 @@ fn owner_reference(set: &MachineSet) -> Value {
            "uid": set.metadata.uid, "controller": true, "blockOwnerDeletion": true})
 }
 
-fn base(set: &MachineSet) -> String {
-    let mut base = format!("{}-", set.metadata.name);
+/// Returns the beginning of the names of the machines of a set.
+pub(super) fn base(set: &str) -> String {
+    let mut base = format!("{set}-");
     base.truncate(LONGEST_BASE);
     base
 }
@@ -469,7 +361,7 @@ fn base(set: &MachineSet) -> String {
 /// a creation in doubt can be repeated by its name without a second machine.
 fn made_up_name(set: &MachineSet) -> String {
     let letter = |_| char::from(LETTERS[fastrand::usize(..LETTERS.len())]);
-    base(set) + &(0..5).map(letter).collect::<String>()
+    base(&set.metadata.name) + &(0..5).map(letter).collect::<String>()
 }
 
 fn from_template(set: &MachineSet, template: &Value, name: &str) -> Value {
@@ -479,7 +371,7 @@ fn from_template(set: &MachineSet, template: &Value, name: &str) -> Value {
         "kind": "Machine",
         "metadata": {
             "name": name,
-            "generateName": base(set),
+            "generateName": base(&set.metadata.name),
             "namespace": set.metadata.namespace,
             "labels": meta["labels"],
             "annotations": meta["annotations"],

@@ -7,9 +7,12 @@
 //! Source: openshift/machine-api-operator, `pkg/controller/machineset`. In contrast to upstream,
 //! machines with equal priority are deleted in a fixed order: the oldest first, then by name.
 
+mod announcement;
 pub mod driver;
 #[cfg(test)]
 mod driver_tests;
+#[cfg(test)]
+mod histories;
 mod members;
 mod pending;
 mod policy;
@@ -22,6 +25,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use announcement::ANNOUNCED;
 pub use policy::{DELETE_ANNOTATION, priority};
 pub use status::Nodes;
 

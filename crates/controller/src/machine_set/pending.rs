@@ -4,6 +4,9 @@
 //! a machine twice, or delete a second machine in place of the first. For that reason a request
 //! counts as done from before it is sent until its result is observed, without a time limit. A
 //! request in doubt is repeated with the same name, so that it takes effect once.
+//!
+//! The names of requested machines are also in the API, because expectations must survive the
+//! process (`announcement`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +17,12 @@ use tokio::time::Instant;
 /// Time after which an expected result is checked, because a result may appear and disappear
 /// unobserved.
 const OVERDUE: Duration = Duration::from_secs(10);
+
+/// Time after which a request without a response can no longer take effect.
+pub(super) const ARRIVES_WITHIN: Duration = Duration::from_secs(15);
+
+/// Minimum time between two checks.
+const AT_LEAST: Duration = Duration::from_secs(1);
 
 /// Expectations of one set.
 #[derive(Debug, Default)]
@@ -26,6 +35,8 @@ pub(super) struct Expectations {
 #[derive(Clone, Debug)]
 struct ExpectedChange {
     machine: Machine,
+    /// Version of the machine that a deletion is conditional on.
+    version: Option<String>,
     /// True if the response arrived.
     answered: bool,
     since: Instant,
@@ -36,8 +47,9 @@ struct ExpectedChange {
 pub(super) enum ExpectationCheck {
     /// Repeat this creation in doubt, with the same name.
     Make(Machine),
-    /// Repeat this deletion in doubt.
-    Delete(Machine),
+    /// Repeat this deletion in doubt, on the condition of the same version. A rejection means that
+    /// the machine has changed, so that the first request cannot take effect either.
+    Delete(Machine, Option<String>),
     /// Check this created machine, which is overdue.
     IsThere(Machine),
     /// Check this deleted machine, whose deletion is overdue.
@@ -47,15 +59,26 @@ pub(super) enum ExpectationCheck {
 impl Expectations {
     /// Records a creation before the request is sent.
     pub(super) fn making(&mut self, machine: &Machine) {
-        let asked =
-            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
+        let asked = ExpectedChange::new(machine, None);
         self.made.insert(machine.metadata.name.clone(), asked);
+    }
+
+    /// Returns the names of creations in doubt.
+    pub(super) fn doubted(&self) -> Vec<String> {
+        let open = self.made.iter().filter(|(_, asked)| !asked.answered);
+        open.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Removes the creations in doubt that cannot take effect any more.
+    pub(super) fn forget_expired(&mut self) {
+        self.made.retain(|_, asked| asked.answered || asked.since.elapsed() < ARRIVES_WITHIN);
     }
 
     /// Records the created machine.
     pub(super) fn made(&mut self, machine: Machine) {
         if let Some(asked) = self.made.get_mut(&machine.metadata.name) {
             asked.answered = true;
+            asked.since = Instant::now();
             asked.machine = machine;
         }
     }
@@ -66,9 +89,8 @@ impl Expectations {
     }
 
     /// Records a deletion before the request is sent.
-    pub(super) fn deleting(&mut self, machine: &Machine) {
-        let asked =
-            ExpectedChange { machine: machine.clone(), answered: false, since: Instant::now() };
+    pub(super) fn deleting(&mut self, machine: &Machine, version: Option<String>) {
+        let asked = ExpectedChange::new(machine, version);
         self.going.insert(machine.metadata.uid.clone(), asked);
     }
 
@@ -77,6 +99,11 @@ impl Expectations {
         if let Some(asked) = self.going.get_mut(uid) {
             asked.answered = true;
         }
+    }
+
+    /// Returns true if the deletion of this machine is expected.
+    pub(super) fn is_going(&self, uid: &str) -> bool {
+        self.going.contains_key(uid)
     }
 
     /// Removes the expectation of a deletion that did not happen.
@@ -114,35 +141,36 @@ impl Expectations {
 
     /// Returns the actions for expectations in doubt or overdue.
     pub(super) fn doubts(&self) -> Vec<ExpectationCheck> {
-        let made = self
-            .made
-            .values()
-            .filter_map(|one| one.doubt(ExpectationCheck::Make, ExpectationCheck::IsThere));
-        let going = self
-            .going
-            .values()
-            .filter_map(|one| one.doubt(ExpectationCheck::Delete, ExpectationCheck::IsGoing));
+        let made = self.made.values().filter_map(|one| match one.answered {
+            false => Some(ExpectationCheck::Make(one.machine.clone())),
+            true => one.is_overdue().then(|| ExpectationCheck::IsThere(one.machine.clone())),
+        });
+        let going = self.going.values().filter_map(|one| match one.answered {
+            false => Some(ExpectationCheck::Delete(one.machine.clone(), one.version.clone())),
+            true => one.is_overdue().then(|| ExpectationCheck::IsGoing(one.machine.clone())),
+        });
         made.chain(going).collect()
     }
 
-    /// Returns the time until the first expectation is overdue.
+    /// Returns the time until the first expectation needs a check.
     pub(super) fn overdue_in(&self) -> Option<Duration> {
         let all = self.made.values().chain(self.going.values());
-        all.map(|asked| OVERDUE.saturating_sub(asked.since.elapsed())).min()
+        let left = all.map(|asked| {
+            let after = if asked.answered { OVERDUE } else { ARRIVES_WITHIN };
+            after.saturating_sub(asked.since.elapsed())
+        });
+        // A check that finds nothing new must not repeat itself at once.
+        left.min().map(|left| left.max(AT_LEAST))
     }
 }
 
 impl ExpectedChange {
-    fn doubt(
-        &self,
-        again: fn(Machine) -> ExpectationCheck,
-        look: fn(Machine) -> ExpectationCheck,
-    ) -> Option<ExpectationCheck> {
-        match self.answered {
-            false => Some(again(self.machine.clone())),
-            true if self.since.elapsed() >= OVERDUE => Some(look(self.machine.clone())),
-            true => None,
-        }
+    fn new(machine: &Machine, version: Option<String>) -> Self {
+        Self { machine: machine.clone(), version, answered: false, since: Instant::now() }
+    }
+
+    fn is_overdue(&self) -> bool {
+        self.since.elapsed() >= OVERDUE
     }
 }
 
@@ -181,7 +209,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_deleted_does_not_count_though_it_is_still_seen() {
         let mut pending = Expectations::default();
-        pending.deleting(&machine("a"));
+        pending.deleting(&machine("a"), None);
         pending.deleted("uid-of-a");
         assert_eq!(names(&pending.view(vec![machine("a"), machine("b")])), ["b"]);
         assert_eq!(names(&pending.view(vec![going("a"), machine("b")])), ["a", "b"]);
@@ -193,7 +221,7 @@ mod tests {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
         pending.made(machine("b"));
-        pending.deleting(&machine("b"));
+        pending.deleting(&machine("b"), None);
         pending.deleted("uid-of-b");
         assert!(pending.view(vec![]).is_empty());
         assert!(pending.view(vec![machine("b")]).is_empty(), "its deletion is not seen yet");
@@ -201,10 +229,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_creation_in_doubt_counts_until_it_can_no_longer_take_effect() {
+        let mut pending = Expectations::default();
+        pending.making(&machine("b"));
+        pending.making(&machine("c"));
+        pending.made(machine("c"));
+        pending.forget_expired();
+        assert_eq!(pending.doubted(), ["b"]);
+        tokio::time::advance(OVERDUE).await;
+        assert!(pending.overdue_in().unwrap() >= AT_LEAST, "no check follows at once");
+        assert_eq!(names(&pending.view(vec![])), ["b", "c"]);
+        tokio::time::advance(ARRIVES_WITHIN).await;
+        pending.forget_expired();
+        assert_eq!(names(&pending.view(vec![])), ["c"]);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_was_refused_is_as_if_it_had_not_been_asked_for() {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
-        pending.deleting(&machine("a"));
+        pending.deleting(&machine("a"), None);
         pending.not_made("b");
         pending.not_deleted("uid-of-a");
         assert_eq!(names(&pending.view(vec![machine("a")])), ["a"]);
@@ -215,8 +259,9 @@ mod tests {
     async fn what_got_no_answer_is_asked_for_again_and_what_is_not_seen_is_looked_for() {
         let mut pending = Expectations::default();
         pending.making(&machine("b"));
-        pending.deleting(&machine("a"));
-        let again = [ExpectationCheck::Make(machine("b")), ExpectationCheck::Delete(machine("a"))];
+        pending.deleting(&machine("a"), None);
+        let again =
+            [ExpectationCheck::Make(machine("b")), ExpectationCheck::Delete(machine("a"), None)];
         assert_eq!(pending.doubts(), again);
         pending.made(machine("b"));
         pending.deleted("uid-of-a");

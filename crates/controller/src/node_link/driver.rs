@@ -21,7 +21,9 @@ use crate::api_server::{ApiServerError, answer, by};
 use crate::health::ControllerHealth;
 use crate::is_machine_api_s;
 use crate::node::{Node, internal_ips};
-use crate::reflector::{FeedEvent, Reflector, WatchedObject, all_in, readable, reference};
+use crate::reflector::{
+    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
+};
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -49,6 +51,7 @@ pub struct NodeLinkController {
     nodes: Store<WatchedObject<Node>>,
     node_api: Api<WatchedObject<Node>>,
     machine_api: Api<WatchedObject<Machine>>,
+    views: [View; 2],
     health: Arc<ControllerHealth>,
 }
 
@@ -68,6 +71,7 @@ impl NodeLinkController {
             nodes: nodes.store(),
             node_api: Api::all(client.clone()),
             machine_api: Api::namespaced(client.clone(), namespace),
+            views: [machines.view(), nodes.view()],
             health,
         });
         let queue = driver.queue(machines, nodes).map(Ok::<_, std::convert::Infallible>);
@@ -75,7 +79,9 @@ impl NodeLinkController {
         let store = driver.nodes.clone();
         let retry = move |node: Arc<WatchedObject<Node>>, error: &Error, driver: Arc<Self>| {
             driver.health.metrics.reconciled("node_link", false);
-            tell(node.meta_name(), error);
+            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
+                tell(node.meta_name(), error);
+            }
             Action::requeue(retry_after(error))
         };
         let one = |node, driver| -> BoxFuture<'static, Result<Action, Error>> {
@@ -121,6 +127,13 @@ impl NodeLinkController {
     }
 
     async fn reconcile(node: Arc<WatchedObject<Node>>, driver: Arc<Self>) -> Result<Action, Error> {
+        // A partial copy hides that several machines match. An event follows once both are current.
+        if !are_current(&driver.views) {
+            return Ok(Action::await_change());
+        }
+        let Some(node) = driver.nodes.get(&reference(&node)) else {
+            return Ok(Action::await_change());
+        };
         let read = node.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
         if read.metadata.deletion_timestamp.is_none() {
             driver.link(&node, read).await?;

@@ -16,7 +16,7 @@ use crate::capacity::driver::InstanceTypeSource;
 use crate::ec2_batcher::Ec2Batcher;
 use crate::health::ControllerHealth;
 use crate::machine::driver::{ControllerSettings, MachineController};
-use crate::manager::{ReportLine, look_after};
+use crate::manager::{AwsControllers, ReportLine, look_after};
 use crate::test_support::FakeEc2;
 use groundplan_aws::machine_calls::Ec2;
 
@@ -80,12 +80,16 @@ impl Bench {
     /// Starts everything that a process does: sets, links and machines. Aborting the handle ends
     /// all of it.
     pub(super) fn start_all(&self) -> JoinHandle<()> {
+        self.start_all_until(CancellationToken::new())
+    }
+
+    /// Starts everything that a process does, with a shutdown token.
+    pub(crate) fn start_all_until(&self, stop: CancellationToken) -> JoinHandle<()> {
         let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
-        let (machines, types) = (self.machines().run(std::future::pending()), self.types());
+        let of_aws = AwsControllers { machines: self.machines(), types: self.types() };
         tokio::spawn(async move {
-            let (stop, told): (_, ReportLine) = (CancellationToken::new(), Arc::new(|_| ()));
-            let sets = look_after(&client, NAMESPACE, &health, &stop, &told, types);
-            tokio::join!(machines, sets);
+            let told: ReportLine = Arc::new(|_| ());
+            look_after(&client, NAMESPACE, &health, &stop, &told, of_aws).await;
         })
     }
 

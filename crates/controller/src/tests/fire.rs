@@ -330,3 +330,88 @@ async fn many_machines_cost_as_many_looks_as_one() {
     assert!(batcher <= MANY / 4, "{batcher} looks for {MANY} Machines that go");
     controller.abort();
 }
+
+/// Returns the number of changing requests to the API server whose line contains `part`.
+fn writes(bench: &Bench, part: &str) -> usize {
+    let audit = bench.cluster.audit();
+    audit.iter().filter(|line| line.contains(part)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_capacity_a_launch_is_tried_at_growing_intervals() {
+    const MACHINES: usize = 5;
+    let bench = Bench::new();
+    bench.want_set("s");
+    bench.scale("s", MACHINES);
+    let class = ErrorClass::Retryable;
+    bench.ec2.fail("create", 10_000, When::Before, class, "InsufficientInstanceCapacity");
+    let process = bench.start_all();
+    sleep(Duration::from_secs(90)).await;
+    let (attempts, events) = (bench.ec2.count("create machine"), bench.cluster.events());
+    let (statuses, patched) = (writes(&bench, "/status 200 s-"), writes(&bench, "PATCH"));
+    assert!((5 * MACHINES..=9 * MACHINES).contains(&attempts), "{attempts} attempts");
+    let failures: Vec<_> = events.iter().filter(|one| one["reason"] == "FailedCreate").collect();
+    assert_eq!(failures.len(), MACHINES, "one Event of each Machine, with a count");
+    let repeated: i64 = failures.iter().filter_map(|one| one["count"].as_i64()).sum();
+    assert_eq!(repeated, i64::try_from(attempts).unwrap());
+    assert!(statuses <= 2 * attempts + 2 * MACHINES, "{statuses} of {patched}");
+    bench.ec2.clear_faults();
+    bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
+    process.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_is_missing_costs_few_attempts_and_no_writes() {
+    let bench = Bench::new();
+    bench.want("m", &json!({"userDataSecret": {"name": "missing"}}));
+    let controller = bench.start();
+    sleep(Duration::from_secs(90)).await;
+    let reads = bench.cluster.requests().iter().filter(|line| line.contains("/secrets/")).count();
+    assert!((5..=9).contains(&reads), "{reads} attempts");
+    assert_eq!(writes(&bench, "/machines/m/status"), 2, "{:#?}", bench.cluster.audit());
+    assert_eq!((bench.told(), bench.ec2.count("create")), (vec!["FailedCreate".to_owned()], 0));
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn own_writes_start_no_reconcile() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controller = bench.start();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    sleep(Duration::from_secs(300)).await;
+    let metrics = bench.health.metrics.text();
+    let line =
+        "groundplan_machine_controller_reconciles_total{controller=\"machine\",result=\"ok\"} ";
+    let reconciles = metrics.lines().find_map(|one| one.strip_prefix(line)).unwrap();
+    // A Machine without a Node is looked at twice a minute.
+    assert!(reconciles.parse::<u32>().unwrap() <= 14, "{reconciles}");
+    controller.abort();
+}
+
+/// Starts a whole process whose requests for this kind never succeed, and stops it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_a_process_at_any_moment() {
+    let refused: [fn(&Bench); 4] = [
+        |bench| bench.cluster.inject_faults(&[403; 1000]),
+        |bench| bench.cluster.fall_silent(),
+        |bench| bench.cluster.delay("LIST", "machines", Duration::from_secs(3600)),
+        |bench| bench.cluster.delay("WATCH", "nodes", Duration::from_secs(3600)),
+    ];
+    for refuse in refused {
+        for after in [0, 1, 75] {
+            let bench = Bench::new();
+            bench.want_set("s");
+            bench.scale("s", 3);
+            refuse(&bench);
+            let stop = CancellationToken::new();
+            let process = bench.start_all_until(stop.clone());
+            sleep(Duration::from_secs(after)).await;
+            stop.cancel();
+            let began = Instant::now();
+            process.await.unwrap();
+            assert!(began.elapsed() <= Duration::from_secs(7), "{:?}", began.elapsed());
+            assert_eq!(writes(&bench, "POST"), 0, "nothing was decided");
+        }
+    }
+}

@@ -126,6 +126,13 @@ async fn a_node_is_emptied_before_its_machine_goes_and_a_budget_is_honoured() {
         drained.message.contains("apps/db is blocked by its PodDisruptionBudget"),
         "{drained:?}"
     );
+    let evictions = bench.cluster.requests();
+    let evictions = evictions.iter().filter(|line| line.ends_with("/pods/db/eviction")).count();
+    assert!((50..=62).contains(&evictions), "every five seconds, not {evictions} in five minutes");
+    let requeued: Vec<_> =
+        bench.cluster.events().into_iter().filter(|one| one["reason"] == "DrainRequeued").collect();
+    assert_eq!(requeued.len(), 1, "{requeued:#?}");
+    assert!(requeued[0]["message"].as_str().unwrap().ends_with("the eviction of apps/db"));
     bench.cluster.protect_pods(None);
     bench.until("gone", |bench| bench.machine("m").is_none()).await;
     assert!(bench.cluster.get("pods", "apps", "agent").is_some(), "it goes with its Node");
@@ -529,5 +536,31 @@ async fn a_type_that_there_is_not_is_one_event_and_no_storm() {
     assert_eq!(events[0]["involvedObject"]["kind"], "MachineSet");
     let message = events[0]["message"].as_str().unwrap();
     assert!(message.ends_with("us-west-2 has no instance type m9.huge"), "{message}");
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_aws_refuses_are_visible_on_the_machine_and_in_the_metrics() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    bench.ec2.fail(
+        "answer instances_named",
+        100,
+        When::Before,
+        ErrorClass::Permanent,
+        "AuthFailure",
+    );
+    let controller = bench.start();
+    sleep(Duration::from_secs(60)).await;
+    let machine = bench.machine("m").unwrap();
+    let seen = machine.status.conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();
+    assert_eq!((&*seen.status, &*seen.reason), ("Unknown", "ErrorCheckingProvider"));
+    assert!(seen.message.contains("AuthFailure"), "{seen:?}");
+    assert_eq!(bench.told(), ["FailedUpdate"], "one Event with a count");
+    let metrics = bench.health.metrics.text();
+    assert!(metrics.contains("mapi_instance_update_failed{name=\"m\""), "{metrics}");
+    assert_ne!(machine.status.phase.as_deref(), Some("Failed"));
+    bench.ec2.clear_faults();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
     controller.abort();
 }

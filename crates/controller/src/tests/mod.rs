@@ -2,4 +2,5 @@
 
 pub(super) mod bench;
 mod fire;
+mod histories;
 mod life;

@@ -1,7 +1,8 @@
 //! Launch of the instance of a Machine.
 //!
-//! The status announces the launch before the request is sent. The request carries the token of the
-//! Machine.
+//! The status announces the launch before the request is sent, and not before all inputs are known:
+//! an attempt that ends without a request writes no status twice. The request carries the token of
+//! the Machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,15 +14,14 @@ use groundplan_openshift::machine_api::launch_spec::{self, LaunchError};
 use groundplan_openshift::machine_api::types::AwsMachineProviderConfig;
 use k8s_openapi::api::core::v1::Secret as ClusterSecret;
 use kube::api::Api;
-use kube::runtime::controller::Action;
 use serde_json::Value;
 
 use super::super::failure::is_unanswered;
 use super::super::{
     MachineFailure, SOON, creation_failed, launch_unanswered, launched, launching, of_call,
-    of_refusal, token,
+    of_refusal, provisioning, token,
 };
-use super::{MachineController, ReconcileError, ReconcileTarget, Result};
+use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 
@@ -56,9 +56,9 @@ impl From<LaunchError> for LaunchOutcome {
 }
 
 impl MachineController {
-    pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<Action> {
+    pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         let now = self.clock.now();
-        self.write(one, launching(&one.machine, now)).await?;
+        self.write(one, provisioning(&one.machine, now)).await?;
         let config = match self.config(&one.machine) {
             Ok(config) => config,
             Err(failure) => return self.give_up(one, &failure).await,
@@ -70,9 +70,10 @@ impl MachineController {
                 self.event_recorder
                     .record_event(&one.object, EventType::Normal, "Created", &message)
                     .await;
-                return Ok(Action::requeue(SOON));
+                return Ok(NextLook::After(SOON));
             }
             LaunchOutcome::Invalid(failure) => return self.give_up(one, &failure).await,
+            LaunchOutcome::Retry(error) if error.is_conflict() => return Err(error),
             LaunchOutcome::Retry(error) => error,
         };
         let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
@@ -90,10 +91,10 @@ impl MachineController {
         Err(error)
     }
 
-    /// Launches the instance. Changes no object of the API server besides Events.
+    /// Announces the launch, and launches the instance.
     async fn attempt(
         &self,
-        one: &ReconcileTarget,
+        one: &mut ReconcileTarget,
         config: &AwsMachineProviderConfig,
     ) -> LaunchOutcome {
         let mut secrets = Secrets::default();
@@ -112,6 +113,9 @@ impl MachineController {
             machine: launch.machine,
             secrets: Arc::new(secrets),
         };
+        if let Err(error) = self.write(one, launching(&one.machine, self.clock.now())).await {
+            return LaunchOutcome::Retry(error);
+        }
         match self.change(|ec2| ec2.launch(request)).await {
             Ok(instance) => {
                 self.tell_warnings(one, &launch.warnings).await;

@@ -7,33 +7,32 @@ use std::time::Duration;
 use groundplan_openshift::machine_api::types::Machine;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
-use kube::runtime::controller::Action;
 
 use super::super::{
     DeletionAction, FINALIZER, InstanceState, SOON, before_termination, deleting, drained,
     held_by_hooks, holding, is_drained_unasked, terminate, unheld, without_finalizer,
 };
-use super::{MachineController, ReconcileTarget, Result};
-use crate::drain::{DrainResult, drain};
+use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
+use crate::drain::{AGAIN, DrainResult, drain};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 
 impl MachineController {
-    pub(super) async fn take_away(&self, one: &mut ReconcileTarget) -> Result<Action> {
+    pub(super) async fn take_away(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         if !one.machine.metadata.finalizers.iter().any(|held| held == FINALIZER) {
-            return Ok(Action::await_change());
+            return Ok(NextLook::OnChange);
         }
         self.deleted_for(&one.machine.metadata.uid);
         self.write(one, deleting(&one.machine)).await?;
         match before_termination(&one.machine) {
             Some(DeletionAction::Held) => {
                 self.tell_held(one).await?;
-                return Ok(Action::await_change());
+                return Ok(NextLook::OnChange);
             }
-            Some(_) if !self.drain(one).await? => return Ok(Action::requeue(SOON)),
+            Some(_) if !self.drain(one).await? => return Ok(NextLook::After(AGAIN)),
             // A hook may wait for the end of the drain.
             Some(_) if !one.machine.spec.lifecycle_hooks.pre_terminate.is_empty() => {
-                return Ok(Action::requeue(Duration::from_millis(1)));
+                return Ok(NextLook::After(Duration::from_millis(1)));
             }
             _ => (),
         }
@@ -73,11 +72,25 @@ impl MachineController {
                 drained(&one.machine, Ok("Node drain skipped"), now)
             }
             Ok(DrainResult::Done) => drained(&one.machine, Ok(""), now),
-            Ok(DrainResult::NotYet(why)) | Err(why) => drained(&one.machine, Err(why), now),
+            Ok(DrainResult::NotYet(progress)) => drained(&one.machine, Err(&progress.message), now),
+            Err(why) => drained(&one.machine, Err(why), now),
         };
         let news = changes.status(now).is_some();
         self.write(one, changes).await?;
         let done = matches!(outcome, Ok(DrainResult::Done));
+        let requeued = match &outcome {
+            Ok(DrainResult::NotYet(progress)) if !progress.blocked.is_empty() => Some(format!(
+                "Node drain requeued: PodDisruptionBudgets block the eviction of {}",
+                progress.blocked.join(", ")
+            )),
+            Err(why) => Some(format!("Node drain requeued: {why}")),
+            Ok(_) => None,
+        };
+        if let Some(message) = requeued.filter(|_| news) {
+            self.event_recorder
+                .record_event(&one.object, EventType::Warning, "DrainRequeued", &message)
+                .await;
+        }
         if news && done && !unasked {
             self.event_recorder
                 .record_event(&one.object, EventType::Normal, "Drained", "Node drained")
@@ -88,14 +101,14 @@ impl MachineController {
 
     /// Terminates the instance, and all other instances with the name of the Machine, so that none
     /// is left.
-    async fn terminate(&self, one: &mut ReconcileTarget) -> Result<Action> {
+    async fn terminate(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         let found = self.find(one).await?;
         let mut ids = self.batcher.named(&one.name).await?;
         ids.retain(|id| Some(id) != found.id.as_ref());
         let known_for = self.deleted_for(&one.machine.metadata.uid);
         match terminate(&one.machine, &found.seen, known_for) {
             DeletionAction::Finish if ids.is_empty() => self.let_go(one).await,
-            DeletionAction::Wait(after) if ids.is_empty() => Ok(Action::requeue(after)),
+            DeletionAction::Wait(after) if ids.is_empty() => Ok(NextLook::After(after)),
             what => {
                 if what == DeletionAction::Terminate
                     && let InstanceState::There(instance) = &found.seen
@@ -108,22 +121,26 @@ impl MachineController {
                 for id in ids {
                     self.change(|ec2| ec2.terminate(id)).await?;
                 }
-                Ok(Action::requeue(SOON))
+                Ok(NextLook::After(SOON))
             }
         }
     }
 
     /// Deletes the Node, then removes the finalizer. A process that resumes after an interruption
     /// starts with the Node again.
-    async fn let_go(&self, one: &mut ReconcileTarget) -> Result<Action> {
+    async fn let_go(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         self.delete_node(&one.machine).await?;
-        self.patch(one, &without_finalizer(&one.machine)).await?;
+        match self.patch(one, &without_finalizer(&one.machine)).await {
+            // An earlier request has removed the finalizer, and the Machine with it.
+            Err(ReconcileError::Cluster(kube::Error::Api(status))) if status.code == 404 => (),
+            other => other?,
+        }
         let message = format!("Deleted machine {}", one.name);
         self.event_recorder.record_event(&one.object, EventType::Normal, "Deleted", &message).await;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(&one.machine.metadata.uid);
-        Ok(Action::await_change())
+        Ok(NextLook::OnChange)
     }
 
     /// Deletes the Node of a Machine, if its UID matches. A Node of the same name with another UID

@@ -5,16 +5,55 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::FakeApiServer;
+
+/// Interval of bookmarks, as in k8s.io/apiserver `pkg/storage/cacher`.
+const BOOKMARKS: Duration = Duration::from_secs(60);
 
 /// A line of a watch, or the abrupt end of the connection.
 pub(super) type WatchLine = Result<Bytes, super::Closed>;
 
+/// A line of a watch, and the time when it arrives.
+pub(super) type TimedLine = (Instant, WatchLine);
+
 pub(super) enum ResponseBody {
     Whole(Option<Bytes>),
-    Watch { lines: UnboundedReceiver<WatchLine>, end: Pin<Box<Sleep>> },
+    Watch(Box<WatchBody>),
+}
+
+/// Open watch, as its client sees it.
+pub(super) struct WatchBody {
+    lines: UnboundedReceiver<TimedLine>,
+    /// Line that is on its way.
+    next: Option<(Pin<Box<Sleep>>, WatchLine)>,
+    end: Pin<Box<Sleep>>,
+    bookmarks: Option<Bookmarks>,
+}
+
+/// Bookmarks of a watch: events without a change, which prove that the watch is alive.
+pub(super) struct Bookmarks {
+    server: FakeApiServer,
+    api_version: String,
+    kind: &'static str,
+    due: Pin<Box<Sleep>>,
+}
+
+impl Bookmarks {
+    pub(super) fn new(server: FakeApiServer, api_version: String, kind: &'static str) -> Self {
+        Self { server, api_version, kind, due: Box::pin(sleep(BOOKMARKS)) }
+    }
+
+    fn line(&mut self) -> Bytes {
+        self.due = Box::pin(sleep(BOOKMARKS));
+        let version = self.server.server().version.to_string();
+        let object = json!({"kind": self.kind, "apiVersion": self.api_version,
+                            "metadata": {"resourceVersion": version}});
+        Bytes::from(format!("{}\n", json!({"type": "BOOKMARK", "object": object})))
+    }
 }
 
 impl ResponseBody {
@@ -22,9 +61,46 @@ impl ResponseBody {
         Self::Whole(Some(Bytes::from(object.to_string())))
     }
 
-    /// Returns the lines of a watch for at most `seconds`.
-    pub(super) fn watch(lines: UnboundedReceiver<WatchLine>, seconds: u64) -> Self {
-        Self::Watch { lines, end: Box::pin(sleep(Duration::from_secs(seconds))) }
+    /// Returns the lines of a watch for at most this time.
+    pub(super) fn watch(lines: UnboundedReceiver<TimedLine>, open_for: Duration) -> Self {
+        let end = Box::pin(sleep(open_for));
+        Self::Watch(Box::new(WatchBody { lines, next: None, end, bookmarks: None }))
+    }
+
+    pub(super) fn send_bookmarks(&mut self, bookmarks: Bookmarks) {
+        if let Self::Watch(watch) = self {
+            watch.bookmarks = Some(bookmarks);
+        }
+    }
+}
+
+impl WatchBody {
+    fn poll_line(&mut self, context: &mut Context<'_>) -> Poll<Option<WatchLine>> {
+        loop {
+            if let Some((due, _)) = &mut self.next {
+                if due.as_mut().poll(context).is_pending() {
+                    break;
+                }
+                return Poll::Ready(self.next.take().map(|(_, line)| line));
+            }
+            match self.lines.poll_recv(context) {
+                Poll::Ready(Some((due, line))) if due <= Instant::now() => {
+                    return Poll::Ready(Some(line));
+                }
+                Poll::Ready(Some((due, line))) => {
+                    self.next = Some((Box::pin(tokio::time::sleep_until(due)), line));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => break,
+            }
+        }
+        if self.end.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        let Some(marks) = self.bookmarks.as_mut().filter(|_| self.next.is_none()) else {
+            return Poll::Pending;
+        };
+        marks.due.as_mut().poll(context).map(|()| Some(Ok(marks.line())))
     }
 }
 
@@ -38,10 +114,9 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut *self {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Watch { lines, end } => match lines.poll_recv(context) {
-                Poll::Ready(line) => Poll::Ready(line.map(|line| line.map(Frame::data))),
-                Poll::Pending => end.as_mut().poll(context).map(|()| None),
-            },
+            Self::Watch(watch) => {
+                watch.poll_line(context).map(|line| line.map(|line| line.map(Frame::data)))
+            }
         }
     }
 }

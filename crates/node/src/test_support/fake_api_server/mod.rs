@@ -11,6 +11,7 @@
 //! deletion cascades. The server works without a socket, so it works with Tokio's paused clock.
 
 mod body;
+mod disturbance;
 mod patch;
 mod request;
 mod route;
@@ -20,14 +21,17 @@ mod store;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Collected};
 use hyper::{Request, Response};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
-use self::body::ResponseBody;
+use self::body::{Bookmarks, ResponseBody};
+use self::disturbance::RequestFate;
 pub use self::request::{ApiResource, RESOURCES};
 use self::request::{ErrorResponse, ParsedRequest, SuccessResponse};
 use self::store::ApiStore;
@@ -65,26 +69,93 @@ impl FakeApiServer {
         if self.server().troubles.silent {
             std::future::pending::<()>().await;
         }
+        let fate = self.server().disturbances.fate(&asked);
+        if fate.is_immediate() {
+            return self.process(&asked, fate);
+        }
+        // A task of its own: the request is on its way, even if the client is dropped.
+        let processed = tokio::spawn(async move {
+            sleep(fate.before).await;
+            let response = self.process(&asked, fate);
+            sleep(fate.after).await;
+            response
+        });
+        processed.await.unwrap_or(Err(Closed))
+    }
+
+    fn process(
+        &self,
+        asked: &ParsedRequest,
+        fate: RequestFate,
+    ) -> Result<Response<ResponseBody>, Closed> {
         let mut server = self.server();
         server.requests.push(asked.line());
+        if fate.lost {
+            return Err(Closed);
+        }
         if server.troubles.cut_before > 0 {
             server.troubles.cut_before -= 1;
             return Err(Closed);
         }
-        if let Some(status) = server.troubles.statuses.pop() {
+        if let Some(status) = fate.rejected.or_else(|| server.troubles.statuses.pop()) {
             return Ok(refusal(&ErrorResponse::trouble(status)));
         }
-        let done = server.route(&asked);
+        let done = server.route(asked);
         let changes = asked.method != "GET";
+        if changes {
+            server.note(asked, &done);
+        }
         if changes && server.troubles.cut_after > 0 {
             server.troubles.cut_after -= 1;
             return Err(Closed);
         }
+        let marks = asked.query.get("allowWatchBookmarks").is_some_and(|allowed| allowed == "true");
+        drop(server);
+        if fate.unanswered {
+            return Err(Closed);
+        }
         Ok(match done {
             Ok(SuccessResponse::Object(status, object)) => whole(status, &object),
-            Ok(SuccessResponse::Watch(answer)) => Response::new(answer),
+            Ok(SuccessResponse::Watch(mut answer)) => {
+                if let Some(place) = asked.place().filter(|_| marks) {
+                    let (version, kind) = (place.resource.api_version(), place.resource.kind);
+                    answer.send_bookmarks(Bookmarks::new(self.clone(), version, kind));
+                }
+                Response::new(answer)
+            }
             Err(no) => refusal(&no),
         })
+    }
+
+    /// Delays requests of a verb (`LIST`, `WATCH`, `GET`, `POST`, `PATCH`, `PUT`, `DELETE`) for a
+    /// resource, from now on.
+    pub fn delay(&self, verb: &'static str, plural: &'static str, by: Duration) {
+        self.server().disturbances.delay(verb, plural, by);
+    }
+
+    /// Disturbs all clients from now on, as the seed says: late requests and responses, closed
+    /// connections, rejections, small pages, old lists, late, repeated, ended and expired watches.
+    /// UIDs and times depend on the seed, too, so equal seeds make equal histories.
+    pub fn disturb(&self, seed: u64) {
+        let mut server = self.server();
+        server.seed(seed);
+        server.page = 2;
+    }
+
+    /// Ends all disturbances.
+    pub fn calm(&self) {
+        self.server().disturbances = disturbance::Disturbances::default();
+    }
+
+    /// Limits the number of objects in a response to a LIST, as the server may do.
+    pub fn limit_pages(&self, objects: usize) {
+        self.server().page = objects;
+    }
+
+    /// Returns all changing requests in order, each with its time and its result, such as `1200
+    /// DELETE /apis/…/machines/m 200 OK`.
+    pub fn audit(&self) -> Vec<String> {
+        self.server().audit.clone()
     }
 
     /// Writes an object as another client would. Fills in missing metadata.
@@ -117,6 +188,24 @@ impl FakeApiServer {
     /// Deletes an object as another client would with `kubectl delete`.
     pub fn delete(&self, plural: &str, namespace: &str, name: &str) {
         self.server().delete_by_name(plural, namespace, name);
+    }
+
+    /// Removes the finalizers of an object as another client would.
+    ///
+    /// # Panics
+    /// Panics if the object does not exist.
+    pub fn drop_finalizers(&self, plural: &str, namespace: &str, name: &str) {
+        self.server().drop_finalizers(plural, namespace, name);
+    }
+
+    /// Returns the number of objects of a resource that clients created.
+    pub fn creations(&self, plural: &str) -> u64 {
+        self.server().creations.get(plural).copied().unwrap_or_default()
+    }
+
+    /// Returns the number of objects of a resource that were deleted, or marked for deletion.
+    pub fn deletions(&self, plural: &str) -> u64 {
+        self.server().deletions.get(plural).copied().unwrap_or_default()
     }
 
     /// Returns all requests in order, such as `PATCH /apis/…/machines/m/status`.
@@ -246,12 +335,20 @@ impl From<Infallible> for Closed {
     }
 }
 
-fn refusal(ErrorResponse { code, reason, message }: &ErrorResponse) -> Response<ResponseBody> {
-    whole(
-        *code,
-        &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                "message": message, "reason": reason, "code": code}),
-    )
+fn refusal(no: &ErrorResponse) -> Response<ResponseBody> {
+    let ErrorResponse { code, reason, message, details } = no;
+    let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
+                            "status": "Failure", "message": message, "reason": reason,
+                            "code": code});
+    if let Some(details) = details {
+        status["details"] = details.clone();
+    }
+    let mut response = whole(*code, &status);
+    let after = details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64());
+    if let Some(after) = after {
+        response.headers_mut().insert(hyper::header::RETRY_AFTER, after.into());
+    }
+    response
 }
 
 fn whole(status: u16, object: &Value) -> Response<ResponseBody> {

@@ -96,11 +96,13 @@ pub(super) struct ErrorResponse {
     pub(super) code: u16,
     pub(super) reason: &'static str,
     pub(super) message: String,
+    /// Details of the Status, if any.
+    pub(super) details: Option<Value>,
 }
 
 impl ErrorResponse {
     pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into() }
+        Self { code, reason, message: message.into(), details: None }
     }
 
     pub(super) fn trouble(code: u16) -> Self {
@@ -136,6 +138,20 @@ impl ParsedRequest {
     pub(super) fn line(&self) -> String {
         let verb = if self.is_watch() { "WATCH" } else { &self.method };
         format!("{verb} {}", self.path)
+    }
+
+    /// Returns the verb in the terms of RBAC, in capitals.
+    pub(super) fn verb(&self) -> &str {
+        match &*self.method {
+            "GET" if self.is_watch() => "WATCH",
+            "GET" if self.place().is_some_and(|place| place.name.is_none()) => "LIST",
+            method => method,
+        }
+    }
+
+    /// Returns the plural name of the resource, or an empty string if the path is unknown.
+    pub(super) fn plural(&self) -> &'static str {
+        self.place().map_or("", |place| place.resource.plural)
     }
 
     pub(super) fn is_watch(&self) -> bool {

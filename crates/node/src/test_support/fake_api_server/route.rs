@@ -47,18 +47,50 @@ impl ApiStore {
                     self.watch(resource, namespace, selection, since, seconds),
                 ))
             }
-            "GET" => {
-                let selection = ListSelectors::of(asked)?;
-                let items = self.within(resource.plural, &place.namespace);
-                let items: Vec<_> = items.filter(|one| selection.fits(one)).collect();
-                ok(json!({
-                    "kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
-                    "metadata": {"resourceVersion": self.version.to_string()}, "items": items,
-                }))
-            }
+            "GET" => self.list(asked, place),
             "POST" => self.create(place, asked.object()?),
             _ => Err(ErrorResponse::new(405, "MethodNotAllowed", asked.line())),
         }
+    }
+
+    /// Returns one page of a list. All pages of a list are of the same version. A list of any
+    /// version (`resourceVersion=0`) may be old; a list without a version is not.
+    fn list(&mut self, asked: &ParsedRequest, place: &RequestTarget) -> RouteResult {
+        let (resource, selection) = (place.resource, ListSelectors::of(asked)?);
+        let token = asked.query.get("continue").filter(|token| !token.is_empty());
+        let (version, after) = match token {
+            Some(token) => continued(token)?,
+            None if asked.query.get("resourceVersion").is_some_and(|version| version == "0") => {
+                (self.version - self.disturbances.below(self.version.min(30)), String::new())
+            }
+            None => (self.version, String::new()),
+        };
+        if !self.remembers(version) {
+            let message = "The provided continue parameter is too old to display a consistent list \
+                           result.";
+            return Err(ErrorResponse::new(410, "Expired", message));
+        }
+        let limit = asked.query.get("limit").and_then(|limit| limit.parse().ok());
+        let limit = limit
+            .filter(|limit| *limit > 0)
+            .map_or(usize::MAX, |limit: usize| limit.min(self.page));
+        let mut items: Vec<(String, Value)> = self
+            .objects_at(resource, &place.namespace, version)
+            .into_iter()
+            .map(|((_, namespace, name), object)| (format!("{namespace}/{name}"), object))
+            .filter(|(key, object)| *key > after && selection.fits(object))
+            .collect();
+        let mut meta = json!({"resourceVersion": version.to_string()});
+        if items.len() > limit {
+            items.truncate(limit);
+            let last = items.last().map(|(key, _)| key.as_str()).unwrap_or_default();
+            meta["continue"] = json!(format!("{version}:{last}"));
+        }
+        let items: Vec<Value> = items.into_iter().map(|(_, object)| object).collect();
+        ok(json!({
+            "kind": format!("{}List", resource.kind), "apiVersion": resource.api_version(),
+            "metadata": meta, "items": items,
+        }))
     }
 
     fn create(&mut self, place: &RequestTarget, mut object: Value) -> RouteResult {
@@ -112,6 +144,7 @@ impl ApiStore {
             let message = format!("{} \"{}\" already exists", resource.qualified(), key.2);
             return Err(ErrorResponse::new(409, "AlreadyExists", message));
         }
+        *self.creations.entry(resource.plural).or_default() += 1;
         Ok(SuccessResponse::Object(201, self.commit(resource, &key, Some(object))))
     }
 
@@ -283,13 +316,26 @@ impl ApiStore {
         let app = pod["metadata"]["labels"]["app"].as_str();
         if app.is_some() && app == self.protected.as_deref() {
             let message = "Cannot evict pod as it would violate the pod's disruption budget.";
-            return Err(ErrorResponse::new(429, "TooManyRequests", message));
+            let mut no = ErrorResponse::new(429, "TooManyRequests", message);
+            // As the registry of evictions answers, with a Retry-After header of some seconds.
+            no.details = Some(json!({"retryAfterSeconds": 10, "causes": [{
+                "reason": "DisruptionBudget", "message": "The disruption budget needs 1 healthy pods and has 1 currently",
+            }]}));
+            return Err(no);
         }
         self.delete(place.resource, key);
         let done =
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"});
         Ok(SuccessResponse::Object(201, done))
     }
+}
+
+/// Returns the version and the last object of a `continue` token.
+fn continued(token: &str) -> Result<(u64, String), ErrorResponse> {
+    let parts = token.split_once(':').and_then(|(version, last)| {
+        version.parse().ok().map(|version: u64| (version, last.to_owned()))
+    });
+    parts.ok_or_else(|| ErrorResponse::new(400, "BadRequest", "continue key is not valid"))
 }
 
 /// Returns the `scale` subresource, which lets clients scale an object without knowing its kind.

@@ -1,6 +1,7 @@
 //! Objects of the server, and the watches that receive their changes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use jiff::Timestamp;
@@ -8,9 +9,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
-use super::body::{ResponseBody, WatchLine};
+use super::body::{ResponseBody, TimedLine};
+use super::disturbance::{Disturbances, WatchFate, millis};
 use super::patch::{merge, strategic};
-use super::request::{ApiResource, ErrorResponse, RESOURCES};
+use super::request::{ApiResource, ErrorResponse, ParsedRequest, RESOURCES, SuccessResponse};
 use super::select::ListSelectors;
 
 /// Plural, namespace and name.
@@ -43,7 +45,17 @@ pub(super) struct ApiStore {
     /// True if the client has the permissions of a kubelet.
     pub(super) kubelet: bool,
     names: u64,
+    uids: u128,
     began: (Timestamp, Option<Instant>),
+    pub(super) disturbances: Disturbances,
+    /// Maximum number of objects in one response to a LIST.
+    pub(super) page: usize,
+    /// Number of objects that clients created, by plural name of the resource.
+    pub(super) creations: BTreeMap<&'static str, u64>,
+    /// Number of deleted objects by plural name of the resource.
+    pub(super) deletions: BTreeMap<&'static str, u64>,
+    /// Changing requests and their results, with the time in milliseconds.
+    pub(super) audit: Vec<String>,
 }
 
 impl Default for ApiStore {
@@ -61,7 +73,13 @@ impl Default for ApiStore {
             conflicts: 0,
             kubelet: false,
             names: 0,
+            uids: uuid::Uuid::new_v4().as_u128(),
             began: (Timestamp::now(), None),
+            disturbances: Disturbances::default(),
+            page: usize::MAX,
+            creations: BTreeMap::new(),
+            deletions: BTreeMap::new(),
+            audit: Vec::new(),
         }
     }
 }
@@ -71,7 +89,7 @@ impl Default for ApiStore {
 struct ObjectChange {
     version: u64,
     resource: &'static ApiResource,
-    namespace: String,
+    key: ObjectKey,
     old: Option<Value>,
     new: Option<Value>,
 }
@@ -80,7 +98,23 @@ struct OpenWatch {
     resource: &'static ApiResource,
     namespace: String,
     selection: ListSelectors,
-    lines: UnboundedSender<WatchLine>,
+    lines: UnboundedSender<TimedLine>,
+    lag: Option<fastrand::Rng>,
+    /// Time when the last line arrives. The lines of one watch arrive in order.
+    last_due: Instant,
+}
+
+impl OpenWatch {
+    /// Sends a line, which arrives late if the watch is. A late watch also repeats lines.
+    fn send(&mut self, line: &Value) -> bool {
+        let now = Instant::now();
+        let late = self.lag.as_mut().map_or(Duration::ZERO, |lag| millis(lag, 5_000));
+        self.last_due = self.last_due.max(now + late);
+        let twice =
+            line["type"] == "MODIFIED" && self.lag.as_mut().is_some_and(|lag| lag.u8(..10) == 0);
+        let times = if twice { 2 } else { 1 };
+        (0..times).all(|_| self.lines.send((self.last_due, Ok(lined(line)))).is_ok())
+    }
 }
 
 impl ObjectChange {
@@ -100,8 +134,7 @@ impl ObjectChange {
     }
 
     fn is_in(&self, resource: &ApiResource, namespace: &str) -> bool {
-        self.resource.plural == resource.plural
-            && (namespace.is_empty() || self.namespace == namespace)
+        self.resource.plural == resource.plural && (namespace.is_empty() || self.key.1 == namespace)
     }
 }
 
@@ -113,10 +146,65 @@ impl ApiStore {
     /// Returns the time of Tokio's clock, which a test may have paused.
     pub(super) fn now(&mut self) -> String {
         let Ok(_) = tokio::runtime::Handle::try_current() else { return self.began.0.to_string() };
-        let began = *self.began.1.get_or_insert_with(Instant::now);
-        let passed = i64::try_from(began.elapsed().as_secs()).unwrap_or(i64::MAX);
+        let passed = i64::try_from(self.elapsed().as_secs()).unwrap_or(i64::MAX);
         let seconds = self.began.0.as_second().saturating_add(passed);
         Timestamp::from_second(seconds).unwrap_or(self.began.0).to_string()
+    }
+
+    /// Returns the time since the first request.
+    pub(super) fn elapsed(&mut self) -> Duration {
+        self.began.1.get_or_insert_with(Instant::now).elapsed()
+    }
+
+    /// Makes all later behaviour depend on this seed alone: disturbances, UIDs and times.
+    pub(super) fn seed(&mut self, seed: u64) {
+        self.disturbances.draw_from(seed);
+        self.uids = u128::from(seed) << 64;
+        self.began = (Timestamp::UNIX_EPOCH, None);
+    }
+
+    /// Returns the objects of a resource at a past version, by undoing later changes.
+    pub(super) fn objects_at(
+        &self,
+        resource: &ApiResource,
+        namespace: &str,
+        version: u64,
+    ) -> BTreeMap<ObjectKey, Value> {
+        let now = self.objects.iter().filter(|((plural, at, _), _)| {
+            *plural == resource.plural && (namespace.is_empty() || at == namespace)
+        });
+        let mut then: BTreeMap<ObjectKey, Value> =
+            now.map(|(key, object)| (key.clone(), object.clone())).collect();
+        let later = self.history.iter().rev().take_while(|change| change.version > version);
+        for change in later.filter(|change| change.is_in(resource, namespace)) {
+            match &change.old {
+                Some(old) => then.insert(change.key.clone(), old.clone()),
+                None => then.remove(&change.key),
+            };
+        }
+        then
+    }
+
+    /// Adds a changing request and its result to the audit log.
+    pub(super) fn note(
+        &mut self,
+        asked: &ParsedRequest,
+        done: &Result<SuccessResponse, ErrorResponse>,
+    ) {
+        let result = match done {
+            Ok(SuccessResponse::Object(status, object)) => {
+                format!("{status} {}", object["metadata"]["name"].as_str().unwrap_or("OK"))
+            }
+            Ok(SuccessResponse::Watch(_)) => "200 OK".to_owned(),
+            Err(no) => format!("{} {}", no.code, no.reason),
+        };
+        let at = self.elapsed().as_millis();
+        self.audit.push(format!("{at} {} {result}", asked.line()));
+    }
+
+    /// Returns true if the history reaches back to this version.
+    pub(super) fn remembers(&self, version: u64) -> bool {
+        version >= self.oldest && version <= self.version
     }
 
     pub(super) fn object(&self, key: &ObjectKey) -> Option<&Value> {
@@ -156,14 +244,14 @@ impl ApiStore {
             None => self.objects.remove(key),
         };
         let shown = new.clone().or_else(|| old.clone()).unwrap_or_default();
-        let (version, namespace) = (self.version, key.1.clone());
-        let change = ObjectChange { version, resource, namespace, old, new };
-        self.watches.retain(|watch| {
+        let (version, key) = (self.version, key.clone());
+        let change = ObjectChange { version, resource, key, old, new };
+        self.watches.retain_mut(|watch| {
             if !change.is_in(watch.resource, &watch.namespace) {
                 return !watch.lines.is_closed();
             }
             match change.seen(&watch.selection) {
-                Some(line) => watch.lines.send(Ok(lined(&line))).is_ok(),
+                Some(line) => watch.send(&line),
                 None => !watch.lines.is_closed(),
             }
         });
@@ -181,38 +269,44 @@ impl ApiStore {
         seconds: u64,
     ) -> ResponseBody {
         let (lines, received) = unbounded_channel();
-        let tell = |line: &Value| lines.send(Ok(lined(line))).is_ok();
+        let WatchFate { lag, ends_after, expired } = self.disturbances.watch_fate();
+        let namespace = namespace.to_owned();
+        let last_due = Instant::now();
+        let mut watch = OpenWatch { resource, namespace, selection, lines, lag, last_due };
+        let mut open_for = Duration::from_secs(seconds);
         if since == 0 {
-            for object in self.within(resource.plural, namespace).filter(|one| selection.fits(one))
-            {
-                tell(&json!({"type": "ADDED", "object": object}));
+            let all = self.within(resource.plural, &watch.namespace);
+            let all: Vec<Value> = all.filter(|one| watch.selection.fits(one)).cloned().collect();
+            for object in all {
+                watch.send(&json!({"type": "ADDED", "object": object}));
             }
-        } else if since < self.oldest {
+        } else if since < self.oldest || expired {
             let message = format!("too old resource version: {since} ({})", self.oldest);
-            tell(&json!({"type": "ERROR", "object": {
+            watch.send(&json!({"type": "ERROR", "object": {
                 "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
                 "message": message, "reason": "Expired", "code": 410,
             }}));
-            return ResponseBody::watch(received, 0);
+            return ResponseBody::watch(received, open_for);
         } else {
             let missed = self.history.iter().filter(|change| change.version > since);
-            let missed = missed.filter(|change| change.is_in(resource, namespace));
-            for line in missed.filter_map(|change| change.seen(&selection)) {
-                tell(&line);
+            let missed = missed.filter(|change| change.is_in(resource, &watch.namespace));
+            let missed: Vec<Value> =
+                missed.filter_map(|change| change.seen(&watch.selection)).collect();
+            for line in missed {
+                watch.send(&line);
             }
         }
-        self.watches.push(OpenWatch {
-            resource,
-            namespace: namespace.to_owned(),
-            selection,
-            lines,
-        });
-        ResponseBody::watch(received, seconds)
+        self.watches.push(watch);
+        if let Some(ends_after) = ends_after {
+            open_for = open_for.min(ends_after);
+        }
+        ResponseBody::watch(received, open_for)
     }
 
     pub(super) fn cut_watches(&mut self) {
         for watch in self.watches.drain(..) {
-            let _ = watch.lines.send(Err(super::Closed)); // the client may be gone
+            // The client may be gone.
+            let _ = watch.lines.send((watch.last_due, Err(super::Closed)));
         }
     }
 
@@ -224,15 +318,15 @@ impl ApiStore {
     /// Fills in the name, UID, creation time and generation of a new object.
     pub(super) fn made(&mut self, mut object: Value, resource: &ApiResource) -> Value {
         let now = self.now();
+        self.uids = self.uids.wrapping_add(1);
+        let uid = uuid::Uuid::from_u128(self.uids).to_string();
         let meta = &mut object["metadata"];
         if meta["name"].is_null() {
             self.names += 1;
             let prefix = meta["generateName"].as_str().unwrap_or_default();
             meta["name"] = json!(format!("{prefix}{}", suffix(self.names)));
         }
-        for (field, value) in
-            [("uid", json!(uuid::Uuid::new_v4().to_string())), ("creationTimestamp", json!(now))]
-        {
+        for (field, value) in [("uid", json!(uid)), ("creationTimestamp", json!(now))] {
             if meta[field].is_null() {
                 meta[field] = value;
             }
@@ -283,6 +377,9 @@ impl ApiStore {
     pub(super) fn delete(&mut self, resource: &'static ApiResource, key: &ObjectKey) -> Value {
         let mut object = self.objects[key].clone();
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
+        if object["metadata"]["deletionTimestamp"].is_null() {
+            *self.deletions.entry(resource.plural).or_default() += 1;
+        }
         if !held {
             return self.commit(resource, key, None);
         }
@@ -291,6 +388,15 @@ impl ApiStore {
             return self.commit(resource, key, Some(object));
         }
         object
+    }
+
+    pub(super) fn drop_finalizers(&mut self, plural: &str, namespace: &str, name: &str) {
+        let resource = RESOURCES.iter().find(|one| one.plural == plural).expect("a resource");
+        let key = (resource.plural, namespace.to_owned(), name.to_owned());
+        let mut object = self.objects[&key].clone();
+        let is_going = !object["metadata"]["deletionTimestamp"].is_null();
+        object["metadata"].as_object_mut().map(|meta| meta.remove("finalizers"));
+        self.commit(resource, &key, (!is_going).then_some(object));
     }
 
     pub(super) fn write_condition(&mut self, name: &str, condition: &Value) {

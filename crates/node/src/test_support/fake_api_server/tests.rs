@@ -119,7 +119,7 @@ async fn a_watcher_sees_everything_whatever_is_cut_or_forgotten() {
                 return format!("{} was", object.metadata.name.unwrap());
             }
             Ok(Event::Init | Event::InitDone) => (),
-            Err(_) => tokio::time::sleep(std::time::Duration::from_secs(1)).await,
+            Err(_) => sleep(Duration::from_secs(1)).await,
         }
     };
     assert_eq!(next().await, "a was");
@@ -188,4 +188,84 @@ async fn connections_are_cut_before_and_after() {
     let stream = api.watch(&kube::api::WatchParams::default().timeout(1), "0").await.unwrap();
     let seen: Vec<_> = stream.try_collect().await.unwrap();
     assert_eq!(seen.len(), 1, "from nowhere, a watch begins with what there is");
+}
+
+#[tokio::test]
+async fn a_list_has_pages_of_one_version() {
+    let cluster = FakeApiServer::default();
+    let api = machines(&cluster);
+    for name in ["a", "b", "c"] {
+        api.create(&PostParams::default(), &machine(name)).await.unwrap();
+    }
+    let names = |list: &kube::api::ObjectList<DynamicObject>| -> Vec<String> {
+        list.items.iter().filter_map(|one| one.metadata.name.clone()).collect()
+    };
+    let first = api.list(&ListParams::default().limit(2)).await.unwrap();
+    assert_eq!(names(&first), ["a", "b"]);
+    api.delete("c", &DeleteParams::default()).await.unwrap();
+    api.create(&PostParams::default(), &machine("d")).await.unwrap();
+    let token = first.metadata.continue_.unwrap();
+    let more = ListParams::default().limit(2).continue_token(&token);
+    let second = api.list(&more).await.unwrap();
+    assert_eq!(names(&second), ["c"], "as it was when the first page was read");
+    assert_eq!(second.metadata.resource_version, first.metadata.resource_version);
+    cluster.compact();
+    assert_eq!(code(&api.list(&more).await.unwrap_err()), 410);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_late_takes_effect_without_its_client() {
+    let cluster = FakeApiServer::default();
+    let api = machines(&cluster);
+    cluster.delay("POST", "machines", Duration::from_secs(5));
+    let new = machine("a");
+    let by = PostParams::default();
+    let made = api.create(&by, &new);
+    assert!(tokio::time::timeout(Duration::from_secs(1), made).await.is_err());
+    assert!(cluster.get("machines", SPACE, "a").is_none());
+    sleep(Duration::from_secs(5)).await;
+    assert!(cluster.get("machines", SPACE, "a").is_some());
+    cluster.delay("LIST", "machines", Duration::from_secs(7));
+    let began = tokio::time::Instant::now();
+    api.list(&ListParams::default()).await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_gets_bookmarks() {
+    let cluster = FakeApiServer::default();
+    let api = machines(&cluster);
+    api.create(&PostParams::default(), &machine("a")).await.unwrap();
+    let events = api.watch(&kube::api::WatchParams::default().timeout(130), "1").await.unwrap();
+    let events: Vec<_> = events.try_collect().await.unwrap();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(matches!(&events[0], kube::api::WatchEvent::Bookmark(mark)
+        if mark.metadata.resource_version == "1"));
+}
+
+/// Runs a client against a disturbed server, and returns the requests with their times and results.
+async fn disturbed(seed: u64) -> Vec<String> {
+    let cluster = FakeApiServer::default();
+    cluster.disturb(seed);
+    let api = machines(&cluster);
+    let mut events = watcher(api.clone(), watcher::Config::default()).boxed();
+    let watching = tokio::spawn(async move { while events.next().await.is_some() {} });
+    for number in 0..20 {
+        let _ = api.create(&PostParams::default(), &machine(&format!("m-{number}"))).await;
+        let _ = api.list(&ListParams::default()).await;
+    }
+    watching.abort();
+    let mut all = cluster.requests();
+    all.extend(cluster.audit());
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_seeds_make_equal_histories_and_others_make_others() {
+    let first = disturbed(7).await;
+    assert_eq!(first, disturbed(7).await);
+    assert_ne!(first, disturbed(8).await);
+    let failed = first.iter().filter(|line| line.contains("POST") && line.ends_with("Conflict"));
+    assert_eq!(failed.count(), 0);
+    assert!(first.iter().any(|line| line.contains("201 m-")), "{first:?}");
 }

@@ -1,26 +1,38 @@
 //! Reflector: a local copy of all objects of one kind, kept up to date by one watch that all
 //! controllers share.
 //!
-//! An unreadable object is kept as such, so that it does not hide the other objects.
+//! An unreadable object is kept as such, so that it does not hide the other objects. Each reader
+//! can ask whether the copy is current ([`View`]): after a start, and while a list or a watch fails,
+//! the copy is partial or old.
+
+mod list_watch;
+#[cfg(test)]
+mod tests;
+mod view;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::stream::{Stream, StreamExt, unfold};
+use futures_util::stream::{Stream, unfold};
 use groundplan_openshift::machine_api::types::{Machine, MachineSet, read};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::core::ObjectMeta;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store, store};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Resource, ResourceExt};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
+pub use list_watch::ListWatchError;
+pub use view::{View, ViewState, are_current};
+
 use super::node::Node;
+use list_watch::{ListWatchEvent, list_and_watch};
+use view::ViewWriter;
 
 /// Number of changes that are buffered for a slow controller. A controller that falls further
 /// behind reconciles all objects.
@@ -136,7 +148,8 @@ pub enum FeedEvent<T> {
 pub struct Reflector<T: WatchedKind> {
     api: Api<WatchedObject<T>>,
     store: Store<WatchedObject<T>>,
-    writer: Option<Writer<WatchedObject<T>>>,
+    writer: Writer<WatchedObject<T>>,
+    view: ViewWriter,
     touched: broadcast::Sender<FeedEvent<T>>,
 }
 
@@ -145,7 +158,7 @@ impl<T: WatchedKind> Reflector<T> {
     pub fn new(api: Api<WatchedObject<T>>) -> Self {
         let (store, writer) = store();
         let touched = broadcast::Sender::new(REMEMBERED);
-        Self { api, store, writer: Some(writer), touched }
+        Self { api, store, writer, view: ViewWriter::new(T::PLURAL), touched }
     }
 
     /// Returns the local copy of the objects.
@@ -153,29 +166,46 @@ impl<T: WatchedKind> Reflector<T> {
         self.store.clone()
     }
 
-    /// Watches without end. Errors are reported to `tell`, and retried after a pause.
-    pub async fn run(mut self, tell: impl Fn(&watcher::Error)) {
-        let Some(writer) = self.writer.take() else { return };
-        let events = watcher(self.api.clone(), watcher::Config::default());
-        let mut events = std::pin::pin!(events.default_backoff().reflect(writer));
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => self.pass_on(event),
-                Err(error) => tell(&error),
-            }
-        }
+    /// Returns the state of the local copy.
+    pub fn view(&self) -> View {
+        self.view.view()
     }
 
-    /// Publishes a change. The objects of a new list are published together, once the list is
-    /// complete and in the store.
-    fn pass_on(&self, event: watcher::Event<WatchedObject<T>>) {
-        use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
-        let touched = match event {
-            Apply(object) | Delete(object) => FeedEvent::One(Arc::new(object)),
-            InitDone => FeedEvent::All,
-            Init | InitApply(_) => return,
-        };
-        let _ = self.touched.send(touched); // no receiver is no error
+    /// Watches without end. Errors are reported to `tell`, and retried after a pause.
+    pub async fn run(self, tell: impl Fn(&ListWatchError)) {
+        let Self { api, store: _, mut writer, view, touched } = self;
+        let publish = |event| drop(touched.send(event)); // no receiver is no error
+        list_and_watch(&api, |event| match event {
+            ListWatchEvent::State(state) => {
+                if view.enter(state) {
+                    publish(FeedEvent::All);
+                }
+            }
+            ListWatchEvent::Listed(objects) => {
+                writer.apply_watcher_event(&watcher::Event::Init);
+                for object in objects {
+                    writer.apply_watcher_event(&watcher::Event::InitApply(object));
+                }
+                writer.apply_watcher_event(&watcher::Event::InitDone);
+                view.miss(); // the event follows once the watch is open
+            }
+            ListWatchEvent::Changed(object) => {
+                let event = watcher::Event::Apply(object);
+                writer.apply_watcher_event(&event);
+                if let watcher::Event::Apply(object) = event {
+                    publish(FeedEvent::One(Arc::new(object)));
+                }
+            }
+            ListWatchEvent::Deleted(object) => {
+                let event = watcher::Event::Delete(object);
+                writer.apply_watcher_event(&event);
+                if let watcher::Event::Delete(object) = event {
+                    publish(FeedEvent::One(Arc::new(object)));
+                }
+            }
+            ListWatchEvent::Failed(error) => tell(&error),
+        })
+        .await;
     }
 
     /// Returns the stream of changes from now on. The first item is [`FeedEvent::All`].
