@@ -123,7 +123,7 @@ pub async fn run(
     tell: ReportMessage<'_>,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())?;
+    let endpoints = Endpoint::from_environment(|name| std::env::var(name).ok())?;
     let target = NodeTarget { name: options.node_name.clone(), connect: kube_client::inferred() };
     // No request yet: missing credentials are better known now than in the last two minutes.
     (target.connect)().await.map_err(StartError::ApiServer)?;
@@ -136,7 +136,7 @@ pub async fn run(
         ),
         None => None,
     };
-    let client = Client::new(endpoint, imds::ImdsSettings::default());
+    let client = Client::of_any(endpoints, imds::ImdsSettings::default());
     let handler = Handler::new(client, target, options.settings(), Arc::clone(&health), tell);
     let served = async {
         match listener {
