@@ -108,6 +108,11 @@ impl FakeImds {
         self.service().values.insert(format!("/latest/meta-data/{path}"), value.into());
     }
 
+    /// Removes the value at a path.
+    pub(crate) fn unset(&self, path: &str) {
+        self.service().values.remove(&format!("/latest/meta-data/{path}"));
+    }
+
     /// Like `set`, but the value appears after a delay.
     pub(crate) fn set_after(&self, delay: Duration, path: &str, value: &str) {
         let path = format!("/latest/meta-data/{path}");

@@ -234,7 +234,7 @@ fn both() -> (FakeImds, FakeImds, Client) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ipv6_is_tried_when_ipv4_cannot_be_connected_to_and_is_kept() {
+async fn c79_ipv6_is_tried_when_ipv4_cannot_be_connected_to_and_is_kept() {
     for fault in [ImdsFault::Refuse, ImdsFault::Silence] {
         let (ipv4, ipv6, client) = both();
         ipv4.inject_faults("CONNECT", &[fault]);
@@ -251,7 +251,7 @@ async fn ipv6_is_tried_when_ipv4_cannot_be_connected_to_and_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ipv6_is_not_tried_after_a_connection_to_ipv4() {
+async fn c79_ipv6_is_not_tried_after_a_connection_to_ipv4() {
     let (ipv4, ipv6, client) = both();
     ipv4.inject_faults("PUT", &[ImdsFault::Silence; 4]);
     assert!(matches!(client.metadata("name").await, Err(Error::NoToken { .. })));
@@ -262,7 +262,7 @@ async fn ipv6_is_not_tried_after_a_connection_to_ipv4() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_error_names_every_endpoint_that_was_tried() {
+async fn c79_the_error_names_every_endpoint_that_was_tried() {
     let (ipv4, ipv6, client) = both();
     ipv4.inject_faults("CONNECT", &[ImdsFault::Silence; 4]);
     ipv6.inject_faults("CONNECT", &[ImdsFault::Refuse; 4]);
