@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -45,6 +46,13 @@ pub struct HandlerOptions {
     /// Retirements and stops mark the Node. Reboots are reported in an Event.
     #[arg(long)]
     pub maintenance: bool,
+    /// Time before scheduled maintenance from which the Node is marked.
+    ///
+    /// AWS announces a retirement weeks ahead. Before this time an Event says when the Node will be
+    /// marked. 0 marks the Node when the maintenance may begin.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = lead_time)]
+    #[arg(requires = "maintenance")]
+    pub maintenance_lead_time: Duration,
     /// Read the target lifecycle state of the Auto Scaling group.
     ///
     /// The state `Terminated` marks the Node.
@@ -79,6 +87,7 @@ impl HandlerOptions {
             sources: sources.collect::<BTreeSet<_>>(),
             cordon: self.cordon,
             taint: self.taint,
+            lead: self.maintenance_lead_time,
         }
     }
 }
@@ -92,6 +101,16 @@ fn poll_interval(text: &str) -> Result<Duration, String> {
     let sensible = Duration::from_secs(1)..=Duration::from_secs(60);
     let expected = || "expected between 1s and 60s; AWS recommends 5s".to_owned();
     sensible.contains(&interval).then_some(interval).ok_or_else(expected)
+}
+
+/// Parses a duration of zero or more.
+fn lead_time(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "expected 0, or a number with its unit, as in `90m` or `48h`".to_owned())
 }
 
 /// Reasons why the handler does not start.
@@ -123,7 +142,7 @@ pub async fn run(
     tell: ReportMessage<'_>,
     stopped: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
-    let endpoint = Endpoint::from_environment(|name| std::env::var(name).ok())?;
+    let endpoints = Endpoint::from_environment(|name| std::env::var(name).ok())?;
     let target = NodeTarget { name: options.node_name.clone(), connect: kube_client::inferred() };
     // No request yet: missing credentials are better known now than in the last two minutes.
     (target.connect)().await.map_err(StartError::ApiServer)?;
@@ -136,7 +155,7 @@ pub async fn run(
         ),
         None => None,
     };
-    let client = Client::new(endpoint, imds::ImdsSettings::default());
+    let client = Client::of_any(endpoints, imds::ImdsSettings::default());
     let handler = Handler::new(client, target, options.settings(), Arc::clone(&health), tell);
     let served = async {
         match listener {
@@ -157,7 +176,7 @@ pub async fn run(
 pub enum MessageWording {
     /// A line for people, and an event for programs.
     Event {
-        /// The type of the event: `announced` or `told`.
+        /// The type of the event: `announced`, `told`, `withdrawn` or `cleared`.
         kind: &'static str,
         /// The other keys of the event.
         fields: Value,
@@ -181,16 +200,42 @@ impl From<&HandlerMessage<'_>> for MessageWording {
     fn from(said: &HandlerMessage<'_>) -> Self {
         let warning = |summary, detail, hint| MessageWording::Warning { summary, detail, hint };
         match said {
-            HandlerMessage::Announced(notice) => MessageWording::Event {
+            HandlerMessage::Announced(notice, from) => MessageWording::Event {
                 kind: "announced",
-                fields: fields(notice),
-                text: format!("notice: {notice}"),
+                fields: scheduled(notice, *from),
+                text: format!("notice: {}", with_mark(notice, *from)),
             },
-            HandlerMessage::Done(notice) => MessageWording::Event {
+            HandlerMessage::Done(notice, from) => MessageWording::Event {
                 kind: "told",
-                fields: fields(notice),
-                text: format!("reported to the cluster: {notice}"),
+                fields: scheduled(notice, *from),
+                text: format!("reported to the cluster: {}", with_mark(notice, *from)),
             },
+            HandlerMessage::Withdrawn(notice) => MessageWording::Event {
+                kind: "withdrawn",
+                fields: fields(notice),
+                text: format!("no longer in effect: {notice}"),
+            },
+            HandlerMessage::Cleared(changes) => MessageWording::Event {
+                kind: "cleared",
+                fields: json!({ "changes": changes }),
+                text: format!("cleared on the Node: {}", list(changes)),
+            },
+            HandlerMessage::InvalidRecord(invalid) => warning(
+                format!("{invalid}; the mark of the Node stays"),
+                Vec::new(),
+                Some(
+                    "check the Node with `kubectl describe node NAME`, and remove the annotation \
+                     with `kubectl annotate node NAME groundplan.dev/termination-handler-`",
+                ),
+            ),
+            HandlerMessage::NotWatched(notice) => warning(
+                format!(
+                    "the Node was marked because of {} ({}), which is not read; the mark stays",
+                    notice.source, notice.what
+                ),
+                Vec::new(),
+                Some("start the handler with the options that the mark was set with"),
+            ),
             HandlerMessage::Answers => {
                 MessageWording::Text("the metadata service responds again".into())
             }
@@ -201,6 +246,21 @@ impl From<&HandlerMessage<'_>> for MessageWording {
             }
         }
     }
+}
+
+fn with_mark(notice: &Notice, from: Option<Timestamp>) -> String {
+    let mark = from.map(|from| format!("; the Node is marked from {from}"));
+    format!("{notice}{}", mark.unwrap_or_default())
+}
+
+fn list(words: &BTreeSet<&'static str>) -> String {
+    words.iter().copied().collect::<Vec<_>>().join(", ")
+}
+
+fn scheduled(notice: &Notice, from: Option<Timestamp>) -> Value {
+    let mut fields = fields(notice);
+    fields["marked_from"] = json!(from.map(|from| from.to_string()));
+    fields
 }
 
 fn fields(notice: &Notice) -> Value {
@@ -246,6 +306,48 @@ mod tests {
         for wrong in ["0", "500ms", "61s", "5"] {
             assert!(parse(&["--poll-interval", wrong]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_lead_time_is_a_day_by_default_and_may_be_zero() {
+        let lead = |words: &[&str]| parse(words).map(|options| options.settings().lead);
+        assert_eq!(lead(&[]).unwrap(), Duration::from_secs(86_400));
+        for (text, expected) in [("0", 0), ("0s", 0), ("90m", 5400), ("48h", 172_800)] {
+            let words = ["--maintenance", "--maintenance-lead-time", text];
+            assert_eq!(lead(&words).unwrap(), Duration::from_secs(expected), "{text}");
+        }
+        for wrong in ["", "24", "-1h", "soon"] {
+            let word = format!("--maintenance-lead-time={wrong}");
+            assert!(lead(&["--maintenance", &word]).is_err(), "{wrong}");
+        }
+        assert!(lead(&["--maintenance-lead-time=1h"]).is_err(), "without --maintenance");
+    }
+
+    #[test]
+    fn messages_say_when_the_node_is_marked_and_what_is_cleared() {
+        let notice = Notice {
+            source: NoticeSource::ScheduledMaintenance,
+            verdict: Consequence::Ending,
+            what: "instance-stop (e-1) is scheduled".to_owned(),
+            at: "2026-01-02T00:00:00Z".parse().ok(),
+            event: Some("e-1".to_owned()),
+        };
+        let from = "2026-01-01T00:00:00Z".parse().ok();
+        let event = |message: &HandlerMessage<'_>| match MessageWording::from(message) {
+            MessageWording::Event { kind, fields, text } => (kind, fields, text),
+            other => panic!("{other:?}"),
+        };
+        let (kind, fields, text) = event(&HandlerMessage::Announced(&notice, from));
+        assert_eq!((kind, &fields["marked_from"]), ("announced", &json!("2026-01-01T00:00:00Z")));
+        let expected = "notice: instance-stop (e-1) is scheduled, at 2026-01-02T00:00:00Z; the Node \
+                        is marked from 2026-01-01T00:00:00Z";
+        assert_eq!(text, expected);
+        let changes = BTreeSet::from(["cordon", "condition"]);
+        let (kind, fields, text) = event(&HandlerMessage::Cleared(&changes));
+        assert_eq!((kind, fields), ("cleared", json!({"changes": ["condition", "cordon"]})));
+        assert_eq!(text, "cleared on the Node: condition, cordon");
+        let (kind, fields, _) = event(&HandlerMessage::Withdrawn(&notice));
+        assert_eq!((kind, fields.get("marked_from")), ("withdrawn", None));
     }
 
     #[test]

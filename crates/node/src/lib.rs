@@ -50,7 +50,8 @@
 //!    termination-handler` share it.
 //! 2. [`termination`]: marks the Node of a machine before AWS takes the machine away.
 //! 3. [`own_node`]: reads and writes one Node.
-//! 4. [`kube_client`]: a client of the API server; [`http`]: probes and metrics; [`imds`]: a client of
+//! 4. [`mark_record`]: the annotation of a Node with the changes to clear later.
+//! 5. [`kube_client`]: a client of the API server; [`http`]: probes and metrics; [`imds`]: a client of
 //!    the instance metadata service, version 2 only.
 //!
 //! # Features
@@ -67,6 +68,7 @@ pub mod command;
 pub mod http;
 pub mod imds;
 pub mod kube_client;
+pub mod mark_record;
 pub mod own_node;
 pub mod termination;
 #[cfg(any(test, feature = "test-support"))]

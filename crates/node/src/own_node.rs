@@ -1,5 +1,9 @@
 //! Changes of one Node: conditions, cordon, taints and Events.
 //!
+//! A change that is made is recorded in the same write ([`MarkRecord`]), and only recorded changes
+//! are cleared. The status of a Node is written together with its metadata (Kubernetes,
+//! pkg/registry/core/node/strategy.go), so a condition and its record are one request.
+//!
 //! Every change can be repeated. A change is computed from a fresh read and sent with the resource
 //! version of that read. After a conflict it is computed again. An existing value is not written
 //! again.
@@ -7,13 +11,15 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Node, Taint};
+use k8s_openapi::api::core::v1::{Event, Node, NodeCondition, Taint};
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::time::timeout;
+
+use crate::mark_record::{InvalidRecord, MarkRecord, RECORD, RecordedNotice};
 
 /// Name of the writer in managed fields and Events.
 const WRITER: &str = "groundplan-termination-handler";
@@ -36,15 +42,19 @@ pub struct OwnNode {
     name: String,
 }
 
-/// Node condition with the status `True`.
+/// Node condition. Its status is `True` when the Node is marked, and `False` when the mark is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TrueCondition {
+pub struct MarkCondition {
     /// Field `type`, which is unique within a Node.
     pub kind: &'static str,
     /// Reason for programs.
     pub reason: &'static str,
     /// Reason for people.
     pub message: &'static str,
+    /// Reason for programs when the mark is cleared.
+    pub cleared_reason: &'static str,
+    /// Reason for people when the mark is cleared.
+    pub cleared_message: &'static str,
 }
 
 /// Result of a change.
@@ -102,7 +112,7 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         let Error::Refused { attempt, source: status, .. } = self else { return None };
         match *attempt {
-            TAINT if status.is_forbidden() => Some(
+            TAINT | UNTAINT if status.is_forbidden() => Some(
                 "use the credentials of a ServiceAccount for --taint: a kubelet must not taint its \
                  own Node (admission plugin NodeRestriction)",
             ),
@@ -130,7 +140,20 @@ const READ: &str = "read";
 const MARK: &str = "mark";
 const CORDON: &str = "cordon";
 const TAINT: &str = "taint";
+const UNMARK: &str = "clear the mark of";
+const UNCORDON: &str = "uncordon";
+const UNTAINT: &str = "remove the taint of";
+const FORGET: &str = "remove the record of";
 const TELL: &str = "emit an Event about";
+
+/// Type of an Event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    /// Event about a normal course.
+    Normal,
+    /// Event about a problem.
+    Warning,
+}
 
 /// Part of the Node that a change is written to.
 #[derive(Clone, Copy)]
@@ -151,45 +174,83 @@ impl OwnNode {
         &self.name
     }
 
-    /// Sets a condition to `True`. A condition that is already `True` keeps its times. Other
-    /// conditions stay unchanged.
+    /// Returns the record of earlier changes; `None` if the Node has none.
+    ///
+    /// # Errors
+    /// The outer error is that of the API server. The inner error is an annotation of another form.
+    pub async fn record(&self) -> Result<Result<Option<MarkRecord>, InvalidRecord>, Error> {
+        Ok(MarkRecord::of(&self.read().await?))
+    }
+
+    /// Sets a condition to `True`. A condition that is already `True` keeps its times and its owner.
+    /// Other conditions stay unchanged. If the Node has a record, the notices are added to it.
     ///
     /// # Errors
     /// Returns an error if the API server does not make the change.
     pub async fn mark(
         &self,
-        condition: TrueCondition,
+        condition: MarkCondition,
+        notices: &[RecordedNotice],
         now: Timestamp,
     ) -> Result<NodeChange, Error> {
-        self.change(MARK, NodePart::Status, |node| {
-            let conditions =
-                node.status.iter().flat_map(|status| status.conditions.iter()).flatten();
-            let mut known = conditions.filter(|one| one.type_ == condition.kind);
-            if known.any(|one| one.status == "True") {
-                return None;
+        self.change(MARK, NodePart::Status, |node, record| {
+            if find(node, condition.kind).is_some_and(|known| known.status == "True") {
+                return record
+                    .as_mut()
+                    .is_some_and(|record| add(record, notices))
+                    .then(|| json!({}));
             }
-            let now = whole_seconds(now);
-            // The API server merges conditions by type, so only this one is written.
-            Some(json!({"status": {"conditions": [{
-                "type": condition.kind,
-                "status": "True",
-                "reason": condition.reason,
-                "message": condition.message,
-                "lastHeartbeatTime": now,
-                "lastTransitionTime": now,
-            }]}}))
+            let record = record.get_or_insert_default();
+            record.add(notices);
+            record.condition = Some(truncated(now));
+            Some(status(condition, "True", now))
         })
         .await
     }
 
-    /// Marks the Node as unschedulable.
+    /// Sets a condition to `False` if [`mark`](Self::mark) set it, and no other program since.
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
-    pub async fn cordon(&self) -> Result<NodeChange, Error> {
-        self.change(CORDON, NodePart::Spec, |node| {
-            let already = node.spec.as_ref().and_then(|spec| spec.unschedulable);
-            (already != Some(true)).then(|| json!({"spec": {"unschedulable": true}}))
+    pub async fn unmark(
+        &self,
+        condition: MarkCondition,
+        now: Timestamp,
+    ) -> Result<NodeChange, Error> {
+        self.change(UNMARK, NodePart::Status, |node, record| {
+            let since = record.as_mut()?.condition.take()?;
+            let known = find(node, condition.kind).filter(|known| known.status == "True")?;
+            let time = known.last_transition_time.as_ref().map(|time| truncated(time.0));
+            (time == Some(since)).then(|| status(condition, "False", now))
+        })
+        .await
+    }
+
+    /// Marks the Node as unschedulable. A Node that is already unschedulable keeps its owner.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn cordon(&self, notices: &[RecordedNotice]) -> Result<NodeChange, Error> {
+        self.change(CORDON, NodePart::Spec, |node, record| {
+            if is_cordoned(node) {
+                return None;
+            }
+            let record = record.get_or_insert_default();
+            record.add(notices);
+            record.cordon = true;
+            Some(json!({"spec": {"unschedulable": true}}))
+        })
+        .await
+    }
+
+    /// Marks the Node as schedulable if [`cordon`](Self::cordon) marked it as unschedulable.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn uncordon(&self) -> Result<NodeChange, Error> {
+        self.change(UNCORDON, NodePart::Spec, |node, record| {
+            let recorded = std::mem::take(&mut record.as_mut()?.cordon);
+            (recorded && is_cordoned(node)).then(|| json!({"spec": {"unschedulable": null}}))
         })
         .await
     }
@@ -198,18 +259,48 @@ impl OwnNode {
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
-    pub async fn taint(&self, taint: &Taint) -> Result<NodeChange, Error> {
-        self.change(TAINT, NodePart::Spec, |node| {
-            let mut taints = node.spec.as_ref().and_then(|spec| spec.taints.clone());
-            let taints = taints.get_or_insert_default();
+    pub async fn taint(
+        &self,
+        taint: &Taint,
+        notices: &[RecordedNotice],
+    ) -> Result<NodeChange, Error> {
+        self.change(TAINT, NodePart::Spec, |node, record| {
+            let mut taints = taints(node);
             if taints.iter().any(|one| one.key == taint.key && one.effect == taint.effect) {
                 return None;
             }
+            let record = record.get_or_insert_default();
+            record.add(notices);
+            record.taint = true;
             taints.push(taint.clone());
             // The list of taints is written as a whole.
             Some(json!({"spec": {"taints": taints}}))
         })
         .await
+    }
+
+    /// Removes a taint if [`taint`](Self::taint) added it.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn untaint(&self, taint: &Taint) -> Result<NodeChange, Error> {
+        self.change(UNTAINT, NodePart::Spec, |node, record| {
+            let recorded = std::mem::take(&mut record.as_mut()?.taint);
+            let (gone, kept): (Vec<_>, Vec<_>) = taints(node)
+                .into_iter()
+                .partition(|one| one.key == taint.key && one.effect == taint.effect);
+            (recorded && !gone.is_empty()).then(|| json!({"spec": {"taints": kept}}))
+        })
+        .await
+    }
+
+    /// Removes the record. The last step of clearing: a run that is interrupted before it is
+    /// continued by the next one.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn forget(&self) -> Result<NodeChange, Error> {
+        self.change(FORGET, NodePart::Spec, |_, record| record.take().map(|_| json!({}))).await
     }
 
     /// Creates an Event about the Node. An equal Event, also of another run, is created only once.
@@ -218,12 +309,13 @@ impl OwnNode {
     /// Same as [`mark`](Self::mark).
     pub async fn create_event(
         &self,
+        kind: EventType,
         reason: &str,
         message: &str,
         now: Timestamp,
     ) -> Result<NodeChange, Error> {
         let node = self.read().await?;
-        let event = self.event(&node, reason, message, now);
+        let event = self.event(&node, kind, reason, message, now);
         let by = PostParams::default();
         match self.answer(TELL, self.events.create(&by, &event)).await {
             Ok(_) => Ok(NodeChange::Made),
@@ -232,7 +324,14 @@ impl OwnNode {
         }
     }
 
-    fn event(&self, node: &Node, reason: &str, message: &str, now: Timestamp) -> Event {
+    fn event(
+        &self,
+        node: &Node,
+        kind: EventType,
+        reason: &str,
+        message: &str,
+        now: Timestamp,
+    ) -> Event {
         let uid = node.uid().unwrap_or_default();
         let digest = Sha256::digest(format!("{uid}\n{reason}\n{message}"));
         let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -242,7 +341,7 @@ impl OwnNode {
             "involvedObject": {"apiVersion": "v1", "kind": "Node", "name": self.name, "uid": uid},
             "reason": reason,
             "message": message,
-            "type": "Warning",
+            "type": format!("{kind:?}"),
             "count": 1,
             "firstTimestamp": now,
             "lastTimestamp": now,
@@ -257,18 +356,27 @@ impl OwnNode {
         self.answer(READ, self.nodes.get(&self.name)).await
     }
 
-    /// Reads the Node, decides and writes. Repeats all of it after a conflict.
+    /// Reads the Node, decides and writes. Repeats all of it after a conflict. `decide` returns the
+    /// change of the Node, or `None` if there is none, and updates the record. The record is written
+    /// with the change, and alone only if the change is empty.
     async fn change(
         &self,
         attempt: &'static str,
         part: NodePart,
-        decide: impl Fn(&Node) -> Option<Value>,
+        decide: impl Fn(&Node, &mut Option<MarkRecord>) -> Option<Value>,
     ) -> Result<NodeChange, Error> {
         let mut tried = 0;
         loop {
             tried += 1;
             let node = self.read().await?;
-            let Some(change) = decide(&node) else { return Ok(NodeChange::WasSo) };
+            // An invalid record is replaced: what it says cannot be cleared in any case.
+            let old = MarkRecord::of(&node).unwrap_or_default();
+            let mut record = old.clone();
+            let Some(mut change) = decide(&node, &mut record) else { return Ok(NodeChange::WasSo) };
+            if record != old {
+                let text = record.map(|record| record.text());
+                change["metadata"]["annotations"] = json!({ RECORD: text });
+            }
             match self.write(attempt, part, change, &node).await {
                 Ok(_) => return Ok(NodeChange::Made),
                 Err(error) if error.is_conflict() && tried < TRIES => (),
@@ -285,7 +393,8 @@ impl OwnNode {
         read: &Node,
     ) -> Result<Node, Error> {
         // The UID is included because another machine may have a Node of the same name by now.
-        change["metadata"] = json!({"resourceVersion": read.resource_version(), "uid": read.uid()});
+        change["metadata"]["resourceVersion"] = json!(read.resource_version());
+        change["metadata"]["uid"] = json!(read.uid());
         let by = PatchParams { field_manager: Some(WRITER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Strategic(change);
         match part {
@@ -311,9 +420,53 @@ impl OwnNode {
     }
 }
 
+/// Returns the condition of a Node with this type.
+fn find<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {
+    let mut conditions = node.status.iter().flat_map(|status| &status.conditions).flatten();
+    conditions.find(|one| one.type_ == kind)
+}
+
+fn is_cordoned(node: &Node) -> bool {
+    node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true)
+}
+
+fn taints(node: &Node) -> Vec<Taint> {
+    node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default()
+}
+
+/// Adds notices to a record. Returns true if the record changed.
+fn add(record: &mut MarkRecord, notices: &[RecordedNotice]) -> bool {
+    let old = record.notices.clone();
+    record.add(notices);
+    record.notices != old
+}
+
+/// Returns the patch that sets a condition. The API server merges conditions by type, so others stay
+/// unchanged.
+fn status(condition: MarkCondition, status: &str, now: Timestamp) -> Value {
+    let (reason, message) = match status {
+        "True" => (condition.reason, condition.message),
+        _ => (condition.cleared_reason, condition.cleared_message),
+    };
+    let now = whole_seconds(now);
+    json!({"status": {"conditions": [{
+        "type": condition.kind,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastHeartbeatTime": now,
+        "lastTransitionTime": now,
+    }]}})
+}
+
 /// Returns the time in whole seconds: times in the API have no fractions.
 fn whole_seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Returns the time without the fraction of its second.
+fn truncated(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).expect("BUG: a whole second of a time is a time")
 }
 
 #[cfg(test)]
@@ -321,14 +474,29 @@ mod tests {
     use super::*;
     use crate::test_support::fake_api_server::FakeApiServer as FakeApi;
 
-    const TERMINATING: TrueCondition =
-        TrueCondition { kind: "Terminating", reason: "TerminationRequested", message: "it goes" };
+    const TERMINATING: MarkCondition = MarkCondition {
+        kind: "Terminating",
+        reason: "TerminationRequested",
+        message: "it goes",
+        cleared_reason: "TerminationCleared",
+        cleared_message: "it stays",
+    };
 
     fn pair() -> (FakeApi, OwnNode) {
         let fake = FakeApi::default();
         fake.add_node("n1");
         let node = OwnNode::new(fake.client(), "n1");
         (fake, node)
+    }
+
+    fn notices() -> [RecordedNotice; 1] {
+        let (source, what) = ("spot/instance-action".to_owned(), "it stops".to_owned());
+        [RecordedNotice { source, what, at: None, event: None }]
+    }
+
+    fn record(fake: &FakeApi) -> Option<MarkRecord> {
+        let node = serde_json::from_value(fake.node("n1")).unwrap();
+        MarkRecord::of(&node).unwrap()
     }
 
     fn at(text: &str) -> Timestamp {
@@ -345,7 +513,8 @@ mod tests {
     async fn c62_the_condition_is_written_once_and_others_are_as_they_were() {
         let (fake, node) = pair();
         let ready = conditions(&fake, "Ready");
-        let change = node.mark(TERMINATING, at("2026-01-02T03:04:05.678Z")).await.unwrap();
+        let change =
+            node.mark(TERMINATING, &notices(), at("2026-01-02T03:04:05.678Z")).await.unwrap();
         assert_eq!((change, fake.writes()), (NodeChange::Made, 1));
         let expected = json!({
             "type": "Terminating", "status": "True", "reason": "TerminationRequested",
@@ -362,7 +531,7 @@ mod tests {
         fake.set_condition("n1", "Terminating", "False");
         let old = conditions(&fake, "Terminating");
         assert_eq!(
-            node.mark(TERMINATING, at("2026-01-02T03:04:05Z")).await.unwrap(),
+            node.mark(TERMINATING, &notices(), at("2026-01-02T03:04:05Z")).await.unwrap(),
             NodeChange::Made
         );
         let new = conditions(&fake, "Terminating");
@@ -370,7 +539,7 @@ mod tests {
         assert_ne!(new[0]["lastTransitionTime"], old[0]["lastTransitionTime"]);
 
         assert_eq!(
-            node.mark(TERMINATING, at("2026-02-02T00:00:00Z")).await.unwrap(),
+            node.mark(TERMINATING, &notices(), at("2026-02-02T00:00:00Z")).await.unwrap(),
             NodeChange::WasSo
         );
         assert_eq!((conditions(&fake, "Terminating"), fake.writes()), (new, 1));
@@ -380,7 +549,10 @@ mod tests {
     async fn c66_who_wrote_in_between_is_heard_and_the_third_try_succeeds() {
         let (fake, node) = pair();
         fake.somebody_writes_before_the_next(2);
-        assert_eq!(node.mark(TERMINATING, Timestamp::now()).await.unwrap(), NodeChange::Made);
+        assert_eq!(
+            node.mark(TERMINATING, &notices(), Timestamp::now()).await.unwrap(),
+            NodeChange::Made
+        );
         assert_eq!(fake.conflicts(), 2);
         assert_eq!(conditions(&fake, "Heartbeats").len(), 1, "what they wrote is there");
         assert_eq!(conditions(&fake, "Terminating").len(), 1);
@@ -390,14 +562,16 @@ mod tests {
     async fn c66_conflicts_without_end_are_an_error() {
         let (fake, node) = pair();
         fake.somebody_writes_before_the_next(99);
-        assert!(node.mark(TERMINATING, Timestamp::now()).await.unwrap_err().is_conflict());
+        assert!(
+            node.mark(TERMINATING, &notices(), Timestamp::now()).await.unwrap_err().is_conflict()
+        );
         assert_eq!(fake.conflicts(), TRIES as usize);
     }
 
     #[tokio::test(start_paused = true)]
     async fn c66_a_node_that_is_not_there_is_an_error_that_says_which() {
         let (fake, _) = pair();
-        let error = OwnNode::new(fake.client(), "n2").cordon().await.unwrap_err();
+        let error = OwnNode::new(fake.client(), "n2").cordon(&notices()).await.unwrap_err();
         assert_eq!(error.to_string(), "read the Node n2");
         assert!(error.hint().unwrap().contains("--node-name"));
     }
@@ -405,8 +579,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_node_is_cordoned_once() {
         let (fake, node) = pair();
-        assert_eq!(node.cordon().await.unwrap(), NodeChange::Made);
-        assert_eq!(node.cordon().await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.cordon(&notices()).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.cordon(&notices()).await.unwrap(), NodeChange::WasSo);
         assert_eq!((&fake.node("n1")["spec"]["unschedulable"], fake.writes()), (&json!(true), 1));
     }
 
@@ -417,9 +591,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_taint_joins_those_that_are_there() {
         let (fake, node) = pair();
-        assert_eq!(node.taint(&taint("a")).await.unwrap(), NodeChange::Made);
-        assert_eq!(node.taint(&taint("b")).await.unwrap(), NodeChange::Made);
-        assert_eq!(node.taint(&taint("a")).await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.taint(&taint("a"), &notices()).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.taint(&taint("b"), &notices()).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.taint(&taint("a"), &notices()).await.unwrap(), NodeChange::WasSo);
         let taints = fake.node("n1")["spec"]["taints"].clone();
         let expected =
             json!([{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}]);
@@ -430,9 +604,13 @@ mod tests {
     async fn a_kubelet_that_may_not_taint_is_told_what_may() {
         let (fake, node) = pair();
         fake.restrict_nodes();
-        let error = node.taint(&taint("a")).await.unwrap_err();
+        let error = node.taint(&taint("a"), &notices()).await.unwrap_err();
         assert!(error.hint().unwrap().contains("NodeRestriction"));
-        assert_eq!(node.cordon().await.unwrap(), NodeChange::Made, "cordoning is allowed");
+        assert_eq!(
+            node.cordon(&notices()).await.unwrap(),
+            NodeChange::Made,
+            "cordoning is allowed"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -440,11 +618,15 @@ mod tests {
         let (fake, node) = pair();
         let now = at("2026-01-02T03:04:05Z");
         assert_eq!(
-            node.create_event("SpotInterruption", "it goes", now).await.unwrap(),
+            node.create_event(EventType::Warning, "SpotInterruption", "it goes", now)
+                .await
+                .unwrap(),
             NodeChange::Made
         );
         assert_eq!(
-            node.create_event("SpotInterruption", "it goes", now).await.unwrap(),
+            node.create_event(EventType::Warning, "SpotInterruption", "it goes", now)
+                .await
+                .unwrap(),
             NodeChange::WasSo
         );
         let [event] = fake.events().try_into().unwrap();
@@ -460,7 +642,113 @@ mod tests {
         let (fake, node) = pair();
         fake.fall_silent();
         let began = tokio::time::Instant::now();
-        assert!(matches!(node.cordon().await, Err(Error::Silence { attempt: "read", .. })));
+        assert!(matches!(
+            node.cordon(&notices()).await,
+            Err(Error::Silence { attempt: "read", .. })
+        ));
         assert_eq!(began.elapsed(), PATIENCE);
+    }
+
+    const WHEN: &str = "2026-01-02T03:04:05Z";
+
+    /// Clears the whole mark, as the handler does.
+    async fn clear(node: &OwnNode) -> [NodeChange; 4] {
+        [
+            node.uncordon().await.unwrap(),
+            node.untaint(&taint("a")).await.unwrap(),
+            node.unmark(TERMINATING, at("2026-01-02T04:00:00Z")).await.unwrap(),
+            node.forget().await.unwrap(),
+        ]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_change_is_recorded_in_its_own_write_and_cleared_again() {
+        let (fake, node) = pair();
+        let before = fake.node("n1");
+        node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
+        let expected = MarkRecord {
+            notices: notices().to_vec(),
+            condition: Some(at(WHEN)),
+            cordon: false,
+            taint: false,
+        };
+        assert_eq!((record(&fake), fake.writes()), (Some(expected.clone()), 1));
+        node.cordon(&notices()).await.unwrap();
+        node.taint(&taint("a"), &notices()).await.unwrap();
+        let expected = MarkRecord { cordon: true, taint: true, ..expected };
+        assert_eq!((record(&fake), fake.writes()), (Some(expected), 3));
+
+        assert_eq!(clear(&node).await, [NodeChange::Made; 4]);
+        let after = fake.node("n1");
+        assert_eq!(record(&fake), None);
+        assert!(after["spec"]["unschedulable"].is_null(), "{after}");
+        assert_eq!(after["spec"]["taints"], json!([]));
+        assert_eq!(after["status"]["conditions"][0], before["status"]["conditions"][0]);
+        let expected = json!({
+            "type": "Terminating", "status": "False", "reason": "TerminationCleared",
+            "message": "it stays", "lastHeartbeatTime": "2026-01-02T04:00:00Z",
+            "lastTransitionTime": "2026-01-02T04:00:00Z",
+        });
+        assert_eq!(conditions(&fake, "Terminating"), [expected]);
+        assert_eq!(clear(&node).await, [NodeChange::WasSo; 4]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_of_others_are_not_recorded_and_not_cleared() {
+        let (fake, node) = pair();
+        fake.set_condition("n1", "Terminating", "True");
+        let spec = json!({"spec": {"unschedulable": true, "taints": [taint("a"), taint("b")]}});
+        fake.change("nodes", "", "n1", &spec);
+        let before = fake.node("n1");
+        node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
+        node.cordon(&notices()).await.unwrap();
+        node.taint(&taint("a"), &notices()).await.unwrap();
+        assert_eq!(clear(&node).await, [NodeChange::WasSo; 4]);
+        assert_eq!((fake.node("n1"), fake.writes()), (before, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_condition_that_another_program_set_since_is_not_cleared() {
+        let (fake, node) = pair();
+        node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
+        fake.set_condition("n1", "Terminating", "True");
+        let theirs = conditions(&fake, "Terminating");
+        assert_eq!(node.unmark(TERMINATING, at(WHEN)).await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.forget().await.unwrap(), NodeChange::Made);
+        assert_eq!((conditions(&fake, "Terminating"), record(&fake)), (theirs, None));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_taint_of_others_outlives_ours() {
+        let (fake, node) = pair();
+        node.taint(&taint("a"), &notices()).await.unwrap();
+        node.taint(&taint("b"), &notices()).await.unwrap();
+        assert_eq!(node.untaint(&taint("a")).await.unwrap(), NodeChange::Made);
+        let left = fake.node("n1")["spec"]["taints"].clone();
+        assert_eq!(left, json!([{"key": "b", "effect": "NoSchedule"}]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_notice_joins_the_record_of_the_first() {
+        let (fake, node) = pair();
+        node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
+        let other = RecordedNotice { event: Some("e-1".to_owned()), ..notices()[0].clone() };
+        let both = [notices()[0].clone(), other];
+        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap(), NodeChange::WasSo);
+        let record = record(&fake).unwrap();
+        assert_eq!((record.notices.len(), record.condition), (2, Some(at(WHEN))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_annotation_that_is_no_record_clears_nothing() {
+        let (fake, node) = pair();
+        let odd = json!({"metadata": {"annotations": {RECORD: r#"{"cordon": true}"#}},
+                         "spec": {"unschedulable": true}});
+        fake.change("nodes", "", "n1", &odd);
+        let before = fake.node("n1");
+        assert!(node.record().await.unwrap().is_err());
+        assert_eq!(clear(&node).await, [NodeChange::WasSo; 4]);
+        assert_eq!(fake.node("n1"), before);
     }
 }

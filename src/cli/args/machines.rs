@@ -15,8 +15,8 @@ use crate::cli::exit_code::Exit;
 ///
 /// Polls the instance metadata service (IMDSv2 only) for interruption notices. AWS announces the
 /// interruption of a spot instance two minutes before. The Node then gets the condition Terminating and an
-/// Event with the reason, and a MachineHealthCheck replaces the machine. The handler runs until SIGTERM or
-/// SIGINT, and it retries after every error.
+/// Event with the reason, and a MachineHealthCheck replaces the machine. If the machine stays or comes
+/// back, the handler clears what it set. It runs until SIGTERM or SIGINT, and it retries after every error.
 ///
 /// The cluster is found as by kubectl: KUBECONFIG, ~/.kube/config, or the ServiceAccount of the pod.
 /// AWS_EC2_METADATA_SERVICE_ENDPOINT and AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE select another metadata

@@ -1,6 +1,7 @@
 //! Client of the instance metadata service.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
@@ -11,9 +12,9 @@ use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::dial::{Dial, directly};
+use super::dial::{Dial, Wire, directly};
 use super::endpoint::Endpoint;
 use super::error::Error;
 use super::token::{Token, Ttl};
@@ -57,11 +58,19 @@ impl Default for ImdsSettings {
 
 /// Client of this machine's metadata service. Created once and shared, because it keeps a token.
 pub struct Client {
-    endpoint: Endpoint,
+    /// Endpoints to try, in this order.
+    routes: Vec<Route>,
+    /// Position of the route that answered last, plus one; 0 while none is known.
+    kept: AtomicUsize,
     settings: ImdsSettings,
-    dial: Dial,
     /// Locked during the request for a token, so that concurrent callers cause one request.
     token: Mutex<CachedToken>,
+}
+
+/// Endpoint, and the function that connects to it.
+pub(super) struct Route {
+    pub(super) endpoint: Endpoint,
+    pub(super) dial: Dial,
 }
 
 #[derive(Default)]
@@ -73,11 +82,20 @@ struct CachedToken {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints: Vec<_> = self.routes.iter().map(|route| &route.endpoint).collect();
         f.debug_struct("Client")
-            .field("endpoint", &self.endpoint)
+            .field("endpoints", &endpoints)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// Reason why a request to one endpoint has no response.
+enum Failure {
+    /// There is no connection, so that another endpoint may help.
+    NotConnected(String),
+    /// A server accepted the connection.
+    Connected(Error),
 }
 
 /// Used parts of a response.
@@ -91,12 +109,19 @@ struct ImdsResponse {
 impl Client {
     /// Returns a client of this endpoint. Sends no request yet.
     pub fn new(endpoint: Endpoint, settings: ImdsSettings) -> Self {
-        let dial = directly(&endpoint);
-        Self::dialled(endpoint, settings, dial)
+        Self::of_any(vec![endpoint], settings)
     }
 
-    pub(super) fn dialled(endpoint: Endpoint, settings: ImdsSettings, dial: Dial) -> Self {
-        Self { endpoint, settings, dial, token: Mutex::default() }
+    /// Returns a client that tries these endpoints in order. It keeps the endpoint that answers, and
+    /// tries all again when that one cannot be connected to. A server that accepts the connection and
+    /// does not respond is no reason to try the next endpoint. Sends no request yet.
+    pub fn of_any(endpoints: Vec<Endpoint>, settings: ImdsSettings) -> Self {
+        let route = |endpoint| Route { dial: directly(&endpoint), endpoint };
+        Self::routed(endpoints.into_iter().map(route).collect(), settings)
+    }
+
+    pub(super) fn routed(routes: Vec<Route>, settings: ImdsSettings) -> Self {
+        Self { routes, kept: AtomicUsize::new(0), settings, token: Mutex::default() }
     }
 
     /// Returns the value at a path below `/latest/meta-data/`, such as `spot/termination-time`.
@@ -192,12 +217,10 @@ impl Client {
         let mut tried = 0;
         loop {
             tried += 1;
-            let asked = timeout(self.settings.patience, self.ask(&method, path, &header)).await;
-            let failed = match asked {
-                Ok(Ok(answer)) if !is_busy(answer.status) => return Ok(answer),
-                Ok(Ok(answer)) => Error::Busy { status: answer.status.as_u16(), tries: tried },
-                Ok(Err(error)) => error,
-                Err(_) => silent.clone(),
+            let failed = match self.ask_any(&method, path, &header, &silent).await {
+                Ok(answer) if !is_busy(answer.status) => return Ok(answer),
+                Ok(answer) => Error::Busy { status: answer.status.as_u16(), tries: tried },
+                Err(error) => error,
             };
             if !failed.passes() || tried >= self.settings.tries.max(1) {
                 return Err(failed);
@@ -207,46 +230,96 @@ impl Client {
         }
     }
 
+    /// Sends one request to the endpoint that answered last, or else to each endpoint until one can
+    /// be connected to.
+    async fn ask_any(
+        &self,
+        method: &Method,
+        path: &str,
+        header: &(&'static str, String),
+        silent: &Error,
+    ) -> Result<ImdsResponse, Error> {
+        let kept = self.kept.load(Relaxed);
+        let mut tried = Vec::new();
+        for (number, route) in (1..).zip(&self.routes) {
+            if kept != 0 && kept != number {
+                continue;
+            }
+            match self.ask(route, method, path, header, silent).await {
+                Ok(answer) => {
+                    self.kept.store(number, Relaxed);
+                    return Ok(answer);
+                }
+                Err(Failure::NotConnected(why)) => tried.push(format!("{}: {why}", route.endpoint)),
+                Err(Failure::Connected(error)) => return Err(error),
+            }
+        }
+        self.kept.store(0, Relaxed);
+        Err(Error::Unreachable(tried.join("; ")))
+    }
+
     /// Sends one request on a connection of its own. Requests are seconds apart, and the service
     /// closes idle connections.
     async fn ask(
         &self,
+        route: &Route,
         method: &Method,
         path: &str,
-        (name, value): &(&'static str, String),
-    ) -> Result<ImdsResponse, Error> {
-        let unreachable = |error: &dyn fmt::Display| Error::Unreachable(error.to_string());
-        let stream = (self.dial)().await.map_err(|error| unreachable(&error))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, self.endpoint.authority())
-            .header(*name, value)
-            .body(Empty::<Bytes>::new())
-            .map_err(|_| Error::Unexpected(StatusCode::BAD_REQUEST.as_u16()))?;
-        let answer = async {
-            let response =
-                sender.send_request(request).await.map_err(|error| unreachable(&error))?;
-            let (head, body) = response.into_parts();
-            let body =
-                Limited::new(body, LONGEST_BODY).collect().await.map_err(|error| {
-                    match error.downcast_ref::<LengthLimitError>() {
-                        Some(_) => Error::NoValue,
-                        None => unreachable(&error),
-                    }
-                })?;
-            let ttl = head.headers.get(TTL_HEADER).and_then(|ttl| ttl.to_str().ok()?.parse().ok());
-            Ok(ImdsResponse { status: head.status, ttl, body: body.to_bytes() })
+        header: &(&'static str, String),
+        silent: &Error,
+    ) -> Result<ImdsResponse, Failure> {
+        let patience = self.settings.patience;
+        let until = Instant::now() + patience;
+        let stream = match timeout_at(until, (route.dial)()).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Failure::NotConnected(error.to_string())),
+            Err(_) => {
+                return Err(Failure::NotConnected(format!("no connection within {patience:?}")));
+            }
         };
-        // The connection is polled beside the response and ends with it.
-        let mut answer = std::pin::pin!(answer);
-        tokio::select! {
-            biased;
-            answer = &mut answer => answer,
-            _ = connection => answer.await,
-        }
+        let exchanged = timeout_at(until, exchange(stream, route, method, path, header)).await;
+        exchanged.unwrap_or_else(|_| Err(silent.clone())).map_err(Failure::Connected)
+    }
+}
+
+/// Sends one request on a connection, and reads the response.
+async fn exchange(
+    stream: Box<dyn Wire>,
+    route: &Route,
+    method: &Method,
+    path: &str,
+    (name, value): &(&'static str, String),
+) -> Result<ImdsResponse, Error> {
+    let unreachable =
+        |error: &dyn fmt::Display| Error::Unreachable(format!("{}: {error}", route.endpoint));
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, route.endpoint.authority())
+        .header(*name, value)
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| Error::Unexpected(StatusCode::BAD_REQUEST.as_u16()))?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+        let (head, body) = response.into_parts();
+        let body =
+            Limited::new(body, LONGEST_BODY).collect().await.map_err(|error| match error
+                .downcast_ref::<LengthLimitError>(
+            ) {
+                Some(_) => Error::NoValue,
+                None => unreachable(&error),
+            })?;
+        let ttl = head.headers.get(TTL_HEADER).and_then(|ttl| ttl.to_str().ok()?.parse().ok());
+        Ok(ImdsResponse { status: head.status, ttl, body: body.to_bytes() })
+    };
+    // The connection is polled beside the response and ends with it.
+    let mut answer = std::pin::pin!(answer);
+    tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
     }
 }
 

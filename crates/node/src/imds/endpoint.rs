@@ -69,24 +69,26 @@ impl Endpoint {
         }
     }
 
-    /// Returns the endpoint that the environment selects, by the rules of the AWS SDKs.
+    /// Returns the endpoints that the environment selects, by the rules of the AWS SDKs, in the order
+    /// to try them. Without a selection these are the IPv4 endpoint and then the IPv6 endpoint,
+    /// because a machine may have a route to only one of them. A selected endpoint is the only one.
     ///
     /// # Errors
     /// Returns an error if the environment disables the service or has an invalid value.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, InvalidEndpoint> {
+    ) -> Result<Vec<Self>, InvalidEndpoint> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         if variable(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(InvalidEndpoint::Disabled);
         }
         if let Some(url) = variable(ENDPOINT) {
-            return Self::parse(&url);
+            return Ok(vec![Self::parse(&url)?]);
         }
         match variable(MODE) {
-            None => Ok(IpVersion::Ipv4.into()),
-            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Ok(IpVersion::Ipv4.into()),
-            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Ok(IpVersion::Ipv6.into()),
+            None => Ok(vec![IpVersion::Ipv4.into(), IpVersion::Ipv6.into()]),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv4") => Ok(vec![IpVersion::Ipv4.into()]),
+            Some(mode) if mode.eq_ignore_ascii_case("ipv6") => Ok(vec![IpVersion::Ipv6.into()]),
             Some(found) => Err(InvalidEndpoint::StrangeMode { found }),
         }
     }
@@ -134,18 +136,20 @@ mod tests {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        Endpoint::from_environment(variable).map(|endpoint| endpoint.to_string())
+        let all = Endpoint::from_environment(variable)?;
+        Ok(all.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(" "))
     }
 
     #[test]
     fn the_environment_is_read_as_sdks_read_it() {
         let ok = |url: &str| Ok(url.to_owned());
-        assert_eq!(read(&[]), ok("http://169.254.169.254"));
+        let any = || ok("http://169.254.169.254 http://[fd00:ec2::254]");
+        assert_eq!(read(&[]), any());
         assert_eq!(read(&[(MODE, "IPv6")]), ok("http://[fd00:ec2::254]"));
         assert_eq!(read(&[(MODE, "ipv4")]), ok("http://169.254.169.254"));
         let both = [(MODE, "IPv6"), (ENDPOINT, "http://127.0.0.1:1338/")];
         assert_eq!(read(&both), ok("http://127.0.0.1:1338"));
-        assert_eq!(read(&[(ENDPOINT, ""), (DISABLED, "false")]), ok("http://169.254.169.254"));
+        assert_eq!(read(&[(ENDPOINT, ""), (DISABLED, "false")]), any());
         assert_eq!(read(&[(DISABLED, "True")]), Err(InvalidEndpoint::Disabled));
         assert!(matches!(read(&[(MODE, "both")]), Err(InvalidEndpoint::StrangeMode { .. })));
     }

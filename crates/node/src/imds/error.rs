@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Reason for a missing value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// No connection was possible.
+    /// No connection was possible. The text names each endpoint that was tried.
     #[error("no connection to the metadata service: {0}")]
     Unreachable(String),
     /// The request for a token got no response. The response travels no further than the hop limit,

@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep};
 
-use super::client::{Client, ImdsSettings};
+use super::client::{Client, ImdsSettings, Route};
 use super::dial::{Dial, Wire};
 use super::endpoint::IpVersion;
 
@@ -71,19 +71,28 @@ impl FakeImds {
 
     /// Returns a client that reaches only this service.
     pub(crate) fn client(&self, settings: ImdsSettings) -> Client {
+        Client::routed(vec![self.route(IpVersion::Ipv4)], settings)
+    }
+
+    /// Returns the route to this service at a default endpoint.
+    pub(in crate::imds) fn route(&self, version: IpVersion) -> Route {
         let fake = self.clone();
         let dial: Dial = Arc::new(move || {
             let fake = fake.clone();
             Box::pin(async move {
-                if matches!(fake.next_trouble("CONNECT"), Some(ImdsFault::Refuse)) {
-                    return Err(std::io::ErrorKind::ConnectionRefused.into());
+                match fake.next_trouble("CONNECT") {
+                    Some(ImdsFault::Refuse) => {
+                        return Err(std::io::ErrorKind::ConnectionRefused.into());
+                    }
+                    Some(ImdsFault::Silence) => sleep(Duration::from_secs(3600)).await,
+                    _ => (),
                 }
                 let (ours, theirs) = tokio::io::duplex(256 * 1024);
                 tokio::spawn(fake.serve(theirs));
                 Ok(Box::new(ours) as Box<dyn Wire>)
             })
         });
-        Client::dialled(IpVersion::Ipv4.into(), settings, dial)
+        Route { endpoint: version.into(), dial }
     }
 
     async fn serve(self, stream: tokio::io::DuplexStream) {
@@ -97,6 +106,11 @@ impl FakeImds {
     /// Sets the value at a path below `/latest/meta-data/`.
     pub(crate) fn set(&self, path: &str, value: impl Into<Vec<u8>>) {
         self.service().values.insert(format!("/latest/meta-data/{path}"), value.into());
+    }
+
+    /// Removes the value at a path.
+    pub(crate) fn unset(&self, path: &str) {
+        self.service().values.remove(&format!("/latest/meta-data/{path}"));
     }
 
     /// Like `set`, but the value appears after a delay.

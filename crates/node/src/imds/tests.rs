@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, advance};
 
 use super::fake::{FakeImds, ImdsFault};
-use super::{Client, Endpoint, Error, ImdsSettings, Ttl};
+use super::{Client, Endpoint, Error, ImdsSettings, IpVersion, Ttl};
 
 const PATH: &str = "spot/termination-time";
 
@@ -221,6 +221,55 @@ async fn a_slow_answer_and_a_refused_connection_are_asked_again() {
     fake.inject_faults("CONNECT", &[ImdsFault::Refuse; 4]);
     let error = client.metadata(PATH).await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable(why) if why.contains("refused")), "{error:?}");
+}
+
+/// Returns two services at the default endpoints, and a client that may use either.
+fn both() -> (FakeImds, FakeImds, Client) {
+    let (ipv4, ipv6) = (FakeImds::default(), FakeImds::default());
+    ipv4.set("name", "ipv4");
+    ipv6.set("name", "ipv6");
+    let routes = vec![ipv4.route(IpVersion::Ipv4), ipv6.route(IpVersion::Ipv6)];
+    let client = Client::routed(routes, ImdsSettings::default());
+    (ipv4, ipv6, client)
+}
+
+#[tokio::test(start_paused = true)]
+async fn c79_ipv6_is_tried_when_ipv4_cannot_be_connected_to_and_is_kept() {
+    for fault in [ImdsFault::Refuse, ImdsFault::Silence] {
+        let (ipv4, ipv6, client) = both();
+        ipv4.inject_faults("CONNECT", &[fault]);
+        for _ in 0..3 {
+            assert_eq!(client.metadata("name").await.unwrap().as_deref(), Some("ipv6"));
+        }
+        assert_eq!((ipv4.requests().len(), ipv6.requests().len()), (0, 4), "{fault:?}");
+        // Both are tried again once the kept endpoint cannot be connected to.
+        ipv6.inject_faults("CONNECT", &[ImdsFault::Refuse]);
+        assert_eq!(client.metadata("name").await.unwrap().as_deref(), Some("ipv4"));
+        nothing_was_asked_without_a_token(&ipv4);
+        nothing_was_asked_without_a_token(&ipv6);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c79_ipv6_is_not_tried_after_a_connection_to_ipv4() {
+    let (ipv4, ipv6, client) = both();
+    ipv4.inject_faults("PUT", &[ImdsFault::Silence; 4]);
+    assert!(matches!(client.metadata("name").await, Err(Error::NoToken { .. })));
+    ipv4.inject_faults("PUT", &[ImdsFault::Status(403)]);
+    assert_eq!(client.metadata("name").await, Err(Error::TokenRefused(403)));
+    assert_eq!(client.metadata("name").await.unwrap().as_deref(), Some("ipv4"));
+    assert_eq!(ipv6.requests(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c79_the_error_names_every_endpoint_that_was_tried() {
+    let (ipv4, ipv6, client) = both();
+    ipv4.inject_faults("CONNECT", &[ImdsFault::Silence; 4]);
+    ipv6.inject_faults("CONNECT", &[ImdsFault::Refuse; 4]);
+    let text = client.metadata("name").await.unwrap_err().to_string();
+    let expected = "no connection to the metadata service: http://169.254.169.254: no connection \
+                    within 1s; http://[fd00:ec2::254]: connection refused";
+    assert_eq!(text, expected);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,33 +1,42 @@
-//! Loop of the termination handler: reads the notices and marks the Node. Ends only when it is
-//! dropped.
+//! Loop of the termination handler: reads the notices, marks the Node, and clears the mark when the
+//! notices are no longer in effect. Ends only when it is dropped.
 //!
 //! Errors of the metadata service and of the API server cause retries with growing pauses. Ending
 //! with an error would miss the two minutes that a notice gives. A notice is kept until all its
-//! actions are done. Once the Node is marked as terminating, the loop idles.
+//! actions are done, or until it is withdrawn ([`withdrawal`](super::withdrawal)). What to clear is
+//! recorded on the Node, because a machine that was stopped comes back with another process.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Taint;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::health::HandlerHealth;
 use super::notice::{Consequence, Notice, NoticeSource, UnexpectedBody, read};
+use super::withdrawal::{ABSENT_POLLS, Poll, Sign};
 use crate::imds;
 use crate::kube_client::Connect;
-use crate::own_node::{self, NodeChange, OwnNode, TrueCondition};
+use crate::mark_record::{InvalidRecord, RecordedNotice};
+use crate::own_node::{self, EventType, MarkCondition, NodeChange, OwnNode};
 
 /// Condition of a Node whose machine is terminated. The words are those of OpenShift's own handler,
 /// because machine health checks look for them (openshift/machine-api-provider-aws,
 /// pkg/termination/handler.go).
-pub const TERMINATING: TrueCondition = TrueCondition {
+pub const TERMINATING: MarkCondition = MarkCondition {
     kind: "Terminating",
     reason: "TerminationRequested",
     message: "The cloud provider has marked this instance for termination",
+    cleared_reason: CLEARED,
+    cleared_message: "No termination notice is in effect any more",
 };
+
+/// Reason of the Event and of the condition when the mark is cleared.
+const CLEARED: &str = "TerminationCleared";
 
 /// Key of the optional taint of such a Node.
 pub const TAINT_KEY: &str = "groundplan.dev/terminating";
@@ -50,7 +59,13 @@ pub struct HandlerSettings {
     pub cordon: bool,
     /// True if the Node gets a taint when its machine is terminated.
     pub taint: bool,
+    /// Time before scheduled maintenance from which the Node is marked (default 24 hours: time to
+    /// drain and replace the machine, and for a person to help if the drain is blocked).
+    pub lead: Duration,
 }
+
+/// Function that returns the wall-clock time.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 impl Default for HandlerSettings {
     fn default() -> Self {
@@ -59,6 +74,7 @@ impl Default for HandlerSettings {
             sources: BTreeSet::from([NoticeSource::SpotTerminationTime]),
             cordon: false,
             taint: false,
+            lead: Duration::from_secs(24 * 3600),
         }
     }
 }
@@ -66,8 +82,9 @@ impl Default for HandlerSettings {
 /// Message for the user.
 #[derive(Debug)]
 pub enum HandlerMessage<'a> {
-    /// A notice arrived.
-    Announced(&'a Notice),
+    /// A notice arrived. The Node is marked from the given time; `None` means at once, or never for a
+    /// warning.
+    Announced(&'a Notice, Option<Timestamp>),
     /// A document has unexpected content.
     Strange(&'a UnexpectedBody),
     /// The metadata service does not respond. Sent once until the next response.
@@ -76,8 +93,16 @@ pub enum HandlerMessage<'a> {
     Answers,
     /// A change of the Node failed and will be repeated.
     NotDone(&'a own_node::Error),
-    /// All actions of a notice are done.
-    Done(&'a Notice),
+    /// All actions of a notice are done: those before the given time, or all if it is `None`.
+    Done(&'a Notice, Option<Timestamp>),
+    /// A notice is no longer in effect.
+    Withdrawn(&'a Notice),
+    /// The handler cleared these changes: `condition`, `cordon`, `taint`.
+    Cleared(&'a BTreeSet<&'static str>),
+    /// The Node has a record that this handler cannot read. The mark stays.
+    InvalidRecord(&'a InvalidRecord),
+    /// The Node is marked because of a notice in a document that is not read. The mark stays.
+    NotWatched(&'a RecordedNotice),
 }
 
 /// Function that receives the messages.
@@ -107,12 +132,48 @@ pub struct Handler<'a> {
     settings: HandlerSettings,
     health: Arc<HandlerHealth>,
     tell: ReportMessage<'a>,
-    /// Notices with actions that are not done yet.
-    pending: Vec<Notice>,
-    /// Notices with all actions done.
-    done: Vec<Notice>,
+    clock: Clock,
+    tracked: Vec<TrackedNotice>,
     /// Unexpected contents that were already reported.
     strange: Vec<UnexpectedBody>,
+    record: RecordReading,
+    /// Time of the last poll that counted as evidence. Retries after errors are closer together than
+    /// polls and must not make three absences out of one.
+    counted: Option<Instant>,
+    /// Changes that were cleared since the last message about them.
+    cleared: BTreeSet<&'static str>,
+}
+
+/// Notice that is in effect, or was until lately.
+struct TrackedNotice {
+    notice: Notice,
+    /// True if the Event about the time of the mark was created.
+    foretold: bool,
+    /// True if a change of the Node because of this notice has begun.
+    marked: bool,
+    /// True if all actions are done.
+    done: bool,
+    /// Number of consecutive polls that prove its absence.
+    absent: u32,
+}
+
+impl TrackedNotice {
+    fn is_gone(&self) -> bool {
+        self.absent >= ABSENT_POLLS
+    }
+}
+
+/// Progress of reading the record on the Node.
+#[derive(Default)]
+struct RecordReading {
+    /// True if the record was read.
+    known: bool,
+    troubles: u32,
+    /// Time of the next attempt.
+    next: Option<Instant>,
+    /// True if the Node was marked because of notices that this handler does not read. The mark
+    /// stays, because their absence is unknown.
+    blocked: bool,
 }
 
 /// Result of a round.
@@ -124,8 +185,6 @@ enum RoundResult {
     NoAnswer,
     /// Actions of a notice are not done.
     NotDone,
-    /// The Node is marked as terminating.
-    Ended,
 }
 
 impl<'a> Handler<'a> {
@@ -137,8 +196,25 @@ impl<'a> Handler<'a> {
         health: Arc<HandlerHealth>,
         tell: ReportMessage<'a>,
     ) -> Self {
-        let (pending, done, strange) = (Vec::new(), Vec::new(), Vec::new());
-        Self { imds, target, settings, health, tell, pending, done, strange }
+        Self {
+            imds,
+            target,
+            settings,
+            health,
+            tell,
+            clock: Arc::new(Timestamp::now),
+            tracked: Vec::new(),
+            strange: Vec::new(),
+            record: RecordReading::default(),
+            counted: None,
+            cleared: BTreeSet::new(),
+        }
+    }
+
+    /// Replaces the wall clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Runs the loop. The caller may drop the future at any time: another run completes all
@@ -154,30 +230,34 @@ impl<'a> Handler<'a> {
                     sleep(jittered(grown(self.settings.interval, troubles))).await;
                 }
                 RoundResult::NotDone => sleep(jittered(grown(FIRST_PAUSE, troubles))).await,
-                RoundResult::Ended => std::future::pending().await,
             }
         }
     }
 
     async fn round(&mut self) -> RoundResult {
-        let answered = self.ask().await;
+        let (poll, answered) = self.ask().await;
         self.health.record_response(answered);
-        let done = self.work().await;
-        let ends = |notice: &Notice| notice.verdict == Consequence::Ending;
-        match (done, answered) {
+        self.count_absences(&poll);
+        let worked = self.work().await;
+        // The record only matters for clearing, so a notice does not wait for it.
+        if worked {
+            self.read_record().await;
+        }
+        let withdrawn = self.withdraw().await;
+        match (worked && withdrawn, answered) {
             (false, _) => RoundResult::NotDone,
-            (true, _) if self.done.iter().any(ends) => RoundResult::Ended,
             (true, true) => RoundResult::Quiet,
             (true, false) => RoundResult::NoAnswer,
         }
     }
 
-    /// Reads every document. Returns true if all reads succeeded.
-    async fn ask(&mut self) -> bool {
+    /// Reads every document. The second value is true if all reads succeeded.
+    async fn ask(&mut self) -> (Poll, bool) {
         let mut trouble = None;
+        let mut poll = Poll { complete: true, ..Poll::default() };
         for source in self.settings.sources.clone() {
             match self.imds.metadata(source.path()).await {
-                Ok(body) => self.hear(source, body.as_deref()),
+                Ok(body) => self.hear(source, body.as_deref(), &mut poll),
                 Err(error) => trouble = Some(error),
             }
         }
@@ -188,13 +268,18 @@ impl<'a> Handler<'a> {
             (None, Some(false)) => (self.tell)(&HandlerMessage::Answers),
             _ => (),
         }
-        trouble.is_none()
+        poll.complete &= trouble.is_none();
+        (poll, trouble.is_none())
     }
 
-    fn hear(&mut self, source: NoticeSource, body: Option<&str>) {
+    fn hear(&mut self, source: NoticeSource, body: Option<&str>, poll: &mut Poll) {
         match read(source, body) {
-            Ok(notices) => notices.into_iter().for_each(|notice| self.note(notice)),
+            Ok(document) => {
+                document.notices.iter().for_each(|notice| self.note(notice));
+                poll.documents.push(document);
+            }
             Err(strange) => {
+                poll.complete = false;
                 self.health.strange();
                 if !self.strange.contains(&strange) {
                     (self.tell)(&HandlerMessage::Strange(&strange));
@@ -205,34 +290,207 @@ impl<'a> Handler<'a> {
         }
     }
 
-    fn note(&mut self, notice: Notice) {
-        if !self.done.contains(&notice) && !self.pending.contains(&notice) {
+    fn note(&mut self, notice: &Notice) {
+        if !self.tracked.iter().any(|one| one.notice == *notice) {
             self.health.announced();
-            (self.tell)(&HandlerMessage::Announced(&notice));
-            self.pending.push(notice);
+            (self.tell)(&HandlerMessage::Announced(notice, self.marks_from(notice)));
+            self.track(notice.clone(), false);
         }
     }
 
-    /// Performs the actions of all pending notices. Returns true if none is left.
+    /// Adds a notice. One that is found in the record needs no action.
+    fn track(&mut self, notice: Notice, recorded: bool) {
+        let (foretold, marked, done) = (recorded, recorded, recorded);
+        self.tracked.push(TrackedNotice { notice, foretold, marked, done, absent: 0 });
+    }
+
+    /// Returns the time of the mark if it is still to come.
+    fn marks_from(&self, notice: &Notice) -> Option<Timestamp> {
+        let later = |from: &Timestamp| *from > (self.clock)();
+        let ends = notice.verdict == Consequence::Ending;
+        notice.ends_from(self.settings.lead).filter(|from| ends && later(from))
+    }
+
+    /// Counts this poll as evidence for each tracked notice, or begins to count again.
+    fn count_absences(&mut self, poll: &Poll) {
+        let (now, lead) = ((self.clock)(), self.settings.lead);
+        let spaced = self.settings.interval.mul_f64(0.75);
+        let counts = self.counted.is_none_or(|at| at.elapsed() >= spaced);
+        if counts {
+            self.counted = Some(Instant::now());
+        }
+        for one in &mut self.tracked {
+            one.absent = match poll.sign(&one.notice, now, lead) {
+                Some(Sign::Stated) => ABSENT_POLLS,
+                Some(Sign::Absent) => one.absent.saturating_add(counts.into()),
+                None => 0,
+            };
+        }
+    }
+
+    /// Performs the actions of all notices that are in effect. Returns true if none is left.
     async fn work(&mut self) -> bool {
-        for notice in std::mem::take(&mut self.pending) {
-            match self.follow(&notice).await {
+        let mut all = true;
+        for number in 0..self.tracked.len() {
+            let one = &self.tracked[number];
+            let from = self.marks_from(&one.notice);
+            if one.done || one.is_gone() || (one.foretold && from.is_some()) {
+                continue;
+            }
+            let notice = one.notice.clone();
+            self.tracked[number].marked = notice.verdict == Consequence::Ending && from.is_none();
+            match self.follow(&notice, from).await {
                 Ok(()) => {
-                    (self.tell)(&HandlerMessage::Done(&notice));
-                    self.done.push(notice);
+                    (self.tell)(&HandlerMessage::Done(&notice, from));
+                    self.tracked[number].foretold = true;
+                    self.tracked[number].done = from.is_none();
                 }
                 Err(error) => {
                     (self.tell)(&HandlerMessage::NotDone(&error));
-                    self.pending.push(notice);
+                    all = false;
                 }
             }
         }
-        self.pending.is_empty()
+        all
     }
 
-    async fn follow(&self, notice: &Notice) -> Result<(), own_node::Error> {
+    /// Reads the record that an earlier process left on the Node, until that succeeds once.
+    async fn read_record(&mut self) {
+        if self.record.known || self.record.next.is_some_and(|next| next > Instant::now()) {
+            return;
+        }
+        let read = async { self.target.node().await?.record().await };
+        match read.await {
+            Ok(Ok(record)) => {
+                self.record.known = true;
+                for recorded in record.into_iter().flat_map(|record| record.notices) {
+                    self.recall(&recorded);
+                }
+            }
+            Ok(Err(invalid)) => {
+                self.record.known = true;
+                (self.tell)(&HandlerMessage::InvalidRecord(&invalid));
+            }
+            Err(error) => {
+                self.health.failed();
+                if self.record.troubles == 0 {
+                    (self.tell)(&HandlerMessage::NotDone(&error));
+                }
+                self.record.troubles += 1;
+                let pause = grown(FIRST_PAUSE, self.record.troubles);
+                self.record.next = Some(Instant::now() + pause);
+            }
+        }
+    }
+
+    fn recall(&mut self, recorded: &RecordedNotice) {
+        self.health.set_marked(true);
+        let source = NoticeSource::from_path(&recorded.source);
+        let Some(source) = source.filter(|source| self.settings.sources.contains(source)) else {
+            self.record.blocked = true;
+            (self.tell)(&HandlerMessage::NotWatched(recorded));
+            return;
+        };
+        let notice = Notice {
+            source,
+            verdict: Consequence::Ending,
+            what: recorded.what.clone(),
+            at: recorded.at,
+            event: recorded.event.clone(),
+        };
+        match self.tracked.iter_mut().find(|one| one.notice == notice) {
+            Some(one) => one.marked = true,
+            None => self.track(notice, true),
+        }
+    }
+
+    /// Drops the notices that are gone, and clears the mark if none is left that caused it. Returns
+    /// false if the API server did not make all changes.
+    async fn withdraw(&mut self) -> bool {
+        let marks = || self.tracked.iter().filter(|one| one.marked);
+        let kept = self.record.blocked || !self.record.known || marks().any(|one| !one.is_gone());
+        if marks().next().is_some() && !kept {
+            if let Err(error) = self.clear().await {
+                (self.tell)(&HandlerMessage::NotDone(&error));
+                return false;
+            }
+            self.health.set_marked(false);
+        }
+        let leaves = |one: &TrackedNotice| one.is_gone() && !(one.marked && kept);
+        let (gone, left) = std::mem::take(&mut self.tracked).into_iter().partition(leaves);
+        self.tracked = left;
+        let gone: Vec<_> = gone;
+        gone.iter().for_each(|one| (self.tell)(&HandlerMessage::Withdrawn(&one.notice)));
+        let cleared = std::mem::take(&mut self.cleared);
+        if !cleared.is_empty() {
+            self.health.cleared();
+            (self.tell)(&HandlerMessage::Cleared(&cleared));
+        }
+        true
+    }
+
+    /// Clears all recorded changes of the Node, then the record.
+    async fn clear(&mut self) -> Result<(), own_node::Error> {
+        let mut first = Ok(());
+        let cleared = self.clear_changes(&mut first).await;
+        self.cleared.extend(cleared);
+        first
+    }
+
+    async fn clear_changes(
+        &self,
+        first: &mut Result<(), own_node::Error>,
+    ) -> BTreeSet<&'static str> {
+        let mut cleared = BTreeSet::new();
+        let read = async {
+            let node = self.target.node().await?;
+            let record = node.record().await?;
+            Ok((node, record))
+        };
+        let (node, record) = match read.await {
+            Ok((node, Ok(Some(record)))) => (node, record),
+            // Without a record, no change is ours.
+            Ok((_, Ok(None) | Err(_))) => return cleared,
+            Err(error) => {
+                self.count(Err(error), first);
+                return cleared;
+            }
+        };
+        let now = (self.clock)();
+        for (what, step) in [
+            ("cordon", node.uncordon().await),
+            ("taint", node.untaint(&taint()).await),
+            ("condition", node.unmark(TERMINATING, now).await),
+        ] {
+            if matches!(step, Ok(NodeChange::Made)) {
+                cleared.insert(what);
+            }
+            self.count(step, first);
+        }
+        if first.is_ok() {
+            let mut message = "no termination notice is in effect any more:".to_owned();
+            for notice in &record.notices {
+                let _ = write!(message, " {}", notice.what);
+                let _ = notice.at.map_or(Ok(()), |at| write!(message, ", at {at}"));
+                message.push(';');
+            }
+            message.push_str(" the changes of the Node are cleared");
+            let event = node.create_event(EventType::Normal, CLEARED, &message, now).await;
+            self.count(event, first);
+        }
+        if first.is_ok() {
+            self.count(node.forget().await, first);
+        }
+        cleared
+    }
+
+    async fn follow(
+        &self,
+        notice: &Notice,
+        from: Option<Timestamp>,
+    ) -> Result<(), own_node::Error> {
         match self.target.node().await {
-            Ok(node) => self.follow_on(&node, notice).await,
+            Ok(node) => self.follow_on(&node, notice, from).await,
             Err(error) => {
                 self.health.failed();
                 Err(error)
@@ -240,27 +498,51 @@ impl<'a> Handler<'a> {
         }
     }
 
-    /// Performs every action, even after an error, because each one helps by itself. Returns the
-    /// first error.
-    async fn follow_on(&self, node: &OwnNode, notice: &Notice) -> Result<(), own_node::Error> {
+    /// Performs every action, even after an error, because each one helps by itself. Before the time
+    /// of the mark there is only an Event. Returns the first error.
+    async fn follow_on(
+        &self,
+        node: &OwnNode,
+        notice: &Notice,
+        from: Option<Timestamp>,
+    ) -> Result<(), own_node::Error> {
         let mut first = Ok(());
-        if notice.verdict == Consequence::Ending {
-            self.count(self.mark(node).await, &mut first);
+        if notice.verdict == Consequence::Ending && from.is_none() {
+            let notices = self.causes();
+            self.count(self.mark(node, &notices).await, &mut first);
             if self.settings.cordon {
-                self.count(node.cordon().await, &mut first);
+                self.count(node.cordon(&notices).await, &mut first);
             }
             if self.settings.taint {
-                self.count(node.taint(&taint()).await, &mut first);
+                self.count(node.taint(&taint(), &notices).await, &mut first);
             }
         }
-        let (reason, message) = (notice.source.reason(), notice.to_string());
-        self.count(node.create_event(reason, &message, Timestamp::now()).await, &mut first);
+        let (reason, mut message) = (notice.source.reason(), notice.to_string());
+        if let Some(from) = from {
+            let _ = write!(message, "; the Node is marked from {from}");
+        }
+        let event = node.create_event(EventType::Warning, reason, &message, (self.clock)()).await;
+        self.count(event, &mut first);
         first
     }
 
-    async fn mark(&self, node: &OwnNode) -> Result<NodeChange, own_node::Error> {
-        let change = node.mark(TERMINATING, Timestamp::now()).await?;
-        self.health.marked();
+    /// Returns all notices that end the machine now. They are recorded together, in one write.
+    fn causes(&self) -> Vec<RecordedNotice> {
+        let (now, lead) = ((self.clock)(), self.settings.lead);
+        let ending = self
+            .tracked
+            .iter()
+            .filter(|one| one.marked || (!one.is_gone() && one.notice.ends(now, lead)));
+        ending.map(|one| recorded(&one.notice)).collect()
+    }
+
+    async fn mark(
+        &self,
+        node: &OwnNode,
+        notices: &[RecordedNotice],
+    ) -> Result<NodeChange, own_node::Error> {
+        let change = node.mark(TERMINATING, notices, (self.clock)()).await?;
+        self.health.set_marked(true);
         Ok(change)
     }
 
@@ -281,7 +563,16 @@ impl<'a> Handler<'a> {
     }
 }
 
-fn taint() -> Taint {
+fn recorded(notice: &Notice) -> RecordedNotice {
+    RecordedNotice {
+        source: notice.source.path().to_owned(),
+        what: notice.what.clone(),
+        at: notice.at,
+        event: notice.event.clone(),
+    }
+}
+
+pub(super) fn taint() -> Taint {
     Taint { key: TAINT_KEY.to_owned(), effect: "NoSchedule".to_owned(), ..Taint::default() }
 }
 

@@ -15,6 +15,7 @@ pub struct HandlerHealth {
     notices: AtomicU64,
     node_writes: AtomicU64,
     node_errors: AtomicU64,
+    cleared: AtomicU64,
     marked: AtomicBool,
     /// Result of the last round: 0 before the first, [`NO`] or [`YES`].
     answers: AtomicU8,
@@ -46,8 +47,12 @@ impl HandlerHealth {
         self.node_errors.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn marked(&self) {
-        self.marked.store(true, Relaxed);
+    pub(super) fn set_marked(&self, marked: bool) {
+        self.marked.store(marked, Relaxed);
+    }
+
+    pub(super) fn cleared(&self) {
+        self.cleared.fetch_add(1, Relaxed);
     }
 
     /// Returns true if the metadata service responded in the last round; `None` before the first.
@@ -77,6 +82,7 @@ impl HealthSource for HandlerHealth {
             ("strange_answers", "Documents with unexpected content.", &self.strange),
             ("notices", "Notices that were received.", &self.notices),
             ("writes", "Changes of the Node, and Events, that were written.", &self.node_writes),
+            ("cleared", "Marks of the Node that were cleared.", &self.cleared),
             ("api_errors", "Requests that the API server did not complete.", &self.node_errors),
         ];
         let mut page = MetricsPage::default();
@@ -93,8 +99,7 @@ impl HealthSource for HandlerHealth {
             ),
             (
                 "groundplan_termination_marked",
-                "1 if the Node is marked for termination, otherwise \
-                 0.",
+                "1 while a notice that ends the machine is in effect, otherwise 0.",
                 marked,
             ),
         ];
@@ -123,7 +128,8 @@ mod tests {
     fn every_metric_has_its_help_its_type_and_its_value() {
         let health = HandlerHealth::default();
         health.record_response(false);
-        health.marked();
+        health.set_marked(true);
+        health.cleared();
         let text = health.metrics();
         for line in [
             "groundplan_termination_rounds_total 1",
@@ -131,10 +137,13 @@ mod tests {
             "# TYPE groundplan_termination_imds_errors_total counter",
             "groundplan_termination_ready 0",
             "groundplan_termination_marked 1",
+            "groundplan_termination_cleared_total 1",
         ] {
             assert!(text.lines().any(|one| one == line), "{line}\n{text}");
         }
         assert_eq!(text.lines().count() % 3, 0);
+        health.set_marked(false);
+        assert!(health.metrics().contains("groundplan_termination_marked 0\n"));
     }
 
     #[test]

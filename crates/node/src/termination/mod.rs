@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! imds ─ a body ─▶ notice (pure) ─ Ending, Warning ─▶ handler ─▶ the Node, an Event
+//!                    └─ several polls ─▶ withdrawal (pure) ─▶ handler ─▶ the Node as it was
 //! ```
 //!
 //! The handler reads the metadata service with IMDSv2 only. The handler changes only the Node that
@@ -15,3 +16,4 @@ pub mod health;
 pub mod notice;
 #[cfg(test)]
 mod tests;
+pub mod withdrawal;

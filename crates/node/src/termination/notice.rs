@@ -8,6 +8,7 @@
 //!   metadata".
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -30,6 +31,20 @@ pub enum NoticeSource {
 }
 
 impl NoticeSource {
+    /// All documents.
+    pub const ALL: [Self; 5] = [
+        NoticeSource::SpotTerminationTime,
+        NoticeSource::SpotInstanceAction,
+        NoticeSource::RebalanceRecommendation,
+        NoticeSource::ScheduledMaintenance,
+        NoticeSource::LifecycleState,
+    ];
+
+    /// Returns the document with this path; `None` if this version does not know the path.
+    pub fn from_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.path() == path)
+    }
+
     /// Returns the path below `/latest/meta-data/`.
     pub fn path(self) -> &'static str {
         match self {
@@ -60,8 +75,7 @@ pub enum Consequence {
     /// The machine is terminated, stopped or hibernated: its Node is marked.
     Ending,
     /// The machine may be terminated, or returns after an interruption. The handler creates an
-    /// Event and leaves the Node unmarked. A marked Node would have its machine replaced, and no
-    /// program would ever remove the mark.
+    /// Event and leaves the Node unmarked, because a marked Node has its machine replaced.
     Warning,
 }
 
@@ -76,6 +90,8 @@ pub struct Notice {
     pub what: String,
     /// Time of the action; `None` if the document contains none.
     pub at: Option<Timestamp>,
+    /// ID of the event of scheduled maintenance; `None` for other documents.
+    pub event: Option<String>,
 }
 
 impl Notice {
@@ -85,7 +101,41 @@ impl Notice {
         what: impl Into<String>,
         at: Timestamp,
     ) -> Self {
-        Self { source, verdict, what: what.into(), at: Some(at) }
+        Self { source, verdict, what: what.into(), at: Some(at), event: None }
+    }
+
+    /// Returns the time from which the notice ends the machine: the lead time before its action for
+    /// scheduled maintenance. `None` means at once.
+    pub fn ends_from(&self, lead: Duration) -> Option<Timestamp> {
+        let at = self.at.filter(|_| self.source == NoticeSource::ScheduledMaintenance)?;
+        Some(at.checked_sub(lead).unwrap_or(Timestamp::MIN))
+    }
+
+    /// Returns true if the Node of the machine must be marked at this time.
+    pub fn ends(&self, now: Timestamp, lead: Duration) -> bool {
+        self.verdict == Consequence::Ending && self.ends_from(lead).is_none_or(|from| from <= now)
+    }
+}
+
+/// Content of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// Document that was read.
+    pub source: NoticeSource,
+    /// False if the metadata service has no such document.
+    pub exists: bool,
+    /// Notices that are in effect.
+    pub notices: Vec<Notice>,
+    /// IDs of maintenance events that are completed or cancelled.
+    pub over: Vec<String>,
+    /// IDs of maintenance events in a state that AWS does not document.
+    pub unclear: Vec<String>,
+}
+
+impl Document {
+    fn new(source: NoticeSource, exists: bool) -> Self {
+        let (notices, over, unclear) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, exists, notices, over, unclear }
     }
 }
 
@@ -109,19 +159,21 @@ pub struct UnexpectedBody {
     pub expected: &'static str,
 }
 
-/// Returns the notices in a document. `None` as body means that the document does not exist.
+/// Reads a document. `None` as body means that the document does not exist.
 ///
 /// # Errors
 /// Returns an error if the body has not the form of the document.
-pub fn read(source: NoticeSource, body: Option<&str>) -> Result<Vec<Notice>, UnexpectedBody> {
-    let Some(body) = body.map(str::trim) else { return Ok(Vec::new()) };
-    match source {
-        NoticeSource::SpotTerminationTime => termination_time(body),
-        NoticeSource::SpotInstanceAction => instance_action(body),
-        NoticeSource::RebalanceRecommendation => rebalance(body),
-        NoticeSource::ScheduledMaintenance => maintenance(body),
-        NoticeSource::LifecycleState => lifecycle(body),
-    }
+pub fn read(source: NoticeSource, body: Option<&str>) -> Result<Document, UnexpectedBody> {
+    let mut document = Document::new(source, body.is_some());
+    let Some(body) = body.map(str::trim) else { return Ok(document) };
+    document.notices = match source {
+        NoticeSource::SpotTerminationTime => termination_time(body)?,
+        NoticeSource::SpotInstanceAction => instance_action(body)?,
+        NoticeSource::RebalanceRecommendation => rebalance(body)?,
+        NoticeSource::ScheduledMaintenance => return maintenance(body, document),
+        NoticeSource::LifecycleState => lifecycle(body)?,
+    };
+    Ok(document)
 }
 
 fn termination_time(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
@@ -191,16 +243,23 @@ impl Maintenance {
         let what = format!("{} ({}) is scheduled", self.code, self.event_id);
         let at = DateTime::strptime("%d %b %Y %H:%M:%S GMT", &self.not_before).ok()?;
         let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
-        Some(Notice::new(NoticeSource::ScheduledMaintenance, verdict, what, at))
+        let notice = Notice::new(NoticeSource::ScheduledMaintenance, verdict, what, at);
+        Some(Notice { event: Some(self.event_id.clone()), ..notice })
     }
 }
 
-fn maintenance(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
+fn maintenance(body: &str, mut document: Document) -> Result<Document, UnexpectedBody> {
     const EXPECTED: &str = "a list of events with `NotBefore`, `Code`, `EventId` and `State`";
     let strange = || strange(NoticeSource::ScheduledMaintenance, body, EXPECTED);
     let read: Vec<Maintenance> = serde_json::from_str(body).map_err(|_| strange())?;
-    let active = read.iter().filter(|event| event.state == "active");
-    active.map(|event| event.notice().ok_or_else(strange)).collect()
+    for event in read {
+        match &*event.state {
+            "active" => document.notices.push(event.notice().ok_or_else(strange)?),
+            "completed" | "canceled" => document.over.push(event.event_id),
+            _ => document.unclear.push(event.event_id),
+        }
+    }
+    Ok(document)
 }
 
 fn lifecycle(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
@@ -211,6 +270,7 @@ fn lifecycle(body: &str) -> Result<Vec<Notice>, UnexpectedBody> {
             verdict: Consequence::Ending,
             what: "the auto-scaling group terminates the instance".to_owned(),
             at: None,
+            event: None,
         }]),
         "InService" | "Detached" | "Standby" | "Warmed:Hibernated" | "Warmed:Running"
         | "Warmed:Stopped" => Ok(Vec::new()),
@@ -230,20 +290,20 @@ mod tests {
     use super::*;
 
     fn only(source: NoticeSource, body: &str) -> Notice {
-        let [notice] = read(source, Some(body)).unwrap().try_into().unwrap();
+        let [notice] = read(source, Some(body)).unwrap().notices.try_into().unwrap();
         notice
+    }
+
+    /// Returns the number of notices in a document.
+    fn count(source: NoticeSource, body: Option<&str>) -> usize {
+        read(source, body).unwrap().notices.len()
     }
 
     #[test]
     fn what_is_not_there_announces_nothing() {
-        for source in [
-            SpotTerminationTime,
-            SpotInstanceAction,
-            RebalanceRecommendation,
-            ScheduledMaintenance,
-            LifecycleState,
-        ] {
-            assert_eq!(read(source, None), Ok(Vec::new()));
+        for source in NoticeSource::ALL {
+            assert_eq!(read(source, None), Ok(Document::new(source, false)));
+            assert_eq!(NoticeSource::from_path(source.path()), Some(source));
         }
     }
 
@@ -329,9 +389,35 @@ mod tests {
     fn maintenance_that_is_over_or_called_off_is_none() {
         let [done, off] =
             ["completed", "canceled"].map(|state| event("instance-stop", state, WHEN));
-        for body in ["[]".to_owned(), format!("[{done}, {off}]")] {
-            assert_eq!(read(ScheduledMaintenance, Some(&body)), Ok(Vec::new()));
+        for (body, over) in [("[]".to_owned(), 0), (format!("[{done}, {off}]"), 2)] {
+            let document = read(ScheduledMaintenance, Some(&body)).unwrap();
+            assert_eq!((document.notices.len(), document.over.len()), (0, over));
         }
+        let unknown = format!("[{}]", event("instance-stop", "pending", WHEN));
+        let document = read(ScheduledMaintenance, Some(&unknown)).unwrap();
+        let counts = (document.notices.len(), document.over.len(), document.unclear.len());
+        assert_eq!(counts, (0, 0, 1));
+    }
+
+    #[test]
+    fn maintenance_ends_a_machine_from_its_lead_time_and_other_notices_at_once() {
+        let body = format!("[{}]", event("instance-retirement", "active", WHEN));
+        let notice = only(ScheduledMaintenance, &body);
+        assert_eq!(notice.event.as_deref(), Some("instance-event-0d59937288b749b32"));
+        let day = Duration::from_secs(86_400);
+        for (now, lead, ends) in [
+            ("2019-01-20T09:00:42Z", day, false),
+            ("2019-01-20T09:00:43Z", day, true),
+            ("2019-01-21T09:00:42Z", Duration::ZERO, false),
+            ("2019-01-21T09:00:43Z", Duration::ZERO, true),
+            ("2018-01-01T00:00:00Z", Duration::MAX, true),
+        ] {
+            assert_eq!(notice.ends(now.parse().unwrap(), lead), ends, "{now}");
+        }
+        let reboot = format!("[{}]", event("system-reboot", "active", WHEN));
+        assert!(!only(ScheduledMaintenance, &reboot).ends(Timestamp::MAX, day));
+        let early = "2015-01-05T17:00:00Z".parse().unwrap();
+        assert!(only(SpotTerminationTime, "2015-01-05T18:02:00Z").ends(early, Duration::ZERO));
     }
 
     #[test]
@@ -348,7 +434,7 @@ mod tests {
             assert_eq!(only(LifecycleState, body).verdict, Consequence::Ending);
         }
         for body in ["InService", "Detached", "Standby", "Warmed:Hibernated", "Warmed:Running"] {
-            assert_eq!(read(LifecycleState, Some(body)), Ok(Vec::new()));
+            assert_eq!(count(LifecycleState, Some(body)), 0);
         }
         assert!(read(LifecycleState, Some("terminated")).is_err());
     }

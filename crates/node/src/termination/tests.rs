@@ -4,20 +4,30 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use super::handler::{Handler, HandlerSettings, NodeTarget, TAINT_KEY};
+use super::handler::{Clock, Handler, HandlerSettings, NodeTarget, TAINT_KEY};
 use super::health::HandlerHealth;
 use super::notice::NoticeSource;
 use crate::http::probes::HealthSource;
 use crate::imds::fake::{FakeImds, ImdsFault};
 use crate::kube_client::Connect;
+use crate::mark_record::{MarkRecord, RECORD};
+use crate::own_node::OwnNode;
 use crate::test_support::fake_api_server::FakeApiServer as FakeApi;
 
 const TIME: &str = "2015-01-05T18:02:00Z";
 const PATH: &str = "spot/termination-time";
+const ACTION: &str = "spot/instance-action";
+const MAINTENANCE: &str = "events/maintenance/scheduled";
+const LIFECYCLE: &str = "autoscaling/target-lifecycle-state";
+/// Wall-clock time at the start of a test.
+const START: &str = "2026-01-05T18:00:00Z";
+/// Notice two minutes before the machine is stopped.
+const STOP: &str = r#"{"action": "stop", "time": "2026-01-05T18:02:00Z"}"#;
 
 /// Running handler with the services that it uses.
 struct Stage {
@@ -26,10 +36,28 @@ struct Stage {
     health: Arc<HandlerHealth>,
     said: Arc<Mutex<Vec<String>>>,
     running: JoinHandle<()>,
+    clock: Clock,
+}
+
+/// Returns a wall clock that follows the paused clock of the test.
+fn clock() -> Clock {
+    let (began, start) = (Instant::now(), START.parse::<Timestamp>().unwrap());
+    Arc::new(move || start + began.elapsed())
 }
 
 impl Stage {
     fn of(imds: FakeImds, api: FakeApi, settings: HandlerSettings) -> Self {
+        Self::at(clock(), imds, api, settings)
+    }
+
+    /// Returns a stage with another process of the handler, after the first one ended.
+    fn restarted(&self, settings: HandlerSettings) -> Self {
+        self.running.abort();
+        let (clock, imds) = (Arc::clone(&self.clock), self.imds.clone());
+        Self::at(clock, imds, self.api.clone(), settings)
+    }
+
+    fn at(clock: Clock, imds: FakeImds, api: FakeApi, settings: HandlerSettings) -> Self {
         let (health, said) =
             (Arc::<HandlerHealth>::default(), Arc::<Mutex<Vec<String>>>::default());
         let heard = Arc::clone(&said);
@@ -44,8 +72,9 @@ impl Stage {
         let target = NodeTarget { name: "n1".to_owned(), connect };
         let client = imds.client(crate::imds::ImdsSettings::default());
         let handler = Handler::new(client, target, settings, Arc::clone(&health), tell);
+        let handler = handler.with_clock(Arc::clone(&clock));
         let running = tokio::spawn(async move { match handler.run().await {} });
-        Self { imds, api, health, said, running }
+        Self { imds, api, health, said, running, clock }
     }
 
     fn new() -> Self {
@@ -62,6 +91,21 @@ impl Stage {
         let node = self.api.node("n1");
         let conditions = node["status"]["conditions"].as_array().unwrap();
         conditions.iter().find(|one| one["type"] == "Terminating").cloned()
+    }
+
+    /// Returns the status of the condition: `True`, `False`, or empty if there is none.
+    fn status(&self) -> String {
+        self.condition().map_or(String::new(), |one| one["status"].as_str().unwrap().to_owned())
+    }
+
+    fn record(&self) -> Option<MarkRecord> {
+        MarkRecord::of(&serde_json::from_value(self.api.node("n1")).unwrap()).unwrap()
+    }
+
+    /// Sleeps until this wall-clock time.
+    async fn until(&self, time: &str) {
+        let left = time.parse::<Timestamp>().unwrap().duration_since((self.clock)());
+        sleep(left.try_into().unwrap()).await;
     }
 
     fn metric(&self, name: &str) -> u64 {
@@ -82,7 +126,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c62_a_notice_marks_the_node_once_and_then_nobody_is_asked() {
+async fn c62_a_notice_marks_the_node_once_and_is_watched_on() {
     let stage = Stage::new();
     let before = stage.api.node("n1");
     sleep(seconds(8)).await;
@@ -98,7 +142,8 @@ async fn c62_a_notice_marks_the_node_once_and_then_nobody_is_asked() {
     let after = stage.api.node("n1");
     assert_eq!(after["status"]["conditions"][0], before["status"]["conditions"][0]);
     assert_eq!(after["spec"], before["spec"], "neither cordoned nor tainted");
-    assert_eq!((stage.imds.count("GET"), stage.api.writes()), (3, 1));
+    assert_eq!(stage.api.writes(), 1);
+    assert!(stage.imds.count("GET") > 100, "the notice may be withdrawn");
     let [event] = stage.api.events().try_into().unwrap();
     assert_eq!(event["message"], "the spot instance is terminated, at 2015-01-05T18:02:00Z");
     assert!(stage.health.is_ready() && stage.metric("marked ") == 1);
@@ -245,4 +290,358 @@ async fn what_is_not_watched_is_not_asked() {
     assert!(
         stage.imds.requests().iter().all(|one| one.method == "PUT" || one.path.ends_with(PATH))
     );
+}
+
+fn settings(sources: &[NoticeSource]) -> HandlerSettings {
+    let sources = sources.iter().copied().chain([NoticeSource::SpotTerminationTime]).collect();
+    HandlerSettings { sources, ..HandlerSettings::default() }
+}
+
+fn spot() -> HandlerSettings {
+    HandlerSettings { cordon: true, taint: true, ..settings(&[NoticeSource::SpotInstanceAction]) }
+}
+
+/// Returns a stage whose Node is marked, cordoned and tainted because of [`STOP`].
+async fn stopping() -> Stage {
+    let imds = FakeImds::default();
+    imds.set(ACTION, STOP);
+    let stage = Stage::with(imds, spot());
+    sleep(seconds(1)).await;
+    assert_eq!(stage.status(), "True");
+    stage
+}
+
+fn assert_cleared(stage: &Stage) {
+    let node = stage.api.node("n1");
+    assert_eq!((stage.status(), stage.record()), ("False".to_owned(), None));
+    assert!(node["spec"]["unschedulable"].is_null(), "{node}");
+    assert_eq!(node["spec"]["taints"], json!([]));
+    let normal: Vec<_> =
+        stage.api.events().into_iter().filter(|one| one["type"] == "Normal").collect();
+    let [event] = normal.as_slice() else { panic!("{normal:?}") };
+    assert_eq!(event["reason"], "TerminationCleared");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_a_machine_that_comes_back_is_cleared_and_marked_again_by_the_next_notice() {
+    let stage = stopping().await;
+    stage.until("2026-01-05T18:01:00Z").await;
+    // Before its time, nothing can have recovered: the document may only be late.
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:06:59Z").await;
+    assert_eq!((stage.status(), stage.metric("marked ")), ("True".to_owned(), 1));
+    stage.until("2026-01-05T18:07:30Z").await;
+    assert_cleared(&stage);
+    assert_eq!((stage.metric("marked "), stage.metric("cleared_total ")), (0, 1));
+    assert_eq!((stage.said("Withdrawn"), stage.said("Cleared")), (1, 1));
+
+    let writes = stage.api.writes();
+    sleep(seconds(600)).await;
+    assert_eq!(stage.api.writes(), writes, "nothing is written while nothing changes");
+    stage.imds.set(ACTION, STOP.replace("18:02", "19:00"));
+    sleep(seconds(6)).await;
+    assert_eq!((stage.status(), stage.metric("marked ")), ("True".to_owned(), 1));
+    assert_eq!(stage.api.node("n1")["spec"]["unschedulable"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_another_process_clears_what_is_recorded_after_as_many_polls() {
+    let first = stopping().await;
+    first.running.abort();
+    first.imds.unset(ACTION);
+    first.imds.forget_tokens();
+    first.until("2026-01-05T20:00:00Z").await;
+    let second = first.restarted(spot());
+    sleep(seconds(7)).await;
+    assert_eq!((second.status(), second.metric("marked ")), ("True".to_owned(), 1));
+    sleep(seconds(10)).await;
+    assert_cleared(&second);
+    assert_eq!(second.metric("marked "), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_another_process_waits_for_the_time_of_a_spot_notice() {
+    let first = stopping().await;
+    first.imds.unset(ACTION);
+    let second = first.restarted(spot());
+    second.until("2026-01-05T18:06:59Z").await;
+    assert_eq!(second.status(), "True");
+    second.until("2026-01-05T18:07:30Z").await;
+    assert_cleared(&second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_another_process_continues_an_interrupted_clearing_at_every_step() {
+    for steps in 0..4 {
+        let first = stopping().await;
+        first.running.abort();
+        first.imds.unset(ACTION);
+        first.until("2026-01-05T20:00:00Z").await;
+        let node = OwnNode::new(first.api.client(), "n1");
+        let taint = super::handler::taint();
+        if steps > 0 {
+            node.uncordon().await.unwrap();
+        }
+        if steps > 1 {
+            node.untaint(&taint).await.unwrap();
+        }
+        if steps > 2 {
+            node.unmark(super::handler::TERMINATING, (first.clock)()).await.unwrap();
+        }
+        assert!(first.record().is_some());
+        let second = first.restarted(spot());
+        sleep(seconds(30)).await;
+        assert_cleared(&second);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_an_api_server_in_trouble_delays_the_clearing_and_nothing_is_forgotten() {
+    let stage = stopping().await;
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:06:59Z").await;
+    stage.api.inject_faults(&[500; 8]);
+    stage.until("2026-01-05T18:10:00Z").await;
+    assert_cleared(&stage);
+    assert!(stage.metric("api_errors_total ") >= 8 && stage.said("Cleared") == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c76_what_others_set_before_stays() {
+    let api = FakeApi::default();
+    api.add_node("n1");
+    api.set_condition("n1", "Terminating", "True");
+    api.change("nodes", "", "n1", &json!({"spec": {"unschedulable": true}}));
+    let imds = FakeImds::default();
+    imds.set(ACTION, STOP);
+    let stage = Stage::of(imds, api, spot());
+    sleep(seconds(1)).await;
+    let record = stage.record().unwrap();
+    assert_eq!((record.condition, record.cordon, record.taint), (None, false, true));
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:08:00Z").await;
+    let node = stage.api.node("n1");
+    assert_eq!((stage.status(), stage.record()), ("True".to_owned(), None));
+    assert_eq!(
+        (&node["spec"]["unschedulable"], &node["spec"]["taints"]),
+        (&json!(true), &json!([]))
+    );
+    assert_eq!((stage.metric("marked "), stage.metric("cleared_total ")), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c76_a_mark_without_a_record_is_not_cleared() {
+    let imds = FakeImds::default();
+    imds.set(ACTION, STOP);
+    let stage = Stage::with(imds, spot());
+    sleep(seconds(1)).await;
+    // A person takes the Node over.
+    stage.api.change("nodes", "", "n1", &json!({"metadata": {"annotations": {RECORD: null}}}));
+    let (before, events) = (stage.api.node("n1"), stage.api.events().len());
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:30:00Z").await;
+    assert_eq!((stage.api.node("n1"), stage.api.events().len()), (before, events));
+    assert_eq!((stage.metric("marked "), stage.metric("cleared_total ")), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c76_an_annotation_that_is_no_record_is_reported_and_left_alone() {
+    let first = stopping().await;
+    first.running.abort();
+    first.imds.unset(ACTION);
+    let other = json!({"metadata": {"annotations": {RECORD: "{}"}}});
+    first.api.change("nodes", "", "n1", &other);
+    let before = first.api.node("n1");
+    let second = first.restarted(spot());
+    second.until("2026-01-05T19:00:00Z").await;
+    assert_eq!((second.api.node("n1"), second.said("InvalidRecord")), (before, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c77_unexpected_bodies_and_errors_are_never_taken_for_a_withdrawal() {
+    let stage = stopping().await;
+    stage.imds.unset(ACTION);
+    stage.imds.set(PATH, "none");
+    stage.until("2026-01-05T19:00:00Z").await;
+    assert_eq!(stage.status(), "True", "unexpected body");
+    stage.imds.unset(PATH);
+    for _ in 0..20 {
+        // At most two polls in a row have all answers.
+        stage.imds.inject_faults("GET", &[ImdsFault::Status(500); 4]);
+        sleep(seconds(7)).await;
+    }
+    assert_eq!(stage.status(), "True", "errors in between");
+    stage.imds.disable();
+    sleep(seconds(3600)).await;
+    assert_eq!(stage.status(), "True", "no answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c77_quick_retries_are_one_absence() {
+    let imds = FakeImds::default();
+    imds.set(MAINTENANCE, event("active", "05 Jan 2026 20:00:00 GMT"));
+    let sources = [NoticeSource::ScheduledMaintenance, NoticeSource::RebalanceRecommendation];
+    let settings = HandlerSettings { interval: seconds(60), ..settings(&sources) };
+    let stage = Stage::with(imds, settings);
+    sleep(seconds(1)).await;
+    // The notice is absent, and the Event about another one fails: retries after 1, 2, 4 … seconds.
+    stage.imds.set(MAINTENANCE, "[]");
+    stage.imds.set("events/recommendations/rebalance", r#"{"noticeTime": "2026-01-05T17:00:00Z"}"#);
+    stage.api.inject_faults(&[500; 8]);
+    sleep(seconds(100)).await;
+    assert!(stage.said("NotDone") >= 4, "so many retries");
+    assert_eq!(stage.status(), "True");
+    sleep(seconds(300)).await;
+    assert_eq!(stage.status(), "False");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c77_a_document_that_is_not_configured_any_more_is_no_evidence() {
+    let first = stopping().await;
+    first.imds.set(PATH, "2026-01-05T18:02:00Z");
+    sleep(seconds(6)).await;
+    assert_eq!(first.record().unwrap().notices.len(), 2);
+    first.imds.unset(ACTION);
+    first.imds.unset(PATH);
+    let second = first.restarted(HandlerSettings::default());
+    second.until("2026-01-05T19:00:00Z").await;
+    assert_eq!((second.status(), second.said("NotWatched")), ("True".to_owned(), 1));
+    assert!(second.record().is_some());
+    let third = second.restarted(spot());
+    sleep(seconds(30)).await;
+    assert_cleared(&third);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c77_a_lifecycle_state_is_taken_back_by_a_state_alone() {
+    let imds = FakeImds::default();
+    imds.set(LIFECYCLE, "Terminated");
+    let stage = Stage::with(imds, settings(&[NoticeSource::LifecycleState]));
+    sleep(seconds(1)).await;
+    stage.imds.unset(LIFECYCLE);
+    sleep(seconds(600)).await;
+    assert_eq!(stage.status(), "True");
+    stage.imds.set(LIFECYCLE, "InService");
+    sleep(seconds(6)).await;
+    assert_eq!(stage.status(), "False");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_notice_that_is_gone_is_cleared_even_if_its_taint_was_refused() {
+    let imds = FakeImds::default();
+    imds.set(ACTION, STOP);
+    let api = FakeApi::default();
+    api.add_node("n1");
+    api.restrict_nodes();
+    let stage = Stage::of(imds, api, spot());
+    stage.until("2026-01-05T18:05:00Z").await;
+    assert_eq!(stage.status(), "True");
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:08:00Z").await;
+    assert_eq!((stage.status(), stage.record()), ("False".to_owned(), None));
+    let told = stage.said("NotDone");
+    sleep(seconds(600)).await;
+    assert_eq!(stage.said("NotDone"), told, "the taint is not tried any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c62_two_notices_at_once_are_one_write_of_the_status() {
+    let imds = FakeImds::default();
+    imds.set(ACTION, STOP);
+    imds.set(PATH, "2026-01-05T18:02:00Z");
+    let stage = Stage::with(imds, settings(&[NoticeSource::SpotInstanceAction]));
+    sleep(seconds(60)).await;
+    assert_eq!((stage.api.writes(), stage.api.events().len()), (1, 2));
+    assert_eq!(stage.record().unwrap().notices.len(), 2);
+    stage.imds.unset(ACTION);
+    stage.until("2026-01-05T18:10:00Z").await;
+    assert_eq!(stage.status(), "True", "the other notice is in effect");
+    stage.imds.unset(PATH);
+    sleep(seconds(30)).await;
+    assert_eq!((stage.status(), stage.said("Withdrawn")), ("False".to_owned(), 2));
+}
+
+fn event(state: &str, not_before: &str) -> String {
+    format!(
+        r#"[{{"NotBefore": "{not_before}", "Code": "instance-retirement", "EventId": "e-1",
+              "State": "{state}"}}]"#
+    )
+}
+
+/// Returns a stage whose machine retires in 53 days.
+fn retiring(lead: Duration) -> Stage {
+    let imds = FakeImds::default();
+    imds.set(MAINTENANCE, event("active", "27 Feb 2026 18:00:00 GMT"));
+    let settings = settings(&[NoticeSource::ScheduledMaintenance]);
+    Stage::with(imds, HandlerSettings { lead, interval: seconds(6 * 3600), ..settings })
+}
+
+#[tokio::test(start_paused = true)]
+async fn c78_a_retirement_weeks_ahead_marks_the_node_a_lead_time_before() {
+    for (lead, before, after) in [
+        (seconds(24 * 3600), "2026-02-26T17:59:59Z", "2026-02-27T00:01:00Z"),
+        (Duration::ZERO, "2026-02-27T17:59:59Z", "2026-02-28T00:01:00Z"),
+    ] {
+        let stage = retiring(lead);
+        stage.until(before).await;
+        assert_eq!((stage.status(), stage.api.writes()), (String::new(), 0));
+        let [told] = stage.api.events().try_into().unwrap();
+        let marks = format!("; the Node is marked from {}", before.replace("17:59:59", "18:00:00"));
+        assert!(told["message"].as_str().unwrap().ends_with(&marks), "{told}");
+        assert_eq!((stage.said("Announced"), stage.said("Done")), (1, 1));
+        stage.until(after).await;
+        assert_eq!((stage.status(), stage.api.events().len()), ("True".to_owned(), 2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c78_a_retirement_is_marked_at_its_time_although_the_metadata_service_is_down() {
+    let stage = retiring(seconds(3600));
+    sleep(seconds(60)).await;
+    stage.imds.disable();
+    stage.until("2026-02-28T00:01:00Z").await;
+    assert_eq!(stage.status(), "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c78_maintenance_that_is_cancelled_or_moved_clears_the_mark_at_once() {
+    let late = event("active", "30 Mar 2026 18:00:00 GMT");
+    for (body, events) in [
+        (event("canceled", "27 Feb 2026 18:00:00 GMT"), 3),
+        (event("completed", "27 Feb 2026 18:00:00 GMT"), 3),
+        (late, 4),
+    ] {
+        let stage = retiring(seconds(24 * 3600));
+        stage.until("2026-02-27T00:01:00Z").await;
+        assert_eq!(stage.status(), "True");
+        stage.imds.set(MAINTENANCE, body);
+        sleep(seconds(6 * 3600 + 1)).await;
+        assert_eq!((stage.status(), stage.record()), ("False".to_owned(), None));
+        assert_eq!(stage.api.events().len(), events);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c78_maintenance_that_is_moved_within_its_lead_time_keeps_the_mark() {
+    let stage = retiring(seconds(24 * 3600));
+    stage.until("2026-02-27T00:01:00Z").await;
+    stage.imds.set(MAINTENANCE, event("active", "27 Feb 2026 20:00:00 GMT"));
+    sleep(seconds(24 * 3600)).await;
+    assert_eq!((stage.status(), stage.metric("marked ")), ("True".to_owned(), 1));
+    let [recorded] = stage.record().unwrap().notices.try_into().unwrap();
+    assert_eq!(recorded.at, "2026-02-27T20:00:00Z".parse().ok());
+    stage.imds.set(MAINTENANCE, "[]");
+    sleep(seconds(24 * 3600)).await;
+    assert_eq!((stage.status(), stage.said("Withdrawn")), ("False".to_owned(), 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c78_a_shorter_lead_time_of_another_process_clears_nothing() {
+    let first = retiring(Duration::MAX);
+    sleep(seconds(1)).await;
+    assert_eq!(first.status(), "True");
+    let settings = settings(&[NoticeSource::ScheduledMaintenance]);
+    let second = first.restarted(settings);
+    sleep(seconds(600)).await;
+    assert_eq!(second.status(), "True");
 }

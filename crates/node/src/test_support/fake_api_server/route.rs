@@ -204,8 +204,14 @@ impl ApiStore {
         match &*place.part {
             "status" => {
                 let status = new["status"].take();
+                let annotations = new["metadata"]["annotations"].take();
                 new = old.clone();
                 new["status"] = status;
+                // The status of a Node is written together with its metadata (Kubernetes,
+                // pkg/registry/core/node/strategy.go); that of other objects is not.
+                if resource.kind == "Node" && !annotations.is_null() {
+                    new["metadata"]["annotations"] = annotations;
+                }
             }
             _ if resource.status => match old.get("status") {
                 Some(status) => new["status"] = status.clone(),
