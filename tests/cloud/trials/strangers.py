@@ -1,7 +1,9 @@
 """What is in the account before us and must be there after us: somebody else's network, machines,
 names and records, as like ours as they can be."""
 
-TAGS = {"kubernetes.io/cluster/theirs-x7k2p": "owned", "Name": "theirs"}
+OWNER = "kubernetes.io/cluster/theirs-x7k2p"
+# Several clusters may use a network; one that a cluster owns goes with that cluster.
+SHARED = ("vpc", "subnet")
 TRUST = (
     '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",'
     ' "Principal": {"Service": "ec2.amazonaws.com"}}]}'
@@ -27,7 +29,8 @@ def plant(account, cluster, domain):
 
 
 def named(kind):
-    tags = [{"Key": key, "Value": value} for key, value in TAGS.items()]
+    owned = "shared" if kind in SHARED else "owned"
+    tags = [{"Key": OWNER, "Value": owned}, {"Key": "Name", "Value": "theirs"}]
     return [{"ResourceType": kind, "Tags": tags}]
 
 
