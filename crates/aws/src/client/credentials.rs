@@ -129,8 +129,8 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use aws_config::profile::ProfileFileCredentialsProvider;
-    use aws_config::profile::profile_file::{ProfileFileKind, ProfileFiles};
     use aws_config::provider_config::ProviderConfig;
+    use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
 
     use super::super::https;
     use super::*;
@@ -148,7 +148,8 @@ mod tests {
     }
 
     fn sdk_provider(file: &PathBuf) -> ProfileFileCredentialsProvider {
-        let files = ProfileFiles::builder().with_file(ProfileFileKind::Credentials, file).build();
+        let files =
+            EnvConfigFiles::builder().with_file(EnvConfigFileKind::Credentials, file).build();
         let config = ProviderConfig::without_region().with_http_client(https::client());
         let builder = ProfileFileCredentialsProvider::builder().configure(&config);
         builder.profile_files(files).build()
