@@ -61,6 +61,9 @@ impl ApiStore {
         let grace = self.grace(resource, &old, &options["gracePeriodSeconds"]);
         if grace == 0 && !is_held(&marked) {
             self.count_deletion(resource, &old);
+            if resource.kind == "Pod" {
+                return Ok(Some(self.end_pod(resource, key, marked)));
+            }
             self.commit(resource, key, None);
             return Ok(None);
         }
@@ -78,6 +81,19 @@ impl ApiStore {
             marked["metadata"]["generation"] = json!(generation + 1);
         }
         Ok(Some(self.commit(resource, key, Some(marked))))
+    }
+
+    /// Deletes a pod. Watches see its grace period become 0 first.
+    fn end_pod(
+        &mut self,
+        resource: &'static ApiResource,
+        key: &ObjectKey,
+        mut pod: Value,
+    ) -> Value {
+        pod["metadata"]["deletionTimestamp"] = json!(self.now());
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+        self.commit(resource, key, Some(pod));
+        self.commit(resource, key, None)
     }
 
     fn count_deletion(&mut self, resource: &'static ApiResource, old: &Value) {
@@ -166,7 +182,9 @@ impl ApiStore {
                 return Err(ErrorResponse::new(500, "", message));
             }
         };
-        if !is_healthy(pod) {
+        if !matches!(pod["status"]["phase"].as_str(), Some("Running" | "Unknown"))
+            || !pod["metadata"]["deletionTimestamp"].is_null()
+        {
             return Ok(());
         }
         let name = budget["metadata"]["name"].as_str().unwrap_or_default();
@@ -191,7 +209,9 @@ impl ApiStore {
                 .try_into()
                 .unwrap_or(usize::MAX),
         };
-        if healthy > needed {
+        // A pod that is not ready is not needed where enough others are (`IfHealthyBudget`).
+        let is_spare = !is_healthy(pod) && needed > 0 && healthy == needed;
+        if healthy > needed || is_spare {
             return Ok(());
         }
         Err(no_budget(&lacking(name, needed, healthy), None))

@@ -260,6 +260,7 @@ impl ApiStore {
         let mut new = patched(&old, sent.clone(), &asked.content, resource.is_custom())?;
         validate::decodable(&new, resource)?;
         check_name(&new, &key.2)?;
+        self.compare_versions(resource, key, &old, &sent["metadata"])?;
         let uid = &sent["metadata"]["uid"];
         let ignores_uid = place.part == "status" && resource.is_custom();
         if !uid.is_null() && *uid != old["metadata"]["uid"] && !ignores_uid {
@@ -269,7 +270,6 @@ impl ApiStore {
                 [(); 2].map(|()| FieldError::invalid("metadata.uid", given, "field is immutable"));
             return Err(ErrorResponse::invalid(resource, &key.2, &errors));
         }
-        self.compare_versions(resource, key, &old, &sent["metadata"])?;
         new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
         self.write(write, key, &old, new)
     }

@@ -17,6 +17,7 @@ super::behaviours! {
     policies: "An unknown propagation policy is invalid (422).",
     all: "A deletion of a collection deletes the selected objects.",
     bad_finalizer: "A finalizer without a domain is accepted for custom resources, and one that is no qualified name is rejected (422).",
+    conditional_release: "A patch that removes a finalizer with an old resource version is a conflict (409), and the object stays.",
     recreated: "An object of the same name after a deletion has another UID and generation 1.",
 }
 
@@ -200,4 +201,14 @@ async fn recreated(t: Target) {
     let second = t.made("recreated").await;
     assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
     assert_eq!(second["metadata"]["generation"], 1);
+}
+
+async fn conditional_release(t: Target) {
+    let made = t.made_with("conditional-release", &json!({"finalizers": ["a.b/c"]})).await;
+    let path = format!("{}/conditional-release", t.machines());
+    t.delete(&path, &json!(null)).await.is(200);
+    let patch = json!({"metadata": {"finalizers": null, "resourceVersion": version(&made)}});
+    t.merge(&path, &patch).await.refused(409, "Conflict");
+    assert_eq!(t.get(&path).await.is(200)["metadata"]["finalizers"], json!(["a.b/c"]));
+    t.merge(&path, &json!({"metadata": {"finalizers": null}})).await.is(200);
 }

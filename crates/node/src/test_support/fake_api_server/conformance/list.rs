@@ -22,6 +22,7 @@ super::behaviours! {
     not_older: "`resourceVersionMatch=NotOlderThan` returns a list of that version or a newer one.",
     match_without_version: "`resourceVersionMatch` without a resource version is rejected, and unknown values, too.",
     bad_version: "A resource version that is no number is rejected (400).",
+    consistent: "A list without a version has every earlier write, and a watch from its version repeats none of its objects.",
     everywhere: "A list without a namespace has the objects of all namespaces.",
 }
 
@@ -281,4 +282,20 @@ async fn everywhere(t: Target) {
     t.made("everywhere").await;
     let list = t.get("/apis/machine.openshift.io/v1beta1/machines").await.is(200);
     assert!(names(&list).contains(&"everywhere"));
+}
+
+async fn consistent(t: Target) {
+    for number in 0..5 {
+        let name = format!("consistent-{number}");
+        let made = t.made_with(&name, &json!({"labels": {"list": "consistent"}})).await;
+        let path = format!("{}?labelSelector=list%3Dconsistent", t.machines());
+        let list = t.get(&path).await.is(200);
+        assert!(names(&list).contains(&&*name), "{name} is missing");
+        let number = |object: &Value| version(object).parse::<u64>().unwrap();
+        assert!(number(&list) >= number(&made));
+    }
+    let path = format!("{}?labelSelector=list%3Dconsistent", t.machines());
+    let list = t.get(&path).await.is(200);
+    let query = format!("resourceVersion={}&labelSelector=list%3Dconsistent", version(&list));
+    assert!(t.watch(&t.machines(), &query, 1).await.is_empty());
 }

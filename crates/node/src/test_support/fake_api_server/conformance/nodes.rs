@@ -6,6 +6,8 @@ use super::target::{STRATEGIC, Target};
 
 super::behaviours! {
     scoped: "Nodes have no namespace and no generation, and a status of their own.",
+    status_with_labels: "A write of the status of a Node writes labels and annotations, too, and not the spec.",
+    unconditional: "An update of a Node without a resource version is unconditional, and with an old one a conflict (409).",
     own_status: "A kubelet may change the status, labels and annotations of its own Node.",
     taints: "A kubelet may not change the taints of its Node (403).",
     cordoned: "A kubelet may cordon its own Node.",
@@ -133,5 +135,34 @@ async fn events(t: Target) {
                        "reason": "Tested", "type": "Normal"});
     kubelet.post("/api/v1/namespaces/default/events", &event).await.is(201);
     t.delete(&format!("/api/v1/namespaces/default/events/{name}.1"), &json!(null)).await.is(200);
+    removed(&t, &name).await;
+}
+
+async fn status_with_labels(t: Target) {
+    let (name, _) = node(&t, "status-with-labels").await;
+    let path = format!("/api/v1/nodes/{name}");
+    let patch = json!({"metadata": {"labels": {"x": "y"}, "annotations": {"x": "y"}},
+                       "spec": {"unschedulable": true},
+                       "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let patched = t.merge(&format!("{path}/status"), &patch).await.is(200);
+    assert_eq!(
+        (&patched["metadata"]["labels"]["x"], &patched["metadata"]["annotations"]["x"]),
+        (&json!("y"), &json!("y"))
+    );
+    assert!(patched["spec"].get("unschedulable").is_none(), "{patched}");
+    assert_eq!(patched["status"]["conditions"][0]["type"], "Ready");
+    removed(&t, &name).await;
+}
+
+async fn unconditional(t: Target) {
+    let (name, _) = node(&t, "unconditional").await;
+    let path = format!("/api/v1/nodes/{name}");
+    let old = t.get(&path).await.is(200);
+    let mut new = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"x": "y"}}});
+    t.put(&path, &new).await.is(200);
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
+    t.put(&path, &new).await.refused(409, "Conflict");
+    let patch = json!({"metadata": {"resourceVersion": new["metadata"]["resourceVersion"]}});
+    strategic(&t, &path, &patch).await.refused(409, "Conflict");
     removed(&t, &name).await;
 }

@@ -7,7 +7,7 @@ use super::target::{MERGE, STRATEGIC, Target, version};
 super::behaviours! {
     merged: "A merge patch (RFC 7386) replaces lists, merges maps and removes fields that are null.",
     conditional: "A resource version in a patch is a precondition (409).",
-    conditional_uid: "A UID in a patch that differs is invalid (422), but is ignored in a patch of the status of a custom resource.",
+    conditional_uid: "A UID in a patch that differs is invalid (422), but is ignored in a patch of the status of a custom resource. A resource version is compared first.",
     strategic_custom: "A strategic merge patch of a custom resource is 415, and the message names the supported types.",
     strategic_core: "A strategic merge patch of a core object merges conditions by type and replaces taints without a merge key.",
     unknown_type: "A patch of any other content type is 415.",
@@ -60,6 +60,8 @@ async fn conditional_uid(t: Target) {
     assert_eq!(answer.causes()[0], cause);
     let status = json!({"metadata": {"uid": other}, "status": {"phase": "x"}});
     t.merge(&format!("{path}/status"), &status).await.is(200);
+    let old = json!({"metadata": {"uid": other, "resourceVersion": "1"}});
+    t.merge(&path, &old).await.refused(409, "Conflict");
     t.merge(&path, &patch(own)).await.is(200);
     let secret =
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "conditional-uid"}});

@@ -6,7 +6,7 @@ use super::target::{Target, version};
 
 super::behaviours! {
     graceful: "Deletion of a pod on a node sets a deletion time in the future and the grace period, and the pod stays until its kubelet deletes it.",
-    forced: "Deletion of a pod with a grace period of 0 removes it.",
+    forced: "Deletion of a pod with a grace period of 0 removes it, and responds with the pod.",
     shorter: "A second deletion can shorten the grace period.",
     unscheduled: "A pod without a node is deleted at once.",
     evicted: "An eviction responds with 201 and a Status of success, and is a graceful deletion.",
@@ -15,6 +15,9 @@ super::behaviours! {
     missing: "An eviction of a missing pod is 404, and one whose name differs from the path is 400.",
     unprocessed: "While the status of a PodDisruptionBudget is older than its spec, an eviction is 429 with `Retry-After: 10`.",
     protected: "An eviction against a PodDisruptionBudget is 429 with a cause `DisruptionBudget` and without `Retry-After`, and the pod stays.",
+    shared: "A PodDisruptionBudget of two pods that needs one allows one eviction, and rejects the next while the first pod terminates.",
+    not_running: "A PodDisruptionBudget does not protect a pod that is pending.",
+    unready: "A PodDisruptionBudget protects a running pod that is not ready.",
     two_budgets: "An eviction of a pod with more than one PodDisruptionBudget is 500.",
     dry: "A dry-run eviction removes nothing.",
     bound: "The node of a pod cannot be changed (422).",
@@ -65,7 +68,8 @@ async fn graceful(t: Target) {
 
 async fn forced(t: Target) {
     let (path, _) = made(&t, "forced").await;
-    t.delete(&path, &json!({"gracePeriodSeconds": 0})).await.is(200);
+    let gone = t.delete(&path, &json!({"gracePeriodSeconds": 0})).await.is(200);
+    assert_eq!((&gone["kind"], &gone["metadata"]["name"]), (&json!("Pod"), &json!("forced")));
     t.get(&path).await.refused(404, "NotFound");
 }
 
@@ -215,4 +219,62 @@ async fn bound(t: Target) {
         message.contains("spec: Forbidden: pod updates may not change fields other than"),
         "{message}"
     );
+}
+
+/// Creates pods with this label `app` that run and are ready, and a budget that needs `needed`.
+async fn group(t: &Target, app: &str, names: &[&str], status: &Value, needed: usize) {
+    for name in names {
+        let mut pod = pod(name, Some("pod-node"));
+        pod["metadata"]["labels"] = json!({"app": app});
+        t.post(&t.core("pods"), &pod).await.is(201);
+        let path = format!("{}/{name}/status", t.core("pods"));
+        t.merge(&path, &json!({"status": status})).await.is(200);
+    }
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": app},
+        "spec": {"minAvailable": needed, "selector": {"matchLabels": {"app": app}}},
+    });
+    let budgets = format!("/apis/policy/v1/namespaces/{}/poddisruptionbudgets", t.namespace);
+    t.post(&budgets, &budget).await.is(201);
+}
+
+async fn evict(t: &Target, name: &str) -> super::target::Answer {
+    t.post(&format!("{}/{name}/eviction", t.core("pods")), &eviction(name, &json!(null))).await
+}
+
+fn running(ready: &str) -> Value {
+    json!({"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]})
+}
+
+async fn shared(t: Target) {
+    group(&t, "shared", &["shared-a", "shared-b"], &running("True"), 1).await;
+    t.until(async || evict(&t, "shared-a").await, |answer| answer.status == 201).await;
+    let second = t.until(
+        async || evict(&t, "shared-b").await,
+        |answer| {
+            answer.causes().iter().any(|cause| cause.contains("needs 1 healthy pods and has 1"))
+        },
+    );
+    second.await.refused(429, "TooManyRequests");
+    assert!(
+        t.get(&t.core("pods/shared-b")).await.is(200)["metadata"]
+            .get("deletionTimestamp")
+            .is_none()
+    );
+}
+
+async fn not_running(t: Target) {
+    group(&t, "not-running", &["not-running"], &json!({"phase": "Pending"}), 1).await;
+    evict(&t, "not-running").await.is(201);
+}
+
+async fn unready(t: Target) {
+    group(&t, "unready", &["unready"], &running("False"), 1).await;
+    let answer = t.until(
+        async || evict(&t, "unready").await,
+        |answer| {
+            answer.causes().iter().any(|cause| cause.contains("needs 1 healthy pods and has 0"))
+        },
+    );
+    answer.await.refused(429, "TooManyRequests");
 }

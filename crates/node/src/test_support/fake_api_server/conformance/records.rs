@@ -6,6 +6,7 @@ use super::target::{Target, version};
 
 super::behaviours! {
     event_namespace: "An Event is in the namespace of its object, and in `default` for cluster-scoped objects, or it is invalid (422).",
+    event_twice: "A second Event of the same name is 409 `AlreadyExists`.",
     event_count: "The count, message and last time of an Event can be patched.",
     event_core_fields: "An Event of `v1` needs neither a reporting controller nor an event time, and both are null or empty by default.",
     event_time: "An Event with an event time needs `reportingController`, `reportingInstance`, `action`, `reason` and a type (422).",
@@ -138,4 +139,10 @@ async fn lease_deleted(t: Target) {
     let message = t.put(&path, &made).await.refused(409, "Conflict");
     assert!(message.contains("Precondition failed: UID in precondition: "), "{message}");
     t.put(&path, &lease("deleted", "b")).await.is(201);
+}
+
+async fn event_twice(t: Target) {
+    let own = event(&t, "twice", &t.namespace, &t.namespace);
+    t.post(&t.core("events"), &own).await.is(201);
+    t.post(&t.core("events"), &own).await.refused(409, "AlreadyExists");
 }

@@ -21,6 +21,7 @@ super::behaviours! {
     streamed: "With `sendInitialEvents`, or from 0 with bookmarks, existing objects are followed by a BOOKMARK with the annotation `k8s.io/initial-events-end`.",
     streamed_wrongly: "`sendInitialEvents` needs `resourceVersionMatch=NotOlderThan` (422).",
     marked_for_deletion: "Deletion of an object with finalizers is MODIFIED, and removal of the last finalizer is DELETED.",
+    pods_of_a_node: "A watch of Pods with `spec.nodeName` follows a graceful deletion: MODIFIED with the grace period, MODIFIED with a grace period of 0, DELETED.",
     one: "A watch of one object is a field selector on its name.",
     unknown_type: "Events have the content type `application/json`, and one line each.",
 }
@@ -248,4 +249,37 @@ async fn unknown_type(t: Target) {
     assert_eq!((text.lines().count(), text.ends_with('\n')), (2, true));
     let single = t.get(&format!("{}/typed-a", t.machines())).await;
     assert_eq!(single.headers["content-type"], "application/json");
+}
+
+async fn pods_of_a_node(t: Target) {
+    let pod = |name: &str| super::pods::pod(name, Some("of-a-node"));
+    let made = t.post(&t.core("pods"), &pod("on-it")).await.is(201);
+    t.post(&t.core("pods"), &super::pods::pod("elsewhere", Some("of-another"))).await.is(201);
+    t.post(&t.core("pods"), &pod("forced-on-it")).await.is(201);
+    let now = json!({"gracePeriodSeconds": 0});
+    t.delete(&t.core("pods/on-it"), &json!(null)).await.is(200);
+    t.delete(&t.core("pods/on-it"), &now).await.is(200);
+    t.delete(&t.core("pods/forced-on-it"), &now).await.is(200);
+    let query =
+        format!("resourceVersion={}&fieldSelector=spec.nodeName%3Dof-a-node", version(&made));
+    let events = t.watch("/api/v1/pods", &query, 1).await;
+    let grace =
+        |event: &Value| event["object"]["metadata"]["deletionGracePeriodSeconds"].to_string();
+    let seen: Vec<String> = lines(&events)
+        .into_iter()
+        .zip(&events)
+        .map(|(line, event)| format!("{line} {}", grace(event)))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            "ADDED forced-on-it null",
+            "MODIFIED on-it 20",
+            "MODIFIED on-it 0",
+            "DELETED on-it 0",
+            "MODIFIED forced-on-it 0",
+            "DELETED forced-on-it 0"
+        ]
+    );
+    assert_eq!(events[0]["object"]["kind"], "Pod");
 }
