@@ -320,9 +320,10 @@ impl FakeApiServer {
         self.server().troubles.quicker = changes;
     }
 
-    /// Rejects changes of taints, as the admission plugin NodeRestriction does for a kubelet.
-    pub fn restrict_nodes(&self) {
-        self.server().kubelet = true;
+    /// Gives clients without a token the permissions of the kubelet of a Node. The admission plugin
+    /// NodeRestriction rejects changes of taints and of other Nodes.
+    pub fn restrict_to_kubelet(&self, node: &str) {
+        self.server().user = Some(User::kubelet(node));
     }
 
     /// Stops the kubelets. A deleted pod then stays on its Node until it is deleted with a grace

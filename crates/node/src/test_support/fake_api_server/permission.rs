@@ -68,6 +68,13 @@ impl User {
         self.name.strip_prefix("system:node:").filter(|_| is_kubelet)
     }
 
+    pub(super) fn kubelet(node: &str) -> Self {
+        Self {
+            name: format!("system:node:{node}"),
+            groups: vec!["system:nodes".to_owned(), "system:authenticated".to_owned()],
+        }
+    }
+
     pub(super) fn service_account(namespace: &str, name: &str) -> Self {
         Self {
             name: format!("system:serviceaccount:{namespace}:{name}"),
@@ -194,7 +201,7 @@ impl ApiStore {
         if place.resource.kind == "Node"
             && let Some(old) = old
         {
-            self.admit_node(user, place, old, new)?;
+            Self::admit_node(user, place, old, new)?;
         }
         let Some(user) = user else { return Ok(()) };
         let none = json!([]);
@@ -237,15 +244,13 @@ impl ApiStore {
     }
 
     fn admit_node(
-        &self,
         user: Option<&User>,
         place: &RequestTarget,
         old: &Value,
         new: &Value,
     ) -> Result<(), ErrorResponse> {
         let name = place.name.as_deref().unwrap_or_default();
-        let kubelet = user.and_then(User::node);
-        let Some(node) = kubelet.or_else(|| self.kubelet.then_some(name)) else { return Ok(()) };
+        let Some(node) = user.and_then(User::node) else { return Ok(()) };
         let no = |why: &str| Err(ErrorResponse::forbidden(place.resource, name, why));
         if node != name {
             return no(&format!("node \"{node}\" is not allowed to modify node \"{name}\""));

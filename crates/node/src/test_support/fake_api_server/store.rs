@@ -45,8 +45,6 @@ pub(super) struct ApiStore {
     pub(super) protected: Option<String>,
     pub(super) writes: usize,
     pub(super) conflicts: usize,
-    /// True if the client has the permissions of a kubelet.
-    pub(super) kubelet: bool,
     /// True if kubelets run, which end their pods at once.
     pub(super) kubelets: bool,
     /// True during a dry run, which stores nothing.
@@ -86,7 +84,6 @@ impl Default for ApiStore {
             protected: None,
             writes: 0,
             conflicts: 0,
-            kubelet: false,
             kubelets: true,
             dry: false,
             user: None,
