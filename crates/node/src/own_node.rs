@@ -603,7 +603,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_kubelet_that_may_not_taint_is_told_what_may() {
         let (fake, node) = pair();
-        fake.restrict_nodes();
+        fake.restrict_to_kubelet("n1");
         let error = node.taint(&taint("a"), &notices()).await.unwrap_err();
         assert!(error.hint().unwrap().contains("NodeRestriction"));
         assert_eq!(

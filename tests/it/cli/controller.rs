@@ -27,6 +27,11 @@ async fn cluster_of(desk: &Desk) -> FakeApiServer {
     let address = listener.local_addr().expect("an address");
     std::fs::write(desk.path("kubeconfig"), FakeApiServer::kubeconfig(address)).expect("written");
     tokio::spawn(cluster.clone().serve(listener));
+    for file in ["role.yaml", "cluster-role.yaml"] {
+        let path = format!("{}/deploy/machine-controller/base/{file}", env!("CARGO_MANIFEST_DIR"));
+        cluster.apply(&std::fs::read_to_string(path).expect("a manifest"));
+    }
+    cluster.restrict_to_account(NAMESPACE, "groundplan-machine-controller");
     cluster.put(json!({
         "apiVersion": "config.openshift.io/v1", "kind": "Infrastructure",
         "metadata": {"name": "cluster"},

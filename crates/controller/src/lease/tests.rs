@@ -167,7 +167,7 @@ async fn without_the_lead_no_change_leaves_and_looking_is_allowed() {
     let cluster = FakeApiServer::default();
     let leadership = Leadership::new("l", Instant::now() + Duration::from_secs(10));
     let client = leadership.guard(&cluster.client());
-    let leases = Api::<Lease>::namespaced(client, "ns");
+    let leases = Api::<Lease>::namespaced(client, "default");
     let named =
         |name: &str| serde_json::from_value::<Lease>(json!({"metadata": {"name": name}})).unwrap();
     leases.create(&PostParams::default(), &named("one")).await.unwrap();

@@ -20,6 +20,10 @@ use crate::manager::{AwsControllers, ReportLine, look_after};
 use crate::test_support::FakeEc2;
 use groundplan_aws::machine_calls::Ec2;
 
+const ROLE: &str = include_str!("../../../../deploy/machine-controller/base/role.yaml");
+const CLUSTER_ROLE: &str =
+    include_str!("../../../../deploy/machine-controller/base/cluster-role.yaml");
+
 pub(crate) const REGION: &str = "us-west-2";
 /// Content of the user data, which must not appear in any other place.
 pub(crate) const CANARY: &str = "canary-of-the-user-data";
@@ -33,6 +37,10 @@ pub(crate) struct Bench {
 impl Bench {
     pub(crate) fn new() -> Self {
         let cluster = FakeApiServer::default();
+        for manifests in [ROLE, CLUSTER_ROLE] {
+            cluster.apply(manifests);
+        }
+        cluster.restrict_to_account(NAMESPACE, "groundplan-machine-controller");
         let user_data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, CANARY);
         cluster.put(json!({
             "apiVersion": "v1", "kind": "Secret",

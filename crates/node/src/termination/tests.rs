@@ -261,7 +261,7 @@ async fn a_taint_that_is_refused_keeps_nobody_from_marking_and_telling() {
     let imds = FakeImds::default();
     imds.set(PATH, TIME);
     let stage = Stage::with(imds, HandlerSettings { taint: true, ..HandlerSettings::default() });
-    stage.api.restrict_nodes();
+    stage.api.restrict_to_kubelet("n1");
     sleep(seconds(1)).await;
     assert!(stage.condition().is_some() && stage.api.events().len() == 1);
     assert!(stage.said("NotDone") > 0);
@@ -532,7 +532,7 @@ async fn a_notice_that_is_gone_is_cleared_even_if_its_taint_was_refused() {
     imds.set(ACTION, STOP);
     let api = FakeApi::default();
     api.add_node("n1");
-    api.restrict_nodes();
+    api.restrict_to_kubelet("n1");
     let stage = Stage::of(imds, api, spot());
     stage.until("2026-01-05T18:05:00Z").await;
     assert_eq!(stage.status(), "True");

@@ -7,12 +7,15 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::FakeApiServer;
 
 /// Interval of bookmarks, as in k8s.io/apiserver `pkg/storage/cacher`.
 const BOOKMARKS: Duration = Duration::from_secs(60);
+
+/// Time from the last bookmark to the timeout of the watch.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
 /// A line of a watch, or the abrupt end of the connection.
 pub(super) type WatchLine = Result<Bytes, super::Closed>;
@@ -40,15 +43,25 @@ pub(super) struct Bookmarks {
     api_version: String,
     kind: &'static str,
     due: Pin<Box<Sleep>>,
+    /// Time of the bookmark before the end of the watch.
+    last: Option<Instant>,
 }
 
 impl Bookmarks {
     pub(super) fn new(server: FakeApiServer, api_version: String, kind: &'static str) -> Self {
-        Self { server, api_version, kind, due: Box::pin(sleep(BOOKMARKS)) }
+        Self { server, api_version, kind, due: Box::pin(sleep(BOOKMARKS)), last: None }
+    }
+
+    /// Schedules the next bookmark: in a minute, or shortly before the end of the watch.
+    fn schedule(&mut self) {
+        let now = Instant::now();
+        let regular = now + BOOKMARKS;
+        let last = self.last.filter(|last| *last > now && *last < regular);
+        self.due = Box::pin(sleep_until(last.unwrap_or(regular)));
     }
 
     fn line(&mut self) -> Bytes {
-        self.due = Box::pin(sleep(BOOKMARKS));
+        self.schedule();
         let version = self.server.server().version.to_string();
         let object = json!({"kind": self.kind, "apiVersion": self.api_version,
                             "metadata": {"resourceVersion": version}});
@@ -67,8 +80,10 @@ impl ResponseBody {
         Self::Watch(Box::new(WatchBody { lines, next: None, end, bookmarks: None }))
     }
 
-    pub(super) fn send_bookmarks(&mut self, bookmarks: Bookmarks) {
+    pub(super) fn send_bookmarks(&mut self, mut bookmarks: Bookmarks) {
         if let Self::Watch(watch) = self {
+            bookmarks.last = watch.end.deadline().checked_sub(LAST_BOOKMARK);
+            bookmarks.schedule();
             watch.bookmarks = Some(bookmarks);
         }
     }
@@ -88,7 +103,7 @@ impl WatchBody {
                     return Poll::Ready(Some(line));
                 }
                 Poll::Ready(Some((due, line))) => {
-                    self.next = Some((Box::pin(tokio::time::sleep_until(due)), line));
+                    self.next = Some((Box::pin(sleep_until(due)), line));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending => break,

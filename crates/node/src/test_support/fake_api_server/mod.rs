@@ -7,23 +7,36 @@
 //! knows the resources that groundplan uses ([`RESOURCES`]). Injected failures are error statuses,
 //! connections closed before or after a request takes effect, ended watches, and silence.
 //!
-//! Not implemented are authorization, schema validation, and controllers: no pods run, and no owner
-//! deletion cascades. The server works without a socket, so it works with Tokio's paused clock.
+//! Custom resources follow the CRDs in `deploy/`. Requests of service accounts and kubelets need
+//! permissions. Other requests have all permissions. The list of behaviours, their comparison with a
+//! real server and the parts that are missing are in `docs/dev/api-server.md`.
+//!
+//! No controllers run: no pod starts, and no owner deletion cascades. The server works without a
+//! socket, so it works with Tokio's paused clock.
 
 mod body;
+#[cfg(test)]
+mod conformance;
+mod deletion;
 mod disturbance;
+mod error;
+mod list;
 mod patch;
+mod permission;
 mod request;
 mod route;
+mod schema;
 mod select;
 mod serve;
 mod store;
+mod validate;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Collected};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Request, Response};
 use kube::Client;
 use kube::client::Body;
@@ -32,9 +45,13 @@ use tokio::time::sleep;
 
 use self::body::{Bookmarks, ResponseBody};
 use self::disturbance::RequestFate;
+use self::error::ErrorResponse;
+use self::permission::User;
 pub use self::request::{ApiResource, RESOURCES};
-use self::request::{ErrorResponse, ParsedRequest, SuccessResponse};
+use self::request::{ParsedRequest, SuccessResponse};
 use self::store::ApiStore;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A Kubernetes API server in memory. Clones share their content.
 #[derive(Clone, Default)]
@@ -51,13 +68,30 @@ impl FakeApiServer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a client of this server.
+    /// Returns a client of this server. The client has all permissions, unless
+    /// [`Self::restrict_to_account`] was called.
     pub fn client(&self) -> Client {
+        self.client_with(None)
+    }
+
+    /// Returns a client with a token of a service account. The client has the permissions of the
+    /// stored roles.
+    pub fn client_of_account(&self, namespace: &str, name: &str) -> Client {
+        self.add_account(namespace, name);
+        let token = self.server().new_token(namespace, name);
+        let bearer = HeaderValue::try_from(format!("Bearer {token}")).expect("a token");
+        self.client_with(Some(bearer))
+    }
+
+    fn client_with(&self, authorization: Option<HeaderValue>) -> Client {
         let fake = self.clone();
         let answer = move |request: Request<Body>| {
-            let fake = fake.clone();
+            let (fake, authorization) = (fake.clone(), authorization.clone());
             async move {
-                let (head, body) = request.into_parts();
+                let (mut head, body) = request.into_parts();
+                if let Some(authorization) = authorization {
+                    head.headers.insert(AUTHORIZATION, authorization);
+                }
                 let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
                 fake.answer(ParsedRequest::of(&head, body.to_vec())).await
             }
@@ -121,7 +155,9 @@ impl FakeApiServer {
                     let (version, kind) = (place.resource.api_version(), place.resource.kind);
                     answer.send_bookmarks(Bookmarks::new(self.clone(), version, kind));
                 }
-                Response::new(answer)
+                let mut response = Response::new(answer);
+                response.headers_mut().insert(CONTENT_TYPE, JSON);
+                response
             }
             Err(no) => refusal(&no),
         })
@@ -164,6 +200,43 @@ impl FakeApiServer {
     /// Panics if the server does not know the resource.
     pub fn put(&self, object: Value) -> Value {
         self.server().put(object)
+    }
+
+    /// Writes an object that violates the schema of its CRD, as an older schema may have allowed.
+    ///
+    /// # Panics
+    /// Panics if the server does not know the resource.
+    pub fn put_unchecked(&self, object: Value) -> Value {
+        self.server().put_unchecked(object)
+    }
+
+    /// Writes the objects of a YAML file as another client would.
+    ///
+    /// # Panics
+    /// Panics if the text is no YAML, or if the server does not know a kind.
+    pub fn apply(&self, manifests: &str) {
+        for object in schema::documents(manifests) {
+            self.put(object);
+        }
+    }
+
+    /// Gives clients without a token the permissions of a service account: those of the stored
+    /// roles. They had all permissions before.
+    pub fn restrict_to_account(&self, namespace: &str, name: &str) {
+        self.add_account(namespace, name);
+        self.server().user = Some(User::service_account(namespace, name));
+    }
+
+    fn add_account(&self, namespace: &str, name: &str) {
+        if self.get("serviceaccounts", namespace, name).is_none() {
+            self.put(json!({"apiVersion": "v1", "kind": "ServiceAccount",
+                            "metadata": {"name": name, "namespace": namespace}}));
+        }
+    }
+
+    /// Makes all tokens invalid. Requests with them get 401, and tokens issued later are valid.
+    pub fn expire_tokens(&self) {
+        self.server().tokens.clear();
     }
 
     /// Returns an object, as in `get("machines", "openshift-machine-api", "m")`. The namespace of
@@ -247,9 +320,16 @@ impl FakeApiServer {
         self.server().troubles.quicker = changes;
     }
 
-    /// Rejects changes of taints, as the admission plugin NodeRestriction does for a kubelet.
-    pub fn restrict_nodes(&self) {
-        self.server().kubelet = true;
+    /// Gives clients without a token the permissions of the kubelet of a Node. The admission plugin
+    /// NodeRestriction rejects changes of taints and of other Nodes.
+    pub fn restrict_to_kubelet(&self, node: &str) {
+        self.server().user = Some(User::kubelet(node));
+    }
+
+    /// Stops the kubelets. A deleted pod then stays on its Node until it is deleted with a grace
+    /// period of 0.
+    pub fn stop_kubelets(&self) {
+        self.server().kubelets = false;
     }
 
     /// Stops all responses.
@@ -336,17 +416,22 @@ impl From<Infallible> for Closed {
 }
 
 fn refusal(no: &ErrorResponse) -> Response<ResponseBody> {
-    let ErrorResponse { code, reason, message, details } = no;
+    let ErrorResponse { code, reason, message, details, rest } = no;
     let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {},
-                            "status": "Failure", "message": message, "reason": reason,
-                            "code": code});
+                            "status": "Failure", "message": message, "code": code});
+    if !reason.is_empty() {
+        status["reason"] = json!(reason);
+    }
+    if let Some(rest) = rest {
+        status["metadata"]["continue"] = json!(rest);
+    }
     if let Some(details) = details {
         status["details"] = details.clone();
     }
     let mut response = whole(*code, &status);
     let after = details.as_ref().and_then(|details| details["retryAfterSeconds"].as_u64());
     if let Some(after) = after {
-        response.headers_mut().insert(hyper::header::RETRY_AFTER, after.into());
+        response.headers_mut().insert(RETRY_AFTER, after.into());
     }
     response
 }
@@ -354,8 +439,7 @@ fn refusal(no: &ErrorResponse) -> Response<ResponseBody> {
 fn whole(status: u16, object: &Value) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::whole(object));
     *response.status_mut() = hyper::StatusCode::from_u16(status).expect("a status");
-    let json = hyper::header::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(hyper::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 

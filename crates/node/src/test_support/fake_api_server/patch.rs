@@ -1,14 +1,14 @@
-//! Merge patches and strategic merge patches. JSON patches are missing, because groundplan sends
-//! none.
+//! Merge patches and strategic merge patches. JSON patches and server-side apply are missing,
+//! because groundplan sends neither.
 
 use serde_json::{Map, Value, json};
 
-use super::request::ErrorResponse;
+use super::error::ErrorResponse;
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
-/// Server-side apply. With a single field manager, this is a merge that creates a missing object.
-pub(super) const APPLY: &str = "application/apply-patch+yaml";
+/// Content types that the real server has and this server lacks.
+const OTHERS: [&str; 2] = ["application/apply-patch+yaml", "application/json-patch+json"];
 
 /// Returns the object with the patch applied.
 pub(super) fn patched(
@@ -17,13 +17,27 @@ pub(super) fn patched(
     content: &str,
     is_custom: bool,
 ) -> Result<Value, ErrorResponse> {
+    if !patch.is_object() {
+        return Err(ErrorResponse::bad_request("a patch must be an object"));
+    }
     let mut new = old.clone();
     match content {
         MERGE => merge(&mut new, patch),
-        APPLY => strategic(&mut new, patch, ""),
         // A real server has no merge strategy for resources defined by a CRD.
         STRATEGIC if !is_custom => strategic(&mut new, patch, ""),
-        other => return Err(ErrorResponse::new(415, "UnsupportedMediaType", other)),
+        other if OTHERS.contains(&other) => {
+            let message = format!("the API server in memory has no patches of type {other}");
+            return Err(ErrorResponse::new(501, "NotImplemented", message));
+        }
+        _ => {
+            let strategic = if is_custom { "" } else { ", application/strategic-merge-patch+json" };
+            let message = format!(
+                "the body of the request was in an unknown format - accepted media types include: \
+                 application/json-patch+json, application/merge-patch+json{strategic}, \
+                 application/apply-patch+yaml"
+            );
+            return Err(ErrorResponse::new(415, "UnsupportedMediaType", message));
+        }
     }
     Ok(new)
 }

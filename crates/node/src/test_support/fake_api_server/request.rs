@@ -6,6 +6,8 @@ use hyper::http::request::Parts;
 use serde_json::Value;
 
 use super::body::ResponseBody;
+use super::error::ErrorResponse;
+use super::permission::User;
 
 /// A resource that the server knows.
 #[derive(Debug)]
@@ -24,12 +26,21 @@ pub struct ApiResource {
     pub status: bool,
 }
 
+const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// All resources that the server knows.
 pub const RESOURCES: &[ApiResource] = &[
     of("", "v1", "nodes", "Node", false, true),
     of("", "v1", "events", "Event", true, false),
     of("", "v1", "pods", "Pod", true, true),
     of("", "v1", "secrets", "Secret", true, false),
+    of("", "v1", "namespaces", "Namespace", false, true),
+    of("", "v1", "serviceaccounts", "ServiceAccount", true, false),
+    of("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true, true),
+    of(RBAC, "v1", "roles", "Role", true, false),
+    of(RBAC, "v1", "rolebindings", "RoleBinding", true, false),
+    of(RBAC, "v1", "clusterroles", "ClusterRole", false, false),
+    of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false, false),
     of("coordination.k8s.io", "v1", "leases", "Lease", true, false),
     of("config.openshift.io", "v1", "infrastructures", "Infrastructure", false, true),
     of("machine.openshift.io", "v1beta1", "machines", "Machine", true, true),
@@ -63,6 +74,40 @@ impl ApiResource {
         }
     }
 
+    /// Returns the kind in messages, such as `Machine.machine.openshift.io`.
+    pub(super) fn qualified_kind(&self) -> String {
+        match self.group {
+            "" => self.kind.to_owned(),
+            group => format!("{}.{group}", self.kind),
+        }
+    }
+
+    /// Returns true if the resource has this subresource, or if `part` is empty.
+    pub(super) fn has(&self, part: &str) -> bool {
+        match part {
+            "" => true,
+            "status" => self.status,
+            "scale" => self.kind == "MachineSet",
+            "eviction" => self.kind == "Pod",
+            "token" => self.kind == "ServiceAccount",
+            _ => false,
+        }
+    }
+
+    /// Returns an object as an item of a list. Items of built-in kinds have no kind.
+    pub(super) fn in_a_list(&self, mut object: Value) -> Value {
+        if let Some(fields) = object.as_object_mut().filter(|_| !self.is_custom()) {
+            fields.remove("kind");
+            fields.remove("apiVersion");
+        }
+        object
+    }
+
+    /// Returns true if new objects have a generation.
+    pub(super) fn has_generation(&self) -> bool {
+        self.is_custom() || matches!(self.kind, "Pod" | "PodDisruptionBudget")
+    }
+
     /// Returns true for a resource defined by a CRD. A PUT of these requires a resource version,
     /// and their objects have generations.
     pub(super) fn is_custom(&self) -> bool {
@@ -78,41 +123,20 @@ pub(super) struct ParsedRequest {
     pub(super) query: HashMap<String, String>,
     pub(super) content: String,
     pub(super) body: Vec<u8>,
+    /// Bearer token.
+    pub(super) token: Option<String>,
+    /// User that the client impersonates.
+    pub(super) impersonated: Option<User>,
 }
 
 /// The target of a path.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RequestTarget {
     pub(super) resource: &'static ApiResource,
     pub(super) namespace: String,
     pub(super) name: Option<String>,
-    /// Subresource: `status`, `scale`, `eviction`, or empty.
+    /// Subresource: `status`, `scale`, `eviction`, `token`, or empty.
     pub(super) part: String,
-}
-
-/// An error response.
-#[derive(Debug)]
-pub(super) struct ErrorResponse {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-    /// Details of the Status, if any.
-    pub(super) details: Option<Value>,
-}
-
-impl ErrorResponse {
-    pub(super) fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { code, reason, message: message.into(), details: None }
-    }
-
-    pub(super) fn trouble(code: u16) -> Self {
-        let reason = match code {
-            429 => "TooManyRequests",
-            503 => "ServiceUnavailable",
-            _ => "InternalError",
-        };
-        Self::new(code, reason, "trouble")
-    }
 }
 
 /// A successful response.
@@ -123,13 +147,21 @@ pub(super) enum SuccessResponse {
 
 impl ParsedRequest {
     pub(super) fn of(head: &Parts, body: Vec<u8>) -> Self {
-        let header = head.headers.get("content-type").and_then(|value| value.to_str().ok());
+        let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let groups = head.headers.get_all("impersonate-group").iter();
+        let impersonated = header("impersonate-user").map(|name| User {
+            name: name.to_owned(),
+            groups: groups.filter_map(|group| group.to_str().ok()).map(str::to_owned).collect(),
+        });
+        let token = header("authorization").and_then(|value| value.strip_prefix("Bearer "));
         let query = head.uri.query().unwrap_or_default().as_bytes();
         Self {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             query: url::form_urlencoded::parse(query).into_owned().collect(),
-            content: header.unwrap_or_default().to_owned(),
+            content: header("content-type").unwrap_or_default().to_owned(),
+            token: token.map(str::to_owned),
+            impersonated,
             body,
         }
     }
@@ -159,8 +191,13 @@ impl ParsedRequest {
     }
 
     pub(super) fn object(&self) -> Result<Value, ErrorResponse> {
+        if self.content == "application/yaml" {
+            let text = String::from_utf8_lossy(&self.body);
+            return serde_saphyr::from_str(&text)
+                .map_err(|error| ErrorResponse::bad_request(error.to_string()));
+        }
         serde_json::from_slice(&self.body)
-            .map_err(|error| ErrorResponse::new(400, "BadRequest", error.to_string()))
+            .map_err(|error| ErrorResponse::bad_request(error.to_string()))
     }
 
     pub(super) fn place(&self) -> Option<RequestTarget> {

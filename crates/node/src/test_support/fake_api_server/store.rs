@@ -1,6 +1,6 @@
 //! Objects of the server, and the watches that receive their changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -11,8 +11,11 @@ use tokio::time::Instant;
 
 use super::body::{ResponseBody, TimedLine};
 use super::disturbance::{Disturbances, WatchFate, millis};
+use super::error::ErrorResponse;
 use super::patch::{merge, strategic};
-use super::request::{ApiResource, ErrorResponse, ParsedRequest, RESOURCES, SuccessResponse};
+use super::permission::User;
+use super::request::{ApiResource, ParsedRequest, RESOURCES, SuccessResponse};
+use super::schema;
 use super::select::ListSelectors;
 
 /// Plural, namespace and name.
@@ -42,8 +45,18 @@ pub(super) struct ApiStore {
     pub(super) protected: Option<String>,
     pub(super) writes: usize,
     pub(super) conflicts: usize,
-    /// True if the client has the permissions of a kubelet.
-    pub(super) kubelet: bool,
+    /// True if kubelets run, which end their pods at once.
+    pub(super) kubelets: bool,
+    /// True during a dry run, which stores nothing.
+    pub(super) dry: bool,
+    /// User of requests without a token. `None` has all permissions.
+    pub(super) user: Option<User>,
+    /// Valid tokens, with the namespace and name of their service accounts.
+    pub(super) tokens: BTreeMap<String, (String, String)>,
+    /// Number of tokens that were ever issued.
+    issued: u64,
+    /// Namespaces of objects that were put there without a request.
+    pub(super) spaces: BTreeSet<String>,
     names: u64,
     uids: u128,
     began: (Timestamp, Option<Instant>),
@@ -71,7 +84,12 @@ impl Default for ApiStore {
             protected: None,
             writes: 0,
             conflicts: 0,
-            kubelet: false,
+            kubelets: true,
+            dry: false,
+            user: None,
+            tokens: BTreeMap::new(),
+            issued: 0,
+            spaces: BTreeSet::new(),
             names: 0,
             uids: uuid::Uuid::new_v4().as_u128(),
             began: (Timestamp::now(), None),
@@ -99,9 +117,22 @@ struct OpenWatch {
     namespace: String,
     selection: ListSelectors,
     lines: UnboundedSender<TimedLine>,
+    /// Version after which events are sent.
+    since: u64,
     lag: Option<fastrand::Rng>,
     /// Time when the last line arrives. The lines of one watch arrive in order.
     last_due: Instant,
+}
+
+/// Begin and duration of a watch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WatchStart {
+    /// Version after which the watch begins, or 0 to begin with the existing objects.
+    pub(super) since: u64,
+    /// Time until the server ends the watch.
+    pub(super) seconds: u64,
+    /// True if a bookmark follows the existing objects.
+    pub(super) marks_the_begin: bool,
 }
 
 impl OpenWatch {
@@ -128,7 +159,9 @@ impl ObjectChange {
             (true, true) => "MODIFIED",
             (true, false) => "DELETED",
         };
-        let mut object = self.new.clone().or_else(|| self.old.clone())?;
+        // An object that no longer matches is sent as it last matched.
+        let shown = if what == "DELETED" { &self.old } else { &self.new };
+        let mut object = shown.clone()?;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         Some(json!({"type": what, "object": object}))
     }
@@ -145,8 +178,14 @@ impl ApiStore {
 
     /// Returns the time of Tokio's clock, which a test may have paused.
     pub(super) fn now(&mut self) -> String {
-        let Ok(_) = tokio::runtime::Handle::try_current() else { return self.began.0.to_string() };
-        let passed = i64::try_from(self.elapsed().as_secs()).unwrap_or(i64::MAX);
+        self.time_after(Duration::ZERO)
+    }
+
+    /// Returns the time after some more time.
+    pub(super) fn time_after(&mut self, more: Duration) -> String {
+        let known = tokio::runtime::Handle::try_current().is_ok();
+        let passed = if known { self.elapsed() } else { Duration::ZERO } + more;
+        let passed = i64::try_from(passed.as_secs()).unwrap_or(i64::MAX);
         let seconds = self.began.0.as_second().saturating_add(passed);
         Timestamp::from_second(seconds).unwrap_or(self.began.0).to_string()
     }
@@ -234,6 +273,9 @@ impl ApiStore {
         key: &ObjectKey,
         new: Option<Value>,
     ) -> Value {
+        if self.dry {
+            return new.or_else(|| self.objects.get(key).cloned()).unwrap_or_default();
+        }
         self.version += 1;
         let new = new.map(|mut object| {
             object["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -247,7 +289,7 @@ impl ApiStore {
         let (version, key) = (self.version, key.clone());
         let change = ObjectChange { version, resource, key, old, new };
         self.watches.retain_mut(|watch| {
-            if !change.is_in(watch.resource, &watch.namespace) {
+            if !change.is_in(watch.resource, &watch.namespace) || change.version <= watch.since {
                 return !watch.lines.is_closed();
             }
             match change.seen(&watch.selection) {
@@ -265,20 +307,27 @@ impl ApiStore {
         resource: &'static ApiResource,
         namespace: &str,
         selection: ListSelectors,
-        since: u64,
-        seconds: u64,
+        start: WatchStart,
     ) -> ResponseBody {
+        let WatchStart { since, seconds, marks_the_begin } = start;
         let (lines, received) = unbounded_channel();
         let WatchFate { lag, ends_after, expired } = self.disturbances.watch_fate();
         let namespace = namespace.to_owned();
         let last_due = Instant::now();
-        let mut watch = OpenWatch { resource, namespace, selection, lines, lag, last_due };
+        let mut watch = OpenWatch { resource, namespace, selection, lines, since, lag, last_due };
         let mut open_for = Duration::from_secs(seconds);
         if since == 0 {
             let all = self.within(resource.plural, &watch.namespace);
             let all: Vec<Value> = all.filter(|one| watch.selection.fits(one)).cloned().collect();
             for object in all {
                 watch.send(&json!({"type": "ADDED", "object": object}));
+            }
+            if marks_the_begin {
+                watch.send(&json!({"type": "BOOKMARK", "object": {
+                    "kind": resource.kind, "apiVersion": resource.api_version(),
+                    "metadata": {"resourceVersion": self.version.to_string(),
+                                 "annotations": {"k8s.io/initial-events-end": "true"}},
+                }}));
             }
         } else if since < self.oldest || expired {
             let message = format!("too old resource version: {since} ({})", self.oldest);
@@ -331,18 +380,36 @@ impl ApiStore {
                 meta[field] = value;
             }
         }
-        if resource.is_custom() {
+        if resource.has_generation() {
             meta["generation"] = json!(1);
         }
         object
     }
 
-    pub(super) fn put(&mut self, object: Value) -> Value {
+    /// Drops unknown fields and fills in defaults, as for every write.
+    ///
+    /// # Panics
+    /// Panics if the object violates the schema of its CRD, which a real server would not store.
+    fn prune(object: &mut Value) {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        let resource = RESOURCES.iter().find(|one| one.kind == kind).expect("a known kind");
+        schema::prune(object, resource);
+        let errors = schema::errors_in(object, resource, &["spec", "status"]);
+        assert!(errors.is_empty(), "invalid {object}: {errors:?}");
+    }
+
+    pub(super) fn put(&mut self, mut object: Value) -> Value {
+        Self::prune(&mut object);
+        self.put_unchecked(object)
+    }
+
+    pub(super) fn put_unchecked(&mut self, object: Value) -> Value {
         let kind = object["kind"].as_str().unwrap_or_default();
         let resource = RESOURCES.iter().find(|one| one.kind == kind).expect("a known kind");
         let object = self.made(object, resource);
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         let key = (resource.plural, text("namespace"), text("name"));
+        self.spaces.insert(key.1.clone());
         self.commit(resource, &key, Some(object))
     }
 
@@ -358,6 +425,7 @@ impl ApiStore {
         let old = self.objects[&key].clone();
         let mut new = old.clone();
         merge(&mut new, patch.clone());
+        Self::prune(&mut new);
         if resource.is_custom() && new["spec"] != old["spec"] {
             new["metadata"]["generation"] =
                 json!(old["metadata"]["generation"].as_i64().unwrap_or_default() + 1);
@@ -371,23 +439,6 @@ impl ApiStore {
         if self.objects.contains_key(&key) {
             self.delete(resource, &key);
         }
-    }
-
-    /// Deletes an object. With finalizers, only sets the deletion timestamp.
-    pub(super) fn delete(&mut self, resource: &'static ApiResource, key: &ObjectKey) -> Value {
-        let mut object = self.objects[key].clone();
-        let held = object["metadata"]["finalizers"].as_array().is_some_and(|held| !held.is_empty());
-        if object["metadata"]["deletionTimestamp"].is_null() {
-            *self.deletions.entry(resource.plural).or_default() += 1;
-        }
-        if !held {
-            return self.commit(resource, key, None);
-        }
-        if object["metadata"]["deletionTimestamp"].is_null() {
-            object["metadata"]["deletionTimestamp"] = json!(self.now());
-            return self.commit(resource, key, Some(object));
-        }
-        object
     }
 
     pub(super) fn drop_finalizers(&mut self, plural: &str, namespace: &str, name: &str) {
@@ -412,14 +463,16 @@ impl ApiStore {
         resource: &ApiResource,
         key: &ObjectKey,
     ) -> Result<Value, ErrorResponse> {
-        let missing = || {
-            ErrorResponse::new(
-                404,
-                "NotFound",
-                format!("{} \"{}\" not found", resource.qualified(), key.2),
-            )
-        };
+        let missing = || ErrorResponse::not_found(resource, &key.2);
         self.objects.get(key).cloned().ok_or_else(missing)
+    }
+
+    /// Returns a new token of a service account.
+    pub(super) fn new_token(&mut self, namespace: &str, name: &str) -> String {
+        self.issued += 1;
+        let token = format!("token-{}-of-{namespace}-{name}", self.issued);
+        self.tokens.insert(token.clone(), (namespace.to_owned(), name.to_owned()));
+        token
     }
 }
 

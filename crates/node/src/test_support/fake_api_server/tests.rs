@@ -22,7 +22,7 @@ fn machine(name: &str) -> DynamicObject {
     serde_json::from_value(json!({
         "apiVersion": "machine.openshift.io/v1beta1", "kind": "Machine",
         "metadata": {"name": name, "labels": {"app": "a"}},
-        "spec": {"x": 1}, "status": {"phase": "never taken at creation"},
+        "spec": {"providerID": "1"}, "status": {"phase": "never taken at creation"},
     }))
     .unwrap()
 }
@@ -58,27 +58,27 @@ async fn spec_and_status_are_written_apart_and_the_outdated_is_refused() {
     let cluster = FakeApiServer::default();
     let api = machines(&cluster);
     let made = api.create(&PostParams::default(), &machine("m")).await.unwrap();
-    let both = json!({"spec": {"x": 2}, "status": {"phase": "Running"}});
+    let both = json!({"spec": {"providerID": "2"}, "status": {"phase": "Running"}});
     let by = PatchParams::default();
     let after = api.patch_status("m", &by, &Patch::Merge(&both)).await.unwrap();
     assert_eq!(
-        (&after.data["spec"]["x"], &after.data["status"]["phase"]),
-        (&json!(1), &json!("Running"))
+        (&after.data["spec"]["providerID"], &after.data["status"]["phase"]),
+        (&json!("1"), &json!("Running"))
     );
     assert_eq!(after.metadata.generation, Some(1));
     let after = api
-        .patch("m", &by, &Patch::Merge(&json!({"spec": {"x": 2}, "status": null})))
+        .patch("m", &by, &Patch::Merge(&json!({"spec": {"providerID": "2"}, "status": null})))
         .await
         .unwrap();
     assert_eq!(
-        (&after.data["spec"]["x"], &after.data["status"]["phase"]),
-        (&json!(2), &json!("Running"))
+        (&after.data["spec"]["providerID"], &after.data["status"]["phase"]),
+        (&json!("2"), &json!("Running"))
     );
     assert_eq!(after.metadata.generation, Some(2));
-    let late =
-        json!({"metadata": {"resourceVersion": made.metadata.resource_version}, "spec": {"x": 3}});
+    let late = json!({"metadata": {"resourceVersion": made.metadata.resource_version}, "spec": {"providerID": "3"}});
     assert_eq!(code(&api.patch("m", &by, &Patch::Merge(&late)).await.unwrap_err()), 409);
-    let same = api.patch("m", &by, &Patch::Merge(&json!({"spec": {"x": 2}}))).await.unwrap();
+    let same =
+        api.patch("m", &by, &Patch::Merge(&json!({"spec": {"providerID": "2"}}))).await.unwrap();
     assert_eq!(same.metadata.resource_version, after.metadata.resource_version);
     let mut versionless = after.clone();
     versionless.metadata.resource_version = None;
@@ -187,7 +187,7 @@ async fn connections_are_cut_before_and_after() {
     let _ = api.list(&ListParams::default()).await.map(|list| list.items.len());
     let stream = api.watch(&kube::api::WatchParams::default().timeout(1), "0").await.unwrap();
     let seen: Vec<_> = stream.try_collect().await.unwrap();
-    assert_eq!(seen.len(), 1, "from nowhere, a watch begins with what there is");
+    assert_eq!(seen.len(), 2, "from nowhere, a watch begins with what there is, and a bookmark");
 }
 
 #[tokio::test]
@@ -238,9 +238,33 @@ async fn a_quiet_watch_gets_bookmarks() {
     api.create(&PostParams::default(), &machine("a")).await.unwrap();
     let events = api.watch(&kube::api::WatchParams::default().timeout(130), "1").await.unwrap();
     let events: Vec<_> = events.try_collect().await.unwrap();
-    assert_eq!(events.len(), 2, "{events:?}");
+    assert_eq!(events.len(), 3, "one is shortly before the end: {events:?}");
     assert!(matches!(&events[0], kube::api::WatchEvent::Bookmark(mark)
         if mark.metadata.resource_version == "1"));
+}
+
+#[tokio::test]
+async fn a_service_account_has_the_permissions_of_its_roles_until_its_token_expires() {
+    let cluster = FakeApiServer::default();
+    cluster.apply(include_str!("../../../../../deploy/machine-controller/base/role.yaml"));
+    let kind = GroupVersionKind::gvk("machine.openshift.io", "v1beta1", "Machine");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "machines");
+    let of = |client| Api::<DynamicObject>::namespaced_with(client, SPACE, &resource);
+    let account = || cluster.client_of_account(SPACE, "groundplan-machine-controller");
+    let api = of(account());
+    let made = api.create(&PostParams::default(), &machine("m")).await.unwrap();
+    let put = api.replace("m", &PostParams::default(), &made).await.unwrap_err();
+    assert_eq!(code(&put), 403);
+    cluster.expire_tokens();
+    assert_eq!(code(&api.get("m").await.unwrap_err()), 401);
+    of(account()).get("m").await.unwrap();
+
+    let without_token = machines(&cluster);
+    without_token.get("m").await.unwrap();
+    cluster.restrict_to_account(SPACE, "another");
+    assert_eq!(code(&without_token.get("m").await.unwrap_err()), 403);
+    cluster.restrict_to_account(SPACE, "groundplan-machine-controller");
+    without_token.get("m").await.unwrap();
 }
 
 /// Runs a client against a disturbed server, and returns the requests with their times and results.
