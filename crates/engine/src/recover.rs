@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::graph::{Address, GraphNode, Identity, each_ref, resolve};
+use crate::graph::{Address, GraphNode, Identity, Schema, each_ref, resolve};
+use crate::plan::diff::{diff, limit_to_opinions};
 use crate::provider::{
-    Cause, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
+    Cause, Observed, Poll, Provider, ProviderError, RecordedResource, Request, all, retry_reads,
 };
 use crate::secret::Secrets;
 use crate::state::{Entry, RecordStatus, salt_of, token};
@@ -264,21 +265,46 @@ impl Search<'_> {
         outputs: Value,
     ) -> Result<(RecordStatus, Value), ProviderError> {
         let kind = address.kind();
-        if self.provider.schema(kind).is_none_or(|schema| schema.ready.is_none()) {
+        let Some(schema) = self.provider.schema(kind) else {
             return Ok((RecordStatus::Ready, outputs));
-        }
+        };
         let known = RecordedResource {
             address: address.clone(),
             token: self.token(address, generation),
             inputs: inputs.clone(),
             outputs: outputs.clone(),
         };
+        if schema.configures && self.is_unconfigured(schema, &known).await? {
+            return Ok((RecordStatus::Created, outputs));
+        }
+        if schema.ready.is_none() {
+            return Ok((RecordStatus::Ready, outputs));
+        }
         let looks =
             retry_reads(|| self.provider.ready(kind.to_owned(), vec![known.clone()])).await?;
         Ok(match looks.into_iter().next() {
             Some(Poll::Ready(outputs)) => (RecordStatus::Ready, outputs),
             _ => (RecordStatus::Configured, outputs),
         })
+    }
+
+    /// Returns true if the live inputs differ from the desired ones. The creation was then
+    /// interrupted before its further calls, which the next apply sends again.
+    async fn is_unconfigured(
+        &self,
+        schema: &Schema,
+        known: &RecordedResource,
+    ) -> Result<bool, ProviderError> {
+        let kind = known.address.kind();
+        let seen =
+            retry_reads(|| self.provider.refresh(kind.to_owned(), vec![known.clone()])).await?;
+        Ok(seen.iter().any(|observed| match observed {
+            Observed::Present { inputs, .. } => {
+                let live = limit_to_opinions(&known.inputs, inputs);
+                !diff(schema.comparison_rules(), Some(&live), Some(&known.inputs)).is_empty()
+            }
+            Observed::Missing => false,
+        }))
     }
 
     /// Orders the entries as a state accepts them: by generation, and each deposed object before
@@ -431,6 +457,28 @@ mod tests {
                 ("tagged.e", nothing),
             ]
         );
+    }
+
+    /// A bucket without its tags, for example: its creation was interrupted after the first call.
+    #[tokio::test(start_paused = true)]
+    async fn what_was_made_and_not_configured_is_configured_by_the_next_apply() {
+        let mut harness = Harness::default();
+        let mut graph = Graph::default();
+        node(&mut graph, "stepped.a", json!({ "fixed": 1, "name": "n" }), &[]);
+        node(&mut graph, "stepped.b", json!({ "fixed": 1, "name": "n" }), &[]);
+        harness.apply(&graph).await;
+        harness.cloud.change_outside("stepped.a", "name", &json!("not configured"));
+        let (state, missing) = recovered(&harness, &graph).await;
+        let status = |address: &str| state.resources[&Address::from(address)].status;
+        assert_eq!(missing, []);
+        assert_eq!(
+            (status("stepped.a"), status("stepped.b")),
+            (RecordStatus::Created, RecordStatus::Ready)
+        );
+        let mut harness = Harness { state, ..harness };
+        harness.cloud.forget_calls();
+        harness.apply(&graph).await;
+        assert_eq!(harness.cloud.calls_of(&["configure"]), ["configure stepped.a"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -19,7 +19,9 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::install_config_source::compile_existing;
-use crate::cli::session::recovery::{RecoveredState, looked_for, print_result, recorded};
+use crate::cli::session::recovery::{
+    RecoveredState, ensure_explained, looked_for, print_result, recorded,
+};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Session, ToRecover};
 use crate::cli::session::untracked::names;
@@ -34,6 +36,7 @@ pub(crate) async fn run(
     let session = Session::to_recover(common, stop);
     let searching = Box::pin(search(session, arguments, common, ui));
     let RecoveredState { locked, state, recovered } = unless_stopped(stop, searching).await?;
+    unless_stopped(stop, ensure_explained(locked.aws(), &state, &recovered)).await?;
     let left = unless_stopped(stop, Box::pin(not_recovered(locked.aws(), &state))).await?;
     let state = locked.replace(state, ui).await?;
     print_result(&state, &recovered, &left, ui)?;

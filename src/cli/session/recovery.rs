@@ -1,7 +1,11 @@
 //! The steps of every recovery: search AWS for the resources of a graph, and record what was found.
 //! Changes nothing in AWS.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use groundplan_aws::Aws;
+use groundplan_aws::lookups::existing_clusters::unrecorded_with_token;
 use groundplan_aws::lookups::tag_index;
 use groundplan_aws::sweep::RemainingResource;
 use groundplan_engine::graph::GraphNode;
@@ -15,6 +19,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::sole_owner::own_objects;
 use crate::cli::session::stages::{Claimed, Connected, Locked, RECOVER, Session, ToRecover};
 use crate::render::Diagnostic;
 use crate::render::state::rows;
@@ -55,6 +60,9 @@ impl Locked<'_, ToRecover, ()> {
     }
 }
 
+/// Time between two reads of the list of tokens.
+const SECOND_READ_AFTER: Duration = Duration::from_secs(3);
+
 /// Searches AWS for the resources of the graph. Returns those found and those missing, and the salt
 /// of their creation tokens.
 pub(crate) async fn looked_for(
@@ -62,8 +70,37 @@ pub(crate) async fn looked_for(
     infra_id: &str,
     aws: &Aws,
 ) -> Result<(Recovered, Option<String>)> {
-    let tokens = retry_reads(|| tag_index::tokens(aws)).await;
-    let tokens = &tokens.map_err(|error| CommandError::call("read the resource tags", &error))?;
+    let mut tokens = BTreeSet::new();
+    let mut last: Option<(Recovered, Option<String>)> = None;
+    loop {
+        // Without its token, a resource counts as missing. So if one is missing, the list of tokens
+        // must contain no further token when it is read again.
+        if last.is_some() {
+            tokio::time::sleep(SECOND_READ_AFTER).await;
+        }
+        let read = retry_reads(|| tag_index::tokens(aws)).await;
+        let read = read.map_err(|error| CommandError::call("read the resource tags", &error))?;
+        let known = tokens.len();
+        tokens.extend(read);
+        match last {
+            Some(found) if tokens.len() == known => return Ok(found),
+            _ => {}
+        }
+        let found = found_with(&tokens, nodes, infra_id, aws).await?;
+        if found.0.missing.is_empty() {
+            return Ok(found);
+        }
+        last = Some(found);
+    }
+}
+
+/// Returns the result of the search with the salt that finds the most resources, and that salt.
+async fn found_with(
+    tokens: &BTreeSet<String>,
+    nodes: &[GraphNode],
+    infra_id: &str,
+    aws: &Aws,
+) -> Result<(Recovered, Option<String>)> {
     let mut best: Option<(Recovered, Option<String>)> = None;
     for salt in salts(nodes, infra_id, tokens) {
         let search = Search { nodes, infra_id, salt: salt.as_deref(), tokens, provider: aws };
@@ -76,6 +113,44 @@ pub(crate) async fn looked_for(
         }
     }
     Ok(best.expect("BUG: no salt is a salt, too"))
+}
+
+/// Kinds of which [`unrecorded_with_token`] reports objects.
+const WITH_TOKEN: [&str; 3] = ["vpc", "security_group", "dhcp_options"];
+
+/// Returns an error if a resource was not found although AWS has one that groundplan created for the
+/// cluster and that the search does not explain. The next apply would create a second one.
+pub(crate) async fn ensure_explained(
+    aws: &Aws,
+    state: &State,
+    recovered: &Recovered,
+) -> Result<()> {
+    let mut missing = recovered.missing.iter().map(|one| &one.address);
+    let Some(missing) = missing.find(|address| WITH_TOKEN.contains(&address.kind())) else {
+        return Ok(());
+    };
+    let infra_id = state.cluster.as_ref().map_or("", |cluster| &cluster.infra_id);
+    let own = own_objects(state);
+    let found = retry_reads(|| unrecorded_with_token(aws, infra_id, &own)).await;
+    let found =
+        found.map_err(|error| CommandError::call("search for resources of the cluster", &error))?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<&str> = found.iter().map(String::as_str).collect();
+    let diagnostic = Diagnostic::error(format!(
+        "the search does not explain resources that groundplan created for {infra_id}; nothing was \
+         recorded"
+    ))
+    .with_detail(format!("not found: {missing}"))
+    .with_detail(format!("not explained, with the cluster tag and a creation token: {}", ids.join(", ")))
+    .with_hint(format!(
+        "run the same command again, because AWS may have returned an incomplete list of tags, and \
+         pass the install-config and the assets that the cluster was created with; if another state \
+         records these resources, select it with --state LOCATION; to delete the cluster without a \
+         state: `groundplan destroy --infra-id {infra_id}`"
+    ));
+    Err(CommandError::new(Exit::Failed, diagnostic))
 }
 
 /// Returns an error for a state with records, except those of a recovery alone: a recovery that was

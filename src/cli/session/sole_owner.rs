@@ -86,7 +86,7 @@ pub(super) async fn ensure_still_sole_owner(
 }
 
 /// Returns the objects that a state records.
-fn own_objects(state: &State) -> OwnObjects {
+pub(crate) fn own_objects(state: &State) -> OwnObjects {
     let tokens = rows(state).map(|(address, record, _)| state.token(address, record.generation));
     OwnObjects { ids: adopt::known(state), tokens: tokens.collect() }
 }

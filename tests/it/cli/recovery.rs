@@ -452,6 +452,34 @@ async fn r5_what_was_replaced_is_found_and_what_was_not_recorded_is_told() {
     desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
 }
 
+/// One empty list of tags is no proof that the resources do not exist: it is read again. If it stays
+/// empty, the network that carries the cluster's tag shows that something is wrong.
+#[test]
+fn r5_a_recovery_without_the_list_of_tokens_records_nothing() {
+    let desk = Desk::new();
+    desk.apply();
+    let recorded = desk.expect(0, &["state", "list"]).out;
+    let infra_id = desk.expect(0, &["show", "--json"]).out;
+    let infra_id: Value = serde_json::from_str(&infra_id).unwrap();
+    let infra_id = infra_id["cluster"]["infra_id"].as_str().unwrap().to_owned();
+    lose_the_state(&desk);
+    let recover = ["recover", "--infra-id", &infra_id];
+    let empty = |times: Value| json!({"action": "DescribeTags", "service": "ec2", "kind": "empty", "times": times});
+    desk.cloud.fault(&empty(Value::Null));
+    let ran = desk.expect(1, &recover);
+    desk.cloud.clear_faults();
+    assert!(ran.err.contains("does not explain resources"), "{}", ran.err);
+    assert!(desk.expect(7, &["plan"]).err.contains("groundplan recover"));
+    for times in [1, 2] {
+        desk.cloud.fault(&empty(json!(times)));
+        desk.expect(0, &recover);
+        desk.cloud.clear_faults();
+        assert_eq!(desk.expect(0, &["state", "list"]).out, recorded, "{times}");
+        assert_eq!(desk.cloud.mutating_calls(), 0);
+        lose_the_state(&desk);
+    }
+}
+
 /// Returns the groups of the cluster that still have the rule with which EC2 begins every group:
 /// all outbound traffic, without a description.
 async fn groups_that_let_everything_out(desk: &Desk) -> Vec<String> {

@@ -84,6 +84,27 @@ pub async fn of_infra_id(aws: &Aws, infra_id: &str, own: &OwnObjects) -> Result<
     })
 }
 
+/// Returns the IDs of existing networks, security groups and DHCP options with the cluster tag of this
+/// infra ID and a creation token that the selected state does not record: groundplan created them.
+/// Machines are left out, because those of manifests have tokens of another state.
+///
+/// Reads the objects and not the tag index, so that one wrong answer of the index is noticed.
+///
+/// # Errors
+/// If a call fails.
+pub async fn unrecorded_with_token(
+    aws: &Aws,
+    infra_id: &str,
+    own: &OwnObjects,
+) -> Result<BTreeSet<String>> {
+    let (networks, groups, options) = tokio::try_join!(
+        existing::<Vpc>(aws, infra_id, own),
+        existing::<SecurityGroup>(aws, infra_id, own),
+        existing::<DhcpOptions>(aws, infra_id, own)
+    )?;
+    Ok([networks, groups, options].into_iter().flat_map(|found| found.with_token).collect())
+}
+
 /// Returns the cluster that owns a private hosted zone of exactly this domain; `None` if there is
 /// no such zone, or none that a cluster owns.
 ///
@@ -112,6 +133,8 @@ pub async fn of_domain(aws: &Aws, domain: &str) -> Result<Option<ExistingCluster
 struct Existing {
     /// IDs of the objects that the selected state does not record.
     others: BTreeSet<String>,
+    /// IDs of those of them that have a creation token.
+    with_token: BTreeSet<String>,
     /// True if there is a recorded object.
     has_own: bool,
 }
@@ -130,8 +153,12 @@ async fn existing<T: Ec2Object>(aws: &Aws, infra_id: &str, own: &OwnObjects) -> 
     };
     let owned = found.iter().filter(|one| one.exists() && is_owned(one));
     let (recorded, others): (Vec<&T>, Vec<&T>) = owned.partition(is_own);
-    let others = others.into_iter().filter_map(|one| one.id().map(str::to_owned)).collect();
-    Ok(Existing { others, has_own: !recorded.is_empty() })
+    let ids = |all: &mut dyn Iterator<Item = &T>| {
+        all.filter_map(|one| one.id().map(str::to_owned)).collect::<BTreeSet<_>>()
+    };
+    let with_token = ids(&mut others.iter().copied().filter(|one| token_of(one.tags()).is_some()));
+    let others = ids(&mut others.into_iter());
+    Ok(Existing { others, with_token, has_own: !recorded.is_empty() })
 }
 
 /// Returns the creation time of the masters' role, which every installer creates first. `None` if
