@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{instance_type, missing_annotations};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
 
 /// Validity of an instance type lookup.
@@ -127,7 +127,8 @@ impl CapacityController {
         }
         let Ok(set) = &seen.object else { return Ok(Action::await_change()) };
         let is_going = set.metadata.deletion_timestamp.is_some();
-        if is_going || !is_machine_api_s(&set.status.authoritative_api) {
+        let authority = Authority::of(&set.spec.authoritative_api, &set.status.authoritative_api);
+        if is_going || !authority.allows_changes() {
             driver.told.lock().await.remove(&set.metadata.uid);
             return Ok(Action::await_change());
         }

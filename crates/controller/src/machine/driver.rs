@@ -41,15 +41,15 @@ use tokio_util::sync::CancellationToken;
 use super::schedule::{NextLook, Schedule};
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
-    in_sync, instance_id, missing, not_found_out, running,
+    in_sync, instance_id, missing, not_found_out, paused, running,
 };
+use crate::authority::Authority;
 use crate::client_timeout::patient;
 use crate::clock::Clock;
 use crate::drain::Turn;
 use crate::ec2_batcher::{Ec2Batcher, FoundInstance};
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::metrics::InstanceOperation;
 use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
 use crate::report::{ReportLine, with_causes};
@@ -102,6 +102,9 @@ pub enum ReconcileError {
     /// AWS rejected a call or could not be reached.
     #[error("{0}")]
     Aws(#[from] ProviderError),
+    /// The authority over the Machine is unknown.
+    #[error("{0}")]
+    Authority(String),
     /// A required object does not exist yet.
     #[error("{0}")]
     Missing(String),
@@ -122,6 +125,7 @@ impl ReconcileError {
         match self {
             Self::Cluster(_) => "ApiServer",
             Self::Aws(error) => error.code.as_deref().unwrap_or(&error.call),
+            Self::Authority(_) => "UnknownAuthority",
             Self::Missing(_) => "NotThereYet",
         }
     }
@@ -297,7 +301,7 @@ impl MachineController {
     }
 
     async fn look_after(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
-        if !is_machine_api_s(&one.machine.status.authoritative_api) {
+        if !self.has_authority(one).await? {
             return Ok(NextLook::OnChange); // another controller reconciles the Machine
         }
         if one.is_deleted() {
@@ -331,6 +335,28 @@ impl MachineController {
                 Err(unseen)
             }
         }
+    }
+
+    /// Returns true if the controller may change the Machine. Sets the authority in the status, if it
+    /// is not set yet, and the condition `Paused`.
+    async fn has_authority(&self, one: &mut ReconcileTarget) -> Result<bool> {
+        if let Some(problem) = one.authority().problem() {
+            return Err(ReconcileError::Authority(problem));
+        }
+        if let Authority::Unset(api) = one.authority() {
+            let mut patch = json!({"status": {"authoritativeAPI": api}});
+            versioned(&mut patch, &one.object);
+            let by = PatchParams::default();
+            one.object = self.api.patch_status(&one.name, &by, &Patch::Merge(patch)).await?;
+            // A CRD that does not have the field drops the value. Then the spec alone decides.
+            one.machine = machine_of(&one.object)?;
+        }
+        if let Some(problem) = one.authority().problem() {
+            return Err(ReconcileError::Authority(problem));
+        }
+        let now = self.clock.now();
+        self.write(one, paused(&one.machine, now)).await?;
+        Ok(one.authority().allows_changes())
     }
 
     /// Returns the state of the instance in EC2. A failed query is recorded in the status.
@@ -545,6 +571,11 @@ impl ReconcileTarget {
         let (types, metadata) = (Some(types), watched.meta().clone());
         let object = DynamicObject { types, metadata, data: Value::Null };
         Ok(Self { name: watched.meta_name().to_owned(), object, machine })
+    }
+
+    fn authority(&self) -> Authority<'_> {
+        let machine = &self.machine;
+        Authority::of(&machine.spec.authoritative_api, &machine.status.authoritative_api)
     }
 
     fn is_deleted(&self) -> bool {

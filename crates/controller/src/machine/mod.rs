@@ -26,8 +26,8 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::failure::{MachineFailure, of_call, of_refusal};
 pub use self::status::{
     MachineChange, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
-    launch_unanswered, launched, launching, missing, not_found_out, provisioning, running, unheld,
-    without_finalizer,
+    launch_unanswered, launched, launching, missing, not_found_out, paused, provisioning, running,
+    unheld, without_finalizer,
 };
 
 /// Finalizer that keeps a Machine until its instance is terminated.

@@ -13,6 +13,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{INSTANCE_STATE, MachineFailure, provider_status};
+use crate::authority::Authority;
+use crate::conditions::{self, whole_seconds};
 
 /// Label of a Machine and its Node for a spot instance, which EC2 may terminate.
 pub(super) const SPOT: &str = "machine.openshift.io/interruptible-instance";
@@ -273,6 +275,16 @@ pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> Machin
     })
 }
 
+/// Records that the controller acts on the Machine or does not, because of its authority.
+pub fn paused(machine: &Machine, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
+        let (spec, status) = (&machine.spec.authoritative_api, &machine.status.authoritative_api);
+        if let Some(condition) = Authority::of(spec, status).paused_condition(now) {
+            conditions::set(&mut after.status.conditions, condition);
+        }
+    })
+}
+
 /// Records the deletion of the Machine.
 pub fn deleting(machine: &Machine) -> MachineChange {
     MachineChange::with(machine, |after| {
@@ -356,7 +368,7 @@ fn condition(
     now: Timestamp,
 ) {
     let severity = if status == "False" { "Warning" } else { "" };
-    let mut wanted = Condition {
+    let wanted = Condition {
         kind: kind.to_owned(),
         status: status.to_owned(),
         severity: severity.to_owned(),
@@ -364,16 +376,7 @@ fn condition(
         message: message.to_owned(),
         last_transition_time: Some(whole_seconds(now).to_string()),
     };
-    let conditions = &mut machine.status.conditions;
-    match conditions.iter_mut().find(|one| one.kind == kind) {
-        Some(known) => {
-            if known.status == wanted.status {
-                wanted.last_transition_time = known.last_transition_time.take();
-            }
-            *known = wanted;
-        }
-        None => conditions.push(wanted),
-    }
+    conditions::set(&mut machine.status.conditions, wanted);
 }
 
 /// Updates the provider status. `created` is the result of the creation: status, reason, message.
@@ -428,9 +431,4 @@ fn created_condition(
         Some(index) => status.conditions[index] = wanted,
         None => status.conditions.push(wanted),
     }
-}
-
-/// Returns the time without fractions of seconds, as the API writes times.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

@@ -23,7 +23,7 @@ use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,9 +32,10 @@ use super::announcement::has_announced;
 use super::pending::{ARRIVES_WITHIN, Expectations};
 use super::{Nodes, SetChange, SetDecision, SetError, decide};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::clock::Clock;
+use crate::conditions;
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::node::Node;
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
@@ -67,6 +68,9 @@ pub enum Error {
     /// The object cannot be read.
     #[error("read the object: {0}")]
     Unreadable(String),
+    /// The authority over the set is unknown.
+    #[error("{0}")]
+    Authority(String),
     /// The set is invalid.
     #[error(transparent)]
     Refused(#[from] SetError),
@@ -215,16 +219,57 @@ impl MachineSetController {
         let Some(set) = driver.sets.get(&reference(&set)) else {
             return Ok(Action::await_change());
         };
+        let version = set.meta().resource_version.as_deref();
         let set = set.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
-        if set.metadata.deletion_timestamp.is_some()
-            || !is_machine_api_s(&set.status.authoritative_api)
-        {
+        if set.metadata.deletion_timestamp.is_some() {
             driver.pending().remove(&set.metadata.uid);
             return Ok(Action::await_change());
+        }
+        let is_recorded = driver.record_authority(set, version).await?;
+        if !authority_of(set).allows_changes() {
+            driver.pending().remove(&set.metadata.uid);
+            return Ok(Action::await_change());
+        }
+        if !is_recorded {
+            return Ok(Action::await_change()); // the event of the changed set follows
         }
         let look_again = driver.reconcile_replicas(set).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
+    }
+
+    /// Sets the authority in the status, if it is not set yet, and the condition `Paused`. Returns
+    /// true if the set already has both.
+    async fn record_authority(
+        &self,
+        set: &MachineSet,
+        version: Option<&str>,
+    ) -> Result<bool, Error> {
+        let authority = authority_of(set);
+        if let Some(problem) = authority.problem() {
+            return Err(Error::Authority(problem));
+        }
+        let mut status = json!({});
+        if let Authority::Unset(api) = authority {
+            status["authoritativeAPI"] = json!(api);
+        } else if let Some(condition) = authority.paused_condition(self.clock.now()) {
+            let mut all = set.status.conditions.clone();
+            conditions::set(&mut all, condition);
+            if all != set.status.conditions {
+                status["conditions"] = json!(all);
+            }
+        }
+        if status == json!({}) {
+            return Ok(true);
+        }
+        let metadata = json!({"uid": set.metadata.uid, "resourceVersion": version});
+        let patch = Patch::Merge(json!({"metadata": metadata, "status": status}));
+        let (name, by) = (&set.metadata.name, by());
+        let asked = self.raw_sets.patch_status(name, &by, &patch);
+        let written = answer("write the authority of a set", asked).await?;
+        // A CRD that does not have the field drops the value, and no event follows. Then the spec
+        // alone decides.
+        Ok(written.metadata.resource_version.as_deref() == version)
     }
 
     /// Decides and acts. The status is written even if the number of machines cannot be corrected.
@@ -331,7 +376,7 @@ async fn unless(failed: Arc<AtomicBool>, act: Act<'_>) -> Result<(), Error> {
 
 fn retry_after(error: &Error) -> Duration {
     match error {
-        Error::Refused(_) | Error::Unreadable(_) => REFUSED,
+        Error::Refused(_) | Error::Authority(_) | Error::Unreadable(_) => REFUSED,
         Error::Unanswered(error) => error.retry_after(),
     }
 }
@@ -339,6 +384,10 @@ fn retry_after(error: &Error) -> Duration {
 fn readable_again(object: &DynamicObject) -> Result<Machine, Error> {
     let value = serde_json::to_value(object).map_err(|why| Error::Unreadable(why.to_string()))?;
     read(&value).map_err(|why| Error::Unreadable(why.to_string()))
+}
+
+fn authority_of(set: &MachineSet) -> Authority<'_> {
+    Authority::of(&set.spec.authoritative_api, &set.status.authoritative_api)
 }
 
 fn is_of(set: &MachineSet, machine: &Machine) -> bool {

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ambiguous, Index, node_patch, node_ref};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::node::{Node, internal_ips};
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
@@ -144,7 +144,8 @@ impl NodeLinkController {
 
     async fn link(&self, watched: &WatchedObject<Node>, node: &Node) -> Result<(), Error> {
         let Some(machine) = self.machine_of(node)? else { return Ok(()) };
-        if !is_machine_api_s(&machine.status.authoritative_api) {
+        let (spec, status) = (&machine.spec.authoritative_api, &machine.status.authoritative_api);
+        if !Authority::of(spec, status).allows_changes() {
             return Ok(());
         }
         if let Some(node) = node_ref(&machine, node) {

@@ -39,7 +39,9 @@ impl From<ReconcileError> for LaunchOutcome {
     fn from(error: ReconcileError) -> Self {
         let failure = match &error {
             ReconcileError::Aws(error) => of_call(error),
-            ReconcileError::Cluster(_) | ReconcileError::Missing(_) => None,
+            ReconcileError::Cluster(_)
+            | ReconcileError::Authority(_)
+            | ReconcileError::Missing(_) => None,
         };
         failure.map_or(LaunchOutcome::Retry(error), LaunchOutcome::Invalid)
     }
