@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 /// Sets a condition. It keeps its transition time while its status stays the same (openshift/api
 /// `types_machine.go`).
-pub(crate) fn set(conditions: &mut Vec<Condition>, mut wanted: Condition) {
+pub fn set(conditions: &mut Vec<Condition>, mut wanted: Condition) {
     match conditions.iter_mut().find(|one| one.kind == wanted.kind) {
         Some(known) => {
             if known.status == wanted.status {
@@ -18,6 +18,6 @@ pub(crate) fn set(conditions: &mut Vec<Condition>, mut wanted: Condition) {
 }
 
 /// Returns the time without fractions of seconds, as the API writes times.
-pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

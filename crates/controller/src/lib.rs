@@ -26,8 +26,9 @@
 //! 4. [`health`]: state of the controllers.
 //! 5. [`reflector`]: watches that all controllers share, and the state of their copies; [`node`]:
 //!    fields that are read of a Node; [`clock`]: time, by a clock that tests may pause.
-//! 6. [`authority`]: authority over an object during a migration to the Cluster API; [`metrics`]:
-//!    counters for Prometheus; [`report`]: error messages.
+//! 6. [`authority`]: authority over an object during a migration to the Cluster API.
+//! 7. [`conditions`]: conditions in a status; [`metrics`]: counters for Prometheus; [`report`]: log
+//!    lines.
 //!
 //! # Features
 //!
@@ -45,7 +46,7 @@ pub mod authority;
 pub mod capacity;
 pub mod client_timeout;
 pub mod clock;
-mod conditions;
+pub mod conditions;
 #[cfg(test)]
 mod deployed;
 pub mod drain;

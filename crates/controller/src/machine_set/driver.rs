@@ -35,11 +35,13 @@ use crate::api_server::{ApiServerError, answer, by};
 use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::conditions;
+use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::node::Node;
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
 };
+use crate::report::{Log, LogLevel, with_causes};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
@@ -90,6 +92,7 @@ pub struct MachineSetController {
     raw_sets: Api<DynamicObject>,
     raw_machines: Api<DynamicObject>,
     views: [View; 3],
+    event_recorder: EventRecorder,
     pending: Mutex<HashMap<String, Expectations>>,
     began: Instant,
     clock: Clock,
@@ -108,28 +111,41 @@ pub struct Reflectors<'a> {
 
 impl MachineSetController {
     /// Reconciles the sets until shutdown, and returns after the work in progress has ended. An
-    /// error of a set is reported to `tell` and retried.
+    /// error of a set is logged and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
         feeds: &Reflectors<'_>,
-        health: Arc<ControllerHealth>,
+        (health, log): (Arc<ControllerHealth>, Log),
         stop: CancellationToken,
-        tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let driver = Arc::new(Self::new(client, namespace, feeds, health));
         let queue = driver.queue(feeds).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let sets = driver.sets.clone();
-        let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
-            driver.health.metrics.reconciled("machine_set", false);
-            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
-                tell(set.meta_name(), error);
-            }
+        let retry = |_: Arc<WatchedObject<MachineSet>>, error: &Error, _: Arc<Self>| {
             Action::requeue(retry_after(error))
         };
-        let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
-            Box::pin(Self::reconcile(set, driver))
+        let one = move |set: Arc<WatchedObject<MachineSet>>,
+                        driver: Arc<Self>|
+              -> BoxFuture<'static, Result<Action, Error>> {
+            let log = log.clone();
+            Box::pin(async move {
+                let object = format!("MachineSet {}", set.meta_name());
+                let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
+                match &done {
+                    Ok(_) => log.solved("machine_set", &object),
+                    Err(Error::Unanswered(error)) if error.is_conflict() => {
+                        log.line(LogLevel::Debug, "machine_set", &object, &with_causes(error));
+                    }
+                    Err(error) => {
+                        driver.health.metrics.reconciled("machine_set", false);
+                        log.error("machine_set", &object, error);
+                        driver.tell_failed(&set, error).await;
+                    }
+                }
+                done
+            })
         };
         let config = Config::default().concurrency(SETS_AT_A_TIME);
         let all = applier(one, retry, driver, sets, queue, config);
@@ -153,6 +169,7 @@ impl MachineSetController {
             machine_api: Api::namespaced(client.clone(), namespace),
             raw_sets: raw(&ApiResource::erase::<WatchedObject<MachineSet>>(&())),
             raw_machines: raw(&ApiResource::erase::<WatchedObject<Machine>>(&())),
+            event_recorder: EventRecorder::new(client.clone(), namespace, Clock::default()),
             views: [feeds.sets.view(), feeds.machines.view(), feeds.nodes.view()],
             pending: Mutex::default(),
             began: Instant::now(),
@@ -236,6 +253,16 @@ impl MachineSetController {
         let look_again = driver.reconcile_replicas(set).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
+    }
+
+    /// Records an Event about a failed reconcile.
+    async fn tell_failed(&self, set: &WatchedObject<MachineSet>, error: &Error) {
+        let resource = ApiResource::erase::<WatchedObject<MachineSet>>(&());
+        let mut object = DynamicObject::new(set.meta_name(), &resource);
+        object.metadata = set.meta().clone();
+        let message = with_causes(error);
+        let (recorder, kind) = (&self.event_recorder, EventType::Warning);
+        recorder.record_event(&object, kind, "ReconcileError", &message).await;
     }
 
     /// Sets the authority in the status, if it is not set yet, and the condition `Paused`. Returns

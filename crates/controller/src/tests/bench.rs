@@ -17,7 +17,8 @@ use crate::capacity::driver::InstanceTypeSource;
 use crate::ec2_batcher::Ec2Batcher;
 use crate::health::ControllerHealth;
 use crate::machine::driver::{ControllerSettings, MachineController};
-use crate::manager::{AwsControllers, ReportLine, look_after};
+use crate::manager::{AwsControllers, look_after};
+use crate::report::{Log, LogLevel};
 use crate::test_support::FakeEc2;
 use groundplan_aws::machine_calls::Ec2;
 
@@ -61,7 +62,7 @@ impl Bench {
         self
     }
 
-    /// Returns the messages of the controllers, in order.
+    /// Returns the warnings and errors in the log of the controllers, in order.
     pub(super) fn reported(&self) -> Vec<String> {
         self.reported.lock().expect("no test panics with the lock").clone()
     }
@@ -112,10 +113,13 @@ impl Bench {
         let reported = Arc::clone(&self.reported);
         let of_aws = AwsControllers { machines: self.machines(), types: self.types() };
         tokio::spawn(async move {
-            let told: ReportLine = Arc::new(move |line: &str| {
-                reported.lock().expect("no test panics with the lock").push(line.to_owned());
+            let log = Log::new(move |line| {
+                if line.level > LogLevel::Info {
+                    let line = format!("{}: {}", line.object, line.message);
+                    reported.lock().expect("no test panics with the lock").push(line);
+                }
             });
-            look_after(&client, NAMESPACE, &health, &stop, &told, of_aws).await;
+            look_after(&client, NAMESPACE, &health, &stop, &log, of_aws).await;
         })
     }
 

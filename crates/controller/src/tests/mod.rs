@@ -5,3 +5,4 @@ pub(super) mod bench;
 mod fire;
 mod histories;
 mod life;
+mod reports;
