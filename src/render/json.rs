@@ -55,6 +55,7 @@ pub const TYPES: &[&str] = &[
     "unclaimed",
     "announced",
     "told",
+    "log",
 ];
 
 /// Writer of JSON lines, with a given clock.

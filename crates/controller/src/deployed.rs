@@ -10,7 +10,7 @@ use groundplan_openshift::machine_api::types::NAMESPACE;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::lease::{LeaderCandidate, LeaseTerms};
+use super::lease::{LeaderCandidate, LeaseTerms, ORIGINALS};
 use super::machine_set::DELETE_ANNOTATION;
 use super::tests::bench::Bench;
 
@@ -123,7 +123,8 @@ async fn a_life() -> Vec<String> {
         "pod",
         LeaseTerms::default(),
         Arc::clone(&health),
-    );
+    )
+    .in_place_of(&ORIGINALS);
     let until = stop.clone();
     let leading = tokio::spawn(async move {
         candidate.lead(&until, |_| until.clone().cancelled_owned()).await.unwrap()

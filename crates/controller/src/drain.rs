@@ -19,6 +19,8 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
+use crate::report::plain;
+
 /// Result of one drain step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DrainResult {
@@ -152,7 +154,9 @@ async fn tried(client: &Client, pod: &Pod, unreachable: bool, until: Instant) ->
         Ok(_) => Some(Staying::Ending(format!("{pod_name} is evicted"))),
         Err(kube::Error::Api(status)) if status.code == 404 => None,
         Err(kube::Error::Api(status)) if is_budget(&status) => Some(Staying::Blocked(pod_name)),
-        Err(error) => Some(Staying::Failed(format!("{pod_name} is not evicted: {error}"))),
+        Err(error) => {
+            Some(Staying::Failed(format!("{pod_name} is not evicted: {}", plain(&error))))
+        }
     }
 }
 

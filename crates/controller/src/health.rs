@@ -15,6 +15,10 @@ pub struct ControllerHealth {
     pub metrics: Metrics,
     /// True if the API server responded to the last request for the Lease.
     answered: AtomicBool,
+    /// Reason why a Lease cannot be held: a missing permission.
+    forbidden: Mutex<Option<&'static str>>,
+    /// Reason why this process waits: another provider is active.
+    other_provider: Mutex<Option<&'static str>>,
     /// Local copies that the running controllers read.
     views: Mutex<Vec<View>>,
 }
@@ -23,6 +27,16 @@ impl ControllerHealth {
     /// Records whether the API server responded to a request for the Lease.
     pub fn record_response(&self, answered: bool) {
         self.answered.store(answered, Relaxed);
+    }
+
+    /// Sets the reason why RBAC prevents this process from leading.
+    pub fn forbidden(&self, reason: Option<&'static str>) {
+        *self.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+
+    /// Sets the reason why another provider prevents this process from leading.
+    pub fn other_provider(&self, reason: Option<&'static str>) {
+        *self.other_provider.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
     /// Sets the local copies that the running controllers read.
@@ -35,6 +49,12 @@ impl HealthSource for ControllerHealth {
     fn not_ready_reason(&self) -> Option<&'static str> {
         if !self.answered.load(Relaxed) {
             return Some("the API server does not respond");
+        }
+        for prevented in [&self.forbidden, &self.other_provider] {
+            let reason = *prevented.lock().unwrap_or_else(PoisonError::into_inner);
+            if reason.is_some() {
+                return reason;
+            }
         }
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let late = views.iter().find(|view| view.state() != ViewState::Current)?;

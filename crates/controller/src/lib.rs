@@ -26,7 +26,9 @@
 //! 4. [`health`]: state of the controllers.
 //! 5. [`reflector`]: watches that all controllers share, and the state of their copies; [`node`]:
 //!    fields that are read of a Node; [`clock`]: time, by a clock that tests may pause.
-//! 6. [`metrics`]: counters for Prometheus; [`report`]: error messages.
+//! 6. [`authority`]: authority over an object during a migration to the Cluster API.
+//! 7. [`conditions`]: conditions in a status; [`metrics`]: counters for Prometheus; [`report`]: log
+//!    lines.
 //!
 //! # Features
 //!
@@ -40,9 +42,11 @@
 //! decision has no clock and sends no request.
 
 pub mod api_server;
+pub mod authority;
 pub mod capacity;
 pub mod client_timeout;
 pub mod clock;
+pub mod conditions;
 #[cfg(test)]
 mod deployed;
 pub mod drain;
@@ -63,10 +67,3 @@ pub mod report;
 pub mod test_support;
 #[cfg(test)]
 mod tests;
-
-/// Returns true if the Machine API is the authority for an object, by its
-/// `status.authoritativeAPI`. During and after a migration to the Cluster API, the controllers do
-/// not change the object.
-pub fn is_machine_api_s(authoritative: &str) -> bool {
-    matches!(authoritative, "" | "MachineAPI")
-}

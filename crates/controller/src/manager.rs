@@ -13,10 +13,8 @@ use super::health::ControllerHealth;
 use super::machine::driver::MachineController;
 use super::machine_set::driver::{MachineSetController as Sets, Reflectors};
 use super::node_link::driver::NodeLinkController as Links;
-use super::{capacity, machine_set, node_link};
 use crate::reflector::{Reflector, WatchedKind};
-pub use crate::report::ReportLine;
-use crate::report::with_causes;
+use crate::report::Log;
 
 /// Maximum time for work in progress after a shutdown request. A controller whose first list has
 /// never succeeded would otherwise wait for ever.
@@ -37,7 +35,7 @@ pub async fn look_after(
     namespace: &str,
     health: &Arc<ControllerHealth>,
     stop: &CancellationToken,
-    tell: &ReportLine,
+    log: &Log,
     of_aws: AwsControllers,
 ) {
     let AwsControllers { machines: machine_controller, types } = of_aws;
@@ -46,37 +44,26 @@ pub async fn look_after(
     let nodes = Reflector::new(Api::all(client.clone()));
     health.watches(vec![sets.view(), machines.view(), nodes.view()]);
     let all = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
-    let [by_set, by_node, by_type] = [(); 3].map(|()| Arc::clone(tell));
-    let instances = machine_controller.run_on(&machines, stop.clone(), Arc::clone(tell));
-    let told = move |set: &str, error: &machine_set::driver::Error| {
-        by_set(&format!("MachineSet {set}: {}", with_causes(error)));
-    };
-    let numbers = Sets::run(client, namespace, &all, Arc::clone(health), stop.clone(), told);
-    let told = move |node: &str, error: &node_link::driver::Error| {
-        by_node(&format!("Node {node}: {}", with_causes(error)));
-    };
-    let both = (&machines, &nodes);
-    let links = Links::run(client, namespace, both, Arc::clone(health), stop.clone(), told);
-    let told = move |set: &str, error: &capacity::driver::Error| {
-        by_type(&format!("MachineSet {set}: {}", with_causes(error)));
-    };
-    let (metrics, until) = (Arc::clone(health), stop.clone());
-    let sizes = Sizes::run(client, namespace, &sets, types, metrics, until, told);
+    let [by_set, by_node, by_type] = [(); 3].map(|()| (Arc::clone(health), log.clone()));
+    let instances = machine_controller.run_on(&machines, stop.clone(), log.clone());
+    let numbers = Sets::run(client, namespace, &all, by_set, stop.clone());
+    let links = Links::run(client, namespace, (&machines, &nodes), by_node, stop.clone());
+    let sizes = Sizes::run(client, namespace, &sets, types, by_type, stop.clone());
     tokio::select! {
         biased;
         _ = async { tokio::join!(instances, numbers, links, sizes) } => (),
         () = async { stop.cancelled().await; sleep(GRACE).await } => (),
         _ = async {
             tokio::join!(
-                watch::<MachineSet>(sets, tell),
-                watch::<Machine>(machines, tell),
-                watch(nodes, tell),
+                watch::<MachineSet>(sets, log),
+                watch::<Machine>(machines, log),
+                watch(nodes, log),
             )
         } => (),
     }
     health.watches(Vec::new());
 }
 
-async fn watch<T: WatchedKind>(feed: Reflector<T>, tell: &ReportLine) {
-    feed.run(|error| tell(&format!("watch {}: {}", T::PLURAL, with_causes(error)))).await;
+async fn watch<T: WatchedKind>(feed: Reflector<T>, log: &Log) {
+    feed.run(|error| log.error("watch", T::PLURAL, error)).await;
 }

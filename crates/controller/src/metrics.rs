@@ -68,6 +68,8 @@ struct MetricCounts {
     phases: BTreeMap<String, Histogram>,
     reconciles: BTreeMap<(&'static str, &'static str), u64>,
     leads: bool,
+    /// Leases of other providers that prevent this process from acting.
+    blocking: Vec<&'static str>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,6 +122,11 @@ impl Metrics {
     /// Records whether this process leads.
     pub fn leads(&self, leads: bool) {
         self.counts().leads = leads;
+    }
+
+    /// Sets the Leases of other providers that prevent this process from acting.
+    pub fn blocked_by(&self, leases: Vec<&'static str>) {
+        self.counts().blocking = leases;
     }
 
     /// Returns all metrics in the text format of Prometheus.
@@ -182,6 +189,12 @@ impl MetricCounts {
         }
         let help = "1 if this process is the leader, otherwise 0.";
         page.single("groundplan_machine_controller_leader", "gauge", help, self.leads.into());
+        let help = "1 for each Lease of another provider that prevents this process from acting.";
+        let name = "groundplan_machine_controller_blocking_lease";
+        let mut family = page.family(name, "gauge", help);
+        for lease in &self.blocking {
+            family.sample(&[("lease", lease)], &1);
+        }
     }
 }
 
@@ -261,7 +274,7 @@ mod tests {
         let text = Metrics::default().text();
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
         let names: Vec<&str> = types.filter_map(|line| line.split(' ').next()).collect();
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
         for name in names {
             assert!(page.contains(&format!("`{name}`")), "docs/machine-controller.md: `{name}`");
         }

@@ -222,10 +222,11 @@ pub struct MachinesRecover {
 /// A changed template or providerSpec applies to new machines. Running instances are left as they are, and
 /// a condition on the Machine reports the difference.
 ///
-/// Only the holder of a Lease acts. Region, infra ID, tags and endpoints are those of the Infrastructure
-/// `cluster`. AWS credentials are found as by the AWS CLI, the cluster as by kubectl. The controller runs
-/// until SIGTERM or SIGINT. It ends with exit code 1, to be restarted, if AWS or the API server does not
-/// respond at the start, and when it loses the Lease.
+/// Only the holder of a Lease acts, and only while no process holds the Leases of OpenShift's own
+/// controllers. Region, infra ID, tags and endpoints are those of the Infrastructure `cluster`. AWS
+/// credentials are found as by the AWS CLI, the cluster as by kubectl. The controller runs until SIGTERM
+/// or SIGINT. It ends with exit code 1, to be restarted, if AWS or the API server does not respond at the
+/// start, and when it loses a Lease.
 ///
 /// docs/machine-controller.md has permissions, metrics and limits.
 #[cfg(feature = "kubernetes")]
@@ -242,7 +243,23 @@ pub struct MachineControllerArgs {
     /// Address for /metrics, /healthz and /readyz (plain HTTP).
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<std::net::SocketAddr>,
-    /// Act without the Lease (for a single controller).
+    /// Act without the Leases (for a single controller).
     #[arg(long)]
     pub no_leader_election: bool,
+    /// Least severity of the log lines to print.
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub log_level: MinimumLogLevel,
+}
+
+/// Least severity of the log lines of a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum MinimumLogLevel {
+    /// All lines, also conflicts with other clients.
+    Debug,
+    /// Expected events and all problems.
+    Info,
+    /// Problems that a user can solve, and errors.
+    Warning,
+    /// Errors only.
+    Error,
 }

@@ -7,9 +7,10 @@ use groundplan_aws::{Aws, AwsSettings};
 use groundplan_controller::capacity::driver::InstanceTypeSource;
 use groundplan_controller::ec2_batcher::Ec2Batcher;
 use groundplan_controller::health::ControllerHealth;
-use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms};
+use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms, ORIGINALS};
 use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
-use groundplan_controller::manager::{self, AwsControllers, ReportLine};
+use groundplan_controller::manager::{self, AwsControllers};
+use groundplan_controller::report::{Log, LogLevel, LogLine};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::fence::Fence;
 use groundplan_node::http::probes;
@@ -23,7 +24,7 @@ use kube::{Client, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::cli::args::MachineControllerArgs;
+use crate::cli::args::{MachineControllerArgs, MinimumLogLevel};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
@@ -104,16 +105,20 @@ async fn controlled(
         begun = begun(arguments, client, health) => begun?,
     };
     let Begun { aws, settings, account, cluster } = begun;
-    ui.talk(&format!(
+    let (sender, mut lines) = unbounded_channel();
+    let least = least(arguments.log_level);
+    let log = Log::new(move |line: LogLine| {
+        if line.level >= least {
+            let _ = sender.send(line); // no receiver after the end
+        }
+    });
+    let begins = format!(
         "cluster {} in {}, account {account}, namespace {}",
         cluster.infra_id, cluster.region, arguments.namespace
-    ))?;
-    let (teller, mut told) = unbounded_channel();
-    let tell: ReportLine = Arc::new(move |trouble: &str| {
-        let _ = teller.send(trouble.to_owned()); // no receiver after the end
-    });
+    );
+    log.line(LogLevel::Info, "manager", "", &begins);
     let work = |client: Client| {
-        work(client, Arc::clone(&aws), settings.clone(), health, stop, Arc::clone(&tell))
+        work(client, Arc::clone(&aws), settings.clone(), health, stop, log.clone())
     };
     let ended = async {
         if arguments.no_leader_election {
@@ -131,12 +136,12 @@ async fn controlled(
             &name,
             LeaseTerms::default(),
             Arc::clone(health),
-        );
+        )
+        .in_place_of(&ORIGINALS)
+        .logging(log.clone());
         let led = candidate.lead(stop.token(), |leadership: Leadership| {
-            tell(&format!(
-                "leader election: this process is the leader ({})",
-                candidate.identity()
-            ));
+            let leads = format!("this process is the leader ({})", candidate.identity());
+            log.line(LogLevel::Info, "leader_election", &format!("Lease {LEASE}"), &leads);
             aws.guard(leadership.fence());
             work(leadership.guard(client))
         });
@@ -146,8 +151,10 @@ async fn controlled(
         }
     };
     let saying = async {
-        while let Some(said) = told.recv().await {
-            let _ = ui.talk(&said); // a closed output does not end the controller
+        while let Some(line) = lines.recv().await {
+            let (level, controller) = (line.level.name(), line.controller);
+            let (object, message) = (&line.object, &line.message);
+            let _ = ui.log(level, controller, object, message); // a closed output does not end it
         }
         std::future::pending().await
     };
@@ -158,6 +165,15 @@ async fn controlled(
     }
 }
 
+fn least(level: MinimumLogLevel) -> LogLevel {
+    match level {
+        MinimumLogLevel::Debug => LogLevel::Debug,
+        MinimumLogLevel::Info => LogLevel::Info,
+        MinimumLogLevel::Warning => LogLevel::Warning,
+        MinimumLogLevel::Error => LogLevel::Error,
+    }
+}
+
 /// Runs all controllers until shutdown.
 async fn work(
     client: Client,
@@ -165,7 +181,7 @@ async fn work(
     settings: ControllerSettings,
     health: &Arc<ControllerHealth>,
     stop: &Shutdown,
-    tell: ReportLine,
+    log: Log,
 ) {
     let tag = aws.settings().cluster_tag.clone();
     let types = InstanceTypeSource { ec2: aws.clone(), region: settings.region.clone() };
@@ -173,7 +189,7 @@ async fn work(
     let namespace = settings.namespace.clone();
     let machines = MachineController::new(client.clone(), looks, settings, Arc::clone(health));
     let of_aws = AwsControllers { machines, types };
-    manager::look_after(&client, &namespace, health, stop.token(), &tell, of_aws).await;
+    manager::look_after(&client, &namespace, health, stop.token(), &log, of_aws).await;
 }
 
 /// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.

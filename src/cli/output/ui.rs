@@ -174,6 +174,27 @@ impl Ui {
         }
     }
 
+    /// Prints a line of a controller's log: text on standard error, or a JSON line.
+    pub(crate) fn log(
+        &mut self,
+        level: &str,
+        controller: &str,
+        object: &str,
+        message: &str,
+    ) -> io::Result<()> {
+        let fields = json!({"level": level, "controller": controller, "object": object,
+                            "message": message});
+        self.print_json("log", &fields)?;
+        if self.is_json() {
+            return Ok(());
+        }
+        let now = Timestamp::now();
+        let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let colon = if object.is_empty() { "" } else { ": " };
+        let line = format!("{now} {level} {controller} {object}{colon}{message}");
+        writeln!(self.err, "{}", screen::unbroken(&line))
+    }
+
     /// Prints a message for people, to standard error.
     pub(crate) fn talk(&mut self, line: &str) -> io::Result<()> {
         if self.is_json() { Ok(()) } else { writeln!(self.err, "{}", screen::unbroken(line)) }

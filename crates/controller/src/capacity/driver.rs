@@ -22,11 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{instance_type, missing_annotations};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
+use crate::report::{Log, LogLevel, with_causes};
 
 /// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,15 +70,14 @@ pub struct CapacityController {
 
 impl CapacityController {
     /// Annotates sets until shutdown, and returns after the work in progress has ended. An error of
-    /// a set is reported to `tell` and retried.
+    /// a set is logged and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
         sets: &Reflector<MachineSet>,
         types: InstanceTypeSource,
-        health: Arc<ControllerHealth>,
+        (health, log): (Arc<ControllerHealth>, Log),
         stop: CancellationToken,
-        tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let driver = Arc::new(Self {
             sets: sets.store(),
@@ -99,18 +99,31 @@ impl CapacityController {
         let queue = touched.flat_map(iter).filter(there).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let store = driver.sets.clone();
-        let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
-            driver.health.metrics.reconciled("capacity", false);
-            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
-                tell(set.meta_name(), error);
-            }
+        let retry = |_: Arc<WatchedObject<MachineSet>>, error: &Error, _: Arc<Self>| {
             Action::requeue(match error {
                 Error::Ec2(_) => UNANSWERED,
                 Error::Unanswered(error) => error.retry_after(),
             })
         };
-        let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
-            Box::pin(Self::reconcile(set, driver))
+        let one = move |set: Arc<WatchedObject<MachineSet>>,
+                        driver: Arc<Self>|
+              -> BoxFuture<'static, Result<Action, Error>> {
+            let log = log.clone();
+            Box::pin(async move {
+                let object = format!("MachineSet {}", set.meta_name());
+                let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
+                match &done {
+                    Ok(_) => log.solved("capacity", &object),
+                    Err(Error::Unanswered(error)) if error.is_conflict() => {
+                        log.line(LogLevel::Debug, "capacity", &object, &with_causes(error));
+                    }
+                    Err(error) => {
+                        driver.health.metrics.reconciled("capacity", false);
+                        log.error("capacity", &object, error);
+                    }
+                }
+                done
+            })
         };
         // Sets are reconciled one at a time, so that a second set of the same type uses the result
         // of the first lookup.
@@ -127,7 +140,8 @@ impl CapacityController {
         }
         let Ok(set) = &seen.object else { return Ok(Action::await_change()) };
         let is_going = set.metadata.deletion_timestamp.is_some();
-        if is_going || !is_machine_api_s(&set.status.authoritative_api) {
+        let authority = Authority::of(&set.spec.authoritative_api, &set.status.authoritative_api);
+        if is_going || !authority.allows_changes() {
             driver.told.lock().await.remove(&set.metadata.uid);
             return Ok(Action::await_change());
         }

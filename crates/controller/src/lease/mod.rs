@@ -9,6 +9,9 @@
 //! The holder acts through a [`Leadership`]. A leadership rejects every further request once
 //! another process holds the Lease or may hold it.
 //!
+//! While this process leads, it also holds the Leases of the controllers that it replaces, so that of
+//! two providers one acts ([`ORIGINALS`]).
+//!
 //! After the end of a leader without a release, another process leads within 30 seconds. The times
 //! of OpenShift (openshift/library-go `pkg/config/leaderelection`: 137, 107 and 26 seconds) let an
 //! API server be down for a minute without effect, but a cluster without a leader for more than two
@@ -20,8 +23,10 @@ mod record;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::PostParams;
@@ -33,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use leadership::{Leadership, NotLeading};
 
 use super::health::ControllerHealth;
+use crate::report::{Log, LogLevel, with_causes};
 use record::{LeaseDecision, holder, verdict};
 
 /// Maximum wait for a response. Several attempts fit into the time during which a holder acts.
@@ -85,6 +91,15 @@ pub enum LeadershipLost {
 /// Error of reading or writing a Lease.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
+    /// The ServiceAccount has no permission.
+    #[error(
+        "RBAC does not allow access to the Lease {lease}: apply the Role in \
+         deploy/machine-controller/base/role.yaml"
+    )]
+    Forbidden {
+        /// Name of the Lease.
+        lease: String,
+    },
     /// The API server rejected the request, or could not be reached.
     #[error("the request to the API server failed")]
     Api(#[from] Box<kube::Error>),
@@ -93,146 +108,52 @@ pub enum LeaseError {
     Silence,
 }
 
-/// Process that takes part in the leader election.
-pub struct LeaderCandidate {
-    leases: Api<Lease>,
-    lease: String,
-    identity: String,
-    terms: LeaseTerms,
-    health: Arc<ControllerHealth>,
+/// Lease of an original controller of OpenShift. While another process renews it, this process does
+/// not act. This process holds it while it acts, so that an original waits.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderLease {
+    /// Name of the Lease.
+    pub name: &'static str,
+    /// Reason for not being ready while another process holds the Lease.
+    pub reason: &'static str,
+}
+
+/// Leases of the original controllers (openshift/machine-api-provider-aws `cmd/manager/main.go`,
+/// openshift/machine-api-operator `cmd/machineset/main.go` and `cmd/nodelink-controller/main.go`).
+pub const ORIGINALS: [ProviderLease; 3] = [
+    ProviderLease {
+        name: "cluster-api-provider-aws-leader",
+        reason: "another provider holds the Lease cluster-api-provider-aws-leader",
+    },
+    ProviderLease {
+        name: "cluster-api-provider-machineset-leader",
+        reason: "another provider holds the Lease cluster-api-provider-machineset-leader",
+    },
+    ProviderLease {
+        name: "cluster-api-provider-nodelink-leader",
+        reason: "another provider holds the Lease cluster-api-provider-nodelink-leader",
+    },
+];
+
+/// Reason for not being ready.
+const FORBIDDEN: &str = "RBAC does not allow access to a Lease: apply \
+                         deploy/machine-controller/base/role.yaml";
+
+/// Name in log lines.
+const LOGGED_AS: &str = "leader_election";
+
+/// Lease that this process holds while it acts.
+struct HeldLease {
+    name: String,
     /// Last observed version of the Lease, and the time since when it is unchanged.
     seen: Mutex<Option<(Option<String>, Instant)>>,
+    /// True if this process has written itself as the holder.
+    is_held: AtomicBool,
 }
 
-/// Result of an attempt to hold the Lease.
-#[derive(Debug, PartialEq, Eq)]
-enum LeaseAttempt {
-    /// Lease held by this process. The renewal was sent at this time.
-    Ours(Instant),
-    /// Lease held by the process with this identity.
-    Theirs(String),
-    /// Conflict with a write of another process.
-    Beaten,
-}
-
-impl LeaderCandidate {
-    /// Returns a candidate that has sent no request yet. `name` is the place where the process
-    /// runs, such as a pod. The identity also has a random part, so that a restarted process does
-    /// not mistake the Lease of its predecessor for its own.
-    pub fn new(
-        client: Client,
-        (namespace, lease): (&str, &str),
-        name: &str,
-        terms: LeaseTerms,
-        health: Arc<ControllerHealth>,
-    ) -> Self {
-        let identity = format!("{name}_{}", uuid::Uuid::new_v4());
-        let (leases, lease) = (Api::namespaced(client, namespace), lease.to_owned());
-        Self { leases, lease, identity, terms, health, seen: Mutex::default() }
-    }
-
-    /// Returns the identity of the candidate in the Lease.
-    pub fn identity(&self) -> &str {
-        &self.identity
-    }
-
-    /// Waits until this process leads, and runs `work` while it leads. The work must end by itself
-    /// on shutdown. The work is dropped at any point when the Lease is lost. Returns `None` if the
-    /// shutdown came before this process led.
-    ///
-    /// # Errors
-    /// Fails if the Lease was lost. A process whose work was dropped should exit and start again.
-    pub async fn lead<T, F: Future<Output = T>>(
-        &self,
-        stop: &CancellationToken,
-        work: impl FnOnce(Leadership) -> F,
-    ) -> Result<Option<T>, LeadershipLost> {
-        let led_from = tokio::select! {
-            sent = self.acquire() => sent,
-            () = stop.cancelled() => return Ok(None),
-        };
-        let leadership = Leadership::new(&self.lease, led_from + self.terms.act_for);
-        self.health.metrics.leads(true);
-        let ended = tokio::select! {
-            biased;
-            lost = self.renew_until_lost(&leadership) => Err(lost),
-            done = work(leadership.clone()) => Ok(Some(done)),
-        };
-        leadership.end();
-        self.health.metrics.leads(false);
-        if ended.is_ok() {
-            self.release().await;
-        }
-        ended
-    }
-
-    async fn acquire(&self) -> Instant {
-        loop {
-            if let Ok(LeaseAttempt::Ours(sent)) = self.attempt().await {
-                return sent;
-            }
-            sleep(jittered(self.terms.retry)).await;
-        }
-    }
-
-    /// Renews the Lease until that is no longer possible, and returns the reason.
-    async fn renew_until_lost(&self, leadership: &Leadership) -> LeadershipLost {
-        let mut last = LeaseError::Silence;
-        loop {
-            sleep(jittered(self.terms.retry).min(leadership.remaining())).await;
-            match timeout(leadership.remaining(), self.attempt()).await {
-                Ok(Ok(LeaseAttempt::Ours(sent))) => leadership.extend(sent + self.terms.act_for),
-                Ok(Ok(LeaseAttempt::Theirs(holder))) => {
-                    return LeadershipLost::Taken { lease: self.lease.clone(), holder };
-                }
-                Ok(Err(trouble)) => last = trouble,
-                Ok(Ok(LeaseAttempt::Beaten)) | Err(_) => (),
-            }
-            if !leadership.is_held() {
-                let (lease, for_long) = (self.lease.clone(), self.terms.act_for);
-                return LeadershipLost::NotRenewed { lease, for_long, source: last };
-            }
-        }
-    }
-
-    async fn attempt(&self) -> Result<LeaseAttempt, LeaseError> {
-        let held = match timeout(PATIENCE, self.try_to_hold()).await {
-            Ok(held) => held.map_err(|error| LeaseError::Api(Box::new(error))),
-            Err(_) => Err(LeaseError::Silence),
-        };
-        self.health.record_response(held.is_ok());
-        held
-    }
-
-    async fn try_to_hold(&self) -> kube::Result<LeaseAttempt> {
-        let found = self.leases.get_opt(&self.lease).await?;
-        let unchanged_for = self.unchanged_for(found.as_ref()).await;
-        let wanted = match verdict(found.as_ref(), &self.identity, unchanged_for, self.terms) {
-            LeaseDecision::Wait => {
-                return Ok(LeaseAttempt::Theirs(holder(found.as_ref()).to_owned()));
-            }
-            LeaseDecision::Hold => {
-                record::held_by(found.as_ref(), (&self.lease, &self.identity), self.terms, now())
-            }
-        };
-        let sent = Instant::now();
-        match self.write(found.is_some(), &wanted).await {
-            Ok(_) => Ok(LeaseAttempt::Ours(sent)),
-            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
-                Ok(LeaseAttempt::Beaten)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Writes the Lease on the condition that nothing changed since the read: the API server
-    /// compares the resource version.
-    async fn write(&self, exists: bool, lease: &Lease) -> kube::Result<Lease> {
-        let by = PostParams::default();
-        match exists {
-            true => self.leases.replace(&self.lease, &by, lease).await,
-            false => self.leases.create(&by, lease).await,
-        }
+impl HeldLease {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), seen: Mutex::default(), is_held: AtomicBool::new(false) }
     }
 
     async fn unchanged_for(&self, found: Option<&Lease>) -> Duration {
@@ -246,12 +167,300 @@ impl LeaderCandidate {
             }
         }
     }
+}
 
-    /// Releases the Lease, so that other processes need not wait until it expires. If the release
-    /// fails, they wait.
-    async fn release(&self) {
+/// Process that takes part in the leader election.
+pub struct LeaderCandidate {
+    leases: Api<Lease>,
+    own: HeldLease,
+    originals: Vec<(HeldLease, ProviderLease)>,
+    identity: String,
+    terms: LeaseTerms,
+    health: Arc<ControllerHealth>,
+    log: Log,
+    /// Last other holder of the own Lease. It is no other provider.
+    before: Mutex<String>,
+}
+
+/// Result of an attempt to hold a Lease.
+#[derive(Debug, PartialEq, Eq)]
+enum LeaseAttempt {
+    /// Lease held by this process. The renewal was sent at this time.
+    Ours(Instant),
+    /// Lease that this process may hold. Nothing was written.
+    Free,
+    /// Lease held by the process with this identity.
+    Theirs(String),
+    /// Conflict with a write of another process.
+    Beaten,
+}
+
+type Attempted = Result<LeaseAttempt, LeaseError>;
+
+impl LeaderCandidate {
+    /// Returns a candidate that has sent no request yet. `name` is the place where the process
+    /// runs, such as a pod. The identity also has a random part, so that a restarted process does
+    /// not mistake the Lease of its predecessor for its own.
+    pub fn new(
+        client: Client,
+        (namespace, lease): (&str, &str),
+        name: &str,
+        terms: LeaseTerms,
+        health: Arc<ControllerHealth>,
+    ) -> Self {
+        let identity = format!("{name}_{}", uuid::Uuid::new_v4());
+        let (leases, own) = (Api::namespaced(client, namespace), HeldLease::new(lease));
+        let (originals, log, before) = (Vec::new(), Log::default(), Mutex::default());
+        Self { leases, own, originals, identity, terms, health, log, before }
+    }
+
+    /// Returns a candidate that also holds the Leases of other providers while it leads, and does
+    /// not lead while another process holds one of them.
+    #[must_use]
+    pub fn in_place_of(mut self, providers: &[ProviderLease]) -> Self {
+        let held = providers.iter().map(|provider| (HeldLease::new(provider.name), *provider));
+        self.originals = held.collect();
+        self
+    }
+
+    /// Returns a candidate that logs its state.
+    #[must_use]
+    pub fn logging(mut self, log: Log) -> Self {
+        self.log = log;
+        self
+    }
+
+    /// Returns the identity of the candidate in the Lease.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// Waits until this process leads, and runs `work` while it leads. The work must end by itself
+    /// on shutdown. The work is dropped at any point when one of the Leases is lost. Returns `None`
+    /// if the shutdown came before this process led.
+    ///
+    /// # Errors
+    /// Fails if a Lease was lost. A process whose work was dropped should exit and start again.
+    pub async fn lead<T, F: Future<Output = T>>(
+        &self,
+        stop: &CancellationToken,
+        work: impl FnOnce(Leadership) -> F,
+    ) -> Result<Option<T>, LeadershipLost> {
+        let led_from = tokio::select! {
+            sent = self.acquire() => sent,
+            () = stop.cancelled() => {
+                self.release_all().await;
+                return Ok(None);
+            }
+        };
+        let leadership = Leadership::new(&self.own.name, led_from + self.terms.act_for);
+        self.health.metrics.leads(true);
+        let ended = tokio::select! {
+            biased;
+            lost = self.renew_until_lost(&leadership, led_from) => Err(lost),
+            done = work(leadership.clone()) => Ok(Some(done)),
+        };
+        leadership.end();
+        self.health.metrics.leads(false);
+        if ended.is_ok() {
+            self.release_all().await;
+        }
+        ended
+    }
+
+    fn all(&self) -> impl Iterator<Item = &HeldLease> {
+        std::iter::once(&self.own).chain(self.originals.iter().map(|(held, _)| held))
+    }
+
+    /// Waits until this process holds all Leases. Returns the time of the oldest renewal.
+    async fn acquire(&self) -> Instant {
+        loop {
+            if let Some(sent) = self.try_to_lead().await {
+                self.log.solved(LOGGED_AS, &self.object());
+                return sent;
+            }
+            sleep(jittered(self.terms.retry)).await;
+        }
+    }
+
+    /// Takes the own Lease, then the Leases of the other providers if all of them are free. Of a
+    /// provider that runs, no Lease is taken: it would act in part only.
+    async fn try_to_lead(&self) -> Option<Instant> {
+        let own = self.attempt(&self.own, true).await;
+        let looks = self.originals.iter().map(|(held, _)| self.attempt(held, false));
+        let mut looked: Vec<Attempted> = join_all(looks).await;
+        let holds_own = match &own {
+            Ok(LeaseAttempt::Ours(sent)) => Some(*sent),
+            _ => None,
+        };
+        let is_free = |one: &Attempted| matches!(one, Ok(LeaseAttempt::Free));
+        let mut held = holds_own;
+        if holds_own.is_some() && looked.iter().all(is_free) {
+            let takes = self.originals.iter().map(|(held, _)| self.attempt(held, true));
+            looked = join_all(takes).await;
+            for one in &looked {
+                held = match (one, held) {
+                    (Ok(LeaseAttempt::Ours(sent)), Some(before)) => Some(before.min(*sent)),
+                    _ => None,
+                };
+            }
+        } else {
+            held = None;
+        }
+        self.tell(&own, &looked).await;
+        if held.is_none() && looked.iter().any(|one| matches!(one, Ok(LeaseAttempt::Theirs(_)))) {
+            join_all(self.originals.iter().map(|(held, _)| self.release(held))).await;
+        }
+        held
+    }
+
+    /// Records and logs why this process does not lead.
+    async fn tell(&self, own: &Attempted, looked: &[Attempted]) {
+        let failed = std::iter::once(own).chain(looked).find_map(|one| one.as_ref().err());
+        self.record(failed);
+        let mut before = self.before.lock().await;
+        let mut blocking = Vec::new();
+        let (level, message) = match (failed, own) {
+            (Some(error), _) => (LogLevel::Error, with_causes(error)),
+            (_, Ok(LeaseAttempt::Theirs(holder))) => {
+                before.clone_from(holder);
+                (LogLevel::Info, format!("standby: {holder} holds the Lease {}", self.own.name))
+            }
+            _ => {
+                let mut who = Vec::new();
+                for ((held, provider), one) in self.originals.iter().zip(looked) {
+                    if let Ok(LeaseAttempt::Theirs(holder)) = one
+                        && *holder != *before
+                    {
+                        who.push(format!("{holder} holds the Lease {}", held.name));
+                        blocking.push(*provider);
+                    }
+                }
+                let message = format!(
+                    "another provider is active, and this process does not act until that provider \
+                     is stopped: {}",
+                    who.join(", ")
+                );
+                (LogLevel::Warning, message)
+            }
+        };
+        self.health.metrics.blocked_by(blocking.iter().map(|one| one.name).collect());
+        self.health.other_provider(blocking.first().map(|one| one.reason));
+        if level != LogLevel::Warning || !blocking.is_empty() {
+            self.log.state(level, LOGGED_AS, &self.object(), &message);
+        }
+    }
+
+    fn object(&self) -> String {
+        format!("Lease {}", self.own.name)
+    }
+
+    fn record(&self, failed: Option<&LeaseError>) {
+        let is_forbidden = matches!(failed, Some(LeaseError::Forbidden { .. }));
+        self.health.record_response(failed.is_none() || is_forbidden);
+        self.health.forbidden(is_forbidden.then_some(FORBIDDEN));
+    }
+
+    /// Renews all Leases until that is no longer possible, and returns the reason.
+    async fn renew_until_lost(&self, leadership: &Leadership, since: Instant) -> LeadershipLost {
+        let mut renewed: Vec<(Instant, Option<LeaseError>)> =
+            self.all().map(|_| (since, None)).collect();
+        loop {
+            sleep(jittered(self.terms.retry).min(leadership.remaining())).await;
+            let attempts = join_all(self.all().map(|one| async {
+                let attempt = timeout(leadership.remaining(), self.attempt(one, true));
+                attempt.await.unwrap_or(Err(LeaseError::Silence))
+            }));
+            let mut failed = false;
+            for ((one, attempt), renewed) in self.all().zip(attempts.await).zip(&mut renewed) {
+                match attempt {
+                    Ok(LeaseAttempt::Ours(sent)) => *renewed = (sent, None),
+                    Ok(LeaseAttempt::Theirs(holder)) => {
+                        return LeadershipLost::Taken { lease: one.name.clone(), holder };
+                    }
+                    Err(error) => {
+                        failed = true;
+                        self.record(Some(&error));
+                        *renewed = (renewed.0, Some(error));
+                    }
+                    Ok(LeaseAttempt::Beaten | LeaseAttempt::Free) => (),
+                }
+            }
+            if !failed {
+                self.record(None);
+            }
+            let oldest = renewed.iter().map(|(sent, _)| *sent).min().unwrap_or(since);
+            leadership.extend(oldest + self.terms.act_for);
+            if !leadership.is_held() {
+                let late = renewed.iter().position(|(sent, _)| *sent == oldest).unwrap_or(0);
+                let lease = self.all().nth(late).unwrap_or(&self.own).name.clone();
+                let source = renewed.swap_remove(late).1.unwrap_or(LeaseError::Silence);
+                return LeadershipLost::NotRenewed { lease, for_long: self.terms.act_for, source };
+            }
+        }
+    }
+
+    async fn attempt(&self, lease: &HeldLease, take: bool) -> Attempted {
+        match timeout(PATIENCE, self.try_to_hold(lease, take)).await {
+            Ok(Ok(held)) => Ok(held),
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                Err(LeaseError::Forbidden { lease: lease.name.clone() })
+            }
+            Ok(Err(error)) => Err(LeaseError::Api(Box::new(error))),
+            Err(_) => Err(LeaseError::Silence),
+        }
+    }
+
+    async fn try_to_hold(&self, lease: &HeldLease, take: bool) -> kube::Result<LeaseAttempt> {
+        let found = self.leases.get_opt(&lease.name).await?;
+        let unchanged_for = lease.unchanged_for(found.as_ref()).await;
+        let wanted = match verdict(found.as_ref(), &self.identity, unchanged_for, self.terms) {
+            LeaseDecision::Wait => {
+                return Ok(LeaseAttempt::Theirs(holder(found.as_ref()).to_owned()));
+            }
+            LeaseDecision::Hold if !take => return Ok(LeaseAttempt::Free),
+            LeaseDecision::Hold => {
+                record::held_by(found.as_ref(), (&lease.name, &self.identity), self.terms, now())
+            }
+        };
+        let sent = Instant::now();
+        match self.write(found.is_some(), &wanted).await {
+            Ok(_) => {
+                lease.is_held.store(true, Relaxed);
+                Ok(LeaseAttempt::Ours(sent))
+            }
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
+                Ok(LeaseAttempt::Beaten)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the Lease on the condition that nothing changed since the read: the API server
+    /// compares the resource version.
+    async fn write(&self, exists: bool, lease: &Lease) -> kube::Result<Lease> {
+        let by = PostParams::default();
+        let name = lease.name_any();
+        match exists {
+            true => self.leases.replace(&name, &by, lease).await,
+            false => self.leases.create(&by, lease).await,
+        }
+    }
+
+    /// Releases all Leases, so that other processes need not wait until they expire. The own Lease
+    /// is the last one, so that the next process finds the others free.
+    async fn release_all(&self) {
+        join_all(self.originals.iter().map(|(held, _)| self.release(held))).await;
+        self.release(&self.own).await;
+    }
+
+    /// Releases a Lease that this process holds. If the release fails, other processes wait.
+    async fn release(&self, lease: &HeldLease) {
+        if !lease.is_held.swap(false, Relaxed) {
+            return;
+        }
         let _ = timeout(PATIENCE, async {
-            let found = self.leases.get_opt(&self.lease).await?;
+            let found = self.leases.get_opt(&lease.name).await?;
             match record::released(found, &self.identity) {
                 Some(free) => self.write(true, &free).await.map(drop),
                 None => Ok(()),

@@ -211,3 +211,125 @@ async fn of_two_who_take_it_at_once_one_leads() {
     let leaders = all.iter_mut().filter_map(|one| one.led.try_recv().ok()).count();
     assert_eq!(leaders, 1);
 }
+
+/// Writes a Lease as the original controllers do.
+fn original(cluster: &FakeApiServer, name: &str, holder: &str, renewed: u32) {
+    cluster.put(json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": name, "namespace": PLACE.0},
+        "spec": {"holderIdentity": holder, "leaseDurationSeconds": 137,
+                 "renewTime": format!("2026-01-01T00:{:02}:00.000000Z", renewed % 60)},
+    }));
+}
+
+fn holder_of(cluster: &FakeApiServer, name: &str) -> String {
+    let lease = cluster.get("leases", PLACE.0, name).unwrap_or_default();
+    lease["spec"]["holderIdentity"].as_str().unwrap_or_default().to_owned()
+}
+
+type Lines = Arc<std::sync::Mutex<Vec<String>>>;
+
+/// Returns a candidate that replaces the original controllers, and the lines that it logs.
+fn replacement(cluster: &FakeApiServer, name: &str) -> (LeaderCandidate, Lines) {
+    let lines = Lines::default();
+    let log = {
+        let lines = Arc::clone(&lines);
+        Log::new(move |line| {
+            lines.lock().unwrap().push(format!("{} {}", line.level.name(), line.message));
+        })
+    };
+    (candidate(cluster, name).in_place_of(&ORIGINALS).logging(log), lines)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_renews_keeps_this_process_a_standby_until_it_stops() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let name = ORIGINALS[1].name;
+    original(&cluster, name, "original_1", 0);
+    let (one, lines) = replacement(&cluster, "a");
+    let mut ours = leading(one, &stop);
+    for renewed in 1..20 {
+        original(&cluster, name, "original_1", renewed);
+        sleep(Duration::from_secs(60)).await;
+    }
+    assert!(ours.led.try_recv().is_err());
+    assert_eq!(holder_of(&cluster, ORIGINALS[0].name), "", "none of a provider that runs is taken");
+    assert_eq!(ours.health.not_ready_reason(), Some(ORIGINALS[1].reason));
+    let blocking = format!("groundplan_machine_controller_blocking_lease{{lease=\"{name}\"}} 1");
+    assert!(ours.health.metrics().contains(&blocking), "{}", ours.health.metrics());
+    let said = lines.lock().unwrap().clone();
+    assert_eq!(said.len(), 1, "once, not at each look: {said:?}");
+    assert!(said[0].ends_with(&format!("original_1 holds the Lease {name}")), "{said:?}");
+    let began = Instant::now();
+    ours.led.recv().await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(85), "{:?}", began.elapsed());
+    for provider in ORIGINALS {
+        assert_eq!(holder_of(&cluster, provider.name), ours.identity);
+    }
+    assert_eq!(ours.health.not_ready_reason(), None);
+    assert!(!ours.health.metrics().contains("blocking_lease{"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_original_that_comes_back_finds_its_leases_held_until_the_work_has_ended() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut ours = leading(replacement(&cluster, "a").0, &stop);
+    ours.led.recv().await.unwrap();
+    let name = ORIGINALS[0].name;
+    let renewed = || cluster.get("leases", PLACE.0, name).unwrap()["metadata"].clone();
+    for _ in 0..30 {
+        let before = renewed();
+        sleep(Duration::from_secs(20)).await;
+        assert_ne!(renewed(), before, "an original never sees it expire");
+    }
+    stop.cancel();
+    ours.task.await.unwrap().unwrap();
+    for provider in ORIGINALS {
+        assert_eq!(holder_of(&cluster, provider.name), "");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_takes_one_of_its_leases_ends_the_work() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut ours = leading(replacement(&cluster, "a").0, &stop);
+    let leadership = ours.led.recv().await.unwrap();
+    original(&cluster, ORIGINALS[2].name, "original_2", 1);
+    let lost = ours.task.await.unwrap().unwrap_err();
+    let expected = "the Lease cluster-api-provider-nodelink-leader is now held by original_2";
+    assert_eq!((lost.to_string().as_str(), leadership.is_held()), (expected, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_follows_a_killed_leader_is_no_other_provider_and_waits_no_longer() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut first = leading(replacement(&cluster, "a").0, &stop);
+    first.led.recv().await.unwrap();
+    let (second, lines) = replacement(&cluster, "b");
+    let mut second = leading(second, &stop);
+    minutes(1).await;
+    assert_eq!(second.health.not_ready_reason(), None);
+    first.task.abort();
+    let began = Instant::now();
+    second.led.recv().await.unwrap();
+    assert!(began.elapsed() <= Duration::from_secs(31), "{:?}", began.elapsed());
+    let said = lines.lock().unwrap().clone();
+    assert!(said.len() == 1 && said[0].starts_with("info standby: a_"), "{said:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_permission_is_said_and_solved() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let (one, lines) = replacement(&cluster, "a");
+    cluster.inject_faults(&[403; 40]);
+    let mut ours = leading(one, &stop);
+    sleep(Duration::from_secs(9)).await;
+    assert_eq!(ours.health.not_ready_reason(), Some(FORBIDDEN));
+    let said = lines.lock().unwrap().clone();
+    assert_eq!(said.len(), 1, "{said:?}");
+    let expected =
+        "error RBAC does not allow access to the Lease machine-controller: apply the Role";
+    assert!(said[0].starts_with(expected), "{said:?}");
+    ours.led.recv().await.unwrap();
+    assert_eq!(ours.health.not_ready_reason(), None);
+}

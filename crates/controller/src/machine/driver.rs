@@ -27,7 +27,9 @@ use groundplan_openshift::machine_api::launch_spec::{self, ClusterDefaults};
 use groundplan_openshift::machine_api::types::{
     AwsMachineProviderConfig, MACHINE_API, Machine, read,
 };
-use groundplan_openshift::machine_api::validation::{Defaults, with_defaults};
+use groundplan_openshift::machine_api::validation::{
+    Defaults, ObjectFinding, unknown_fields, with_defaults,
+};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::core::TypeMeta;
 use kube::runtime::controller::{Action, Config, applier};
@@ -39,20 +41,21 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::schedule::{NextLook, Schedule};
+use super::status::FIELDS_KNOWN;
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
-    in_sync, instance_id, missing, not_found_out, running,
+    in_sync, instance_id, known_fields, missing, not_found_out, paused, running,
 };
+use crate::authority::Authority;
 use crate::client_timeout::patient;
 use crate::clock::Clock;
 use crate::drain::Turn;
 use crate::ec2_batcher::{Ec2Batcher, FoundInstance};
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::metrics::InstanceOperation;
 use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
-use crate::report::{ReportLine, with_causes};
+use crate::report::{Log, LogLevel, plain, with_causes};
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
 /// Machines, and requests to the API server have their own limits.
@@ -91,17 +94,21 @@ pub struct MachineController {
     deleted: Mutex<HashMap<String, Instant>>,
     changes: Semaphore,
     turn: Turn,
+    log: Log,
 }
 
 /// Error of one reconcile.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The API server rejected a request or could not be reached.
-    #[error("the API server: {0}")]
+    #[error("the API server: {}", plain(.0))]
     Cluster(#[from] kube::Error),
     /// AWS rejected a call or could not be reached.
     #[error("{0}")]
     Aws(#[from] ProviderError),
+    /// The authority over the Machine is unknown.
+    #[error("{0}")]
+    Authority(String),
     /// A required object does not exist yet.
     #[error("{0}")]
     Missing(String),
@@ -122,6 +129,7 @@ impl ReconcileError {
         match self {
             Self::Cluster(_) => "ApiServer",
             Self::Aws(error) => error.code.as_deref().unwrap_or(&error.call),
+            Self::Authority(_) => "UnknownAuthority",
             Self::Missing(_) => "NotThereYet",
         }
     }
@@ -170,6 +178,7 @@ impl MachineController {
             deleted: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
             turn: Turn::default(),
+            log: Log::default(),
         }
     }
 
@@ -179,7 +188,7 @@ impl MachineController {
         let machines =
             Reflector::new(Api::namespaced(self.watcher.clone(), &self.settings.namespace));
         let stopped = CancellationToken::new();
-        let reconciling = self.run_on(&machines, stopped.clone(), Arc::new(|_| ()));
+        let reconciling = self.run_on(&machines, stopped.clone(), Log::default());
         let mut reconciling = std::pin::pin!(reconciling);
         tokio::select! {
             biased;
@@ -190,22 +199,23 @@ impl MachineController {
     }
 
     /// Reconciles the Machines of a reflector until shutdown. Then no new work starts, and work in
-    /// progress has a few seconds to end. Errors are reported to `tell`, and retried.
+    /// progress has a few seconds to end. Errors are logged, and retried.
     pub fn run_on(
-        self,
+        mut self,
         machines: &Reflector<Machine>,
         stop: CancellationToken,
-        tell: ReportLine,
+        log: Log,
     ) -> impl Future<Output = ()> + Send + 'static {
         let watched = Arc::new(Watched { store: machines.store(), view: machines.view() });
+        self.log = log;
         let driver = Arc::new(self);
         let queue = driver.queue(machines).map(Ok::<_, Infallible>);
         let queue = Box::pin(queue.take_until(stop.clone().cancelled_owned()));
         let store = machines.store();
         type Reconciled = BoxFuture<'static, std::result::Result<Action, Infallible>>;
         let one = move |machine: Arc<WatchedObject<Machine>>, driver: Arc<Self>| -> Reconciled {
-            let (watched, tell) = (Arc::clone(&watched), Arc::clone(&tell));
-            Box::pin(async move { Ok(driver.reconcile(&watched, &machine, &tell).await) })
+            let watched = Arc::clone(&watched);
+            Box::pin(async move { Ok(driver.reconcile(&watched, &machine).await) })
         };
         let never =
             |_: Arc<WatchedObject<Machine>>, error: &Infallible, _: Arc<Self>| match *error {};
@@ -246,12 +256,7 @@ impl MachineController {
     }
 
     /// Reconciles a Machine, unless the schedule says later. Returns the time of the next look.
-    async fn reconcile(
-        &self,
-        watched: &Watched,
-        seen: &WatchedObject<Machine>,
-        tell: &ReportLine,
-    ) -> Action {
+    async fn reconcile(&self, watched: &Watched, seen: &WatchedObject<Machine>) -> Action {
         if !watched.view.is_current() {
             return Action::await_change(); // an event follows once the copy is current
         }
@@ -259,7 +264,7 @@ impl MachineController {
         let mut one = match ReconcileTarget::of(&seen) {
             Ok(one) => one,
             Err(error) => {
-                tell(&format!("Machine {}: {error}", seen.meta_name()));
+                self.log.error("machine", &format!("Machine {}", seen.meta_name()), &error);
                 return Action::await_change();
             }
         };
@@ -267,20 +272,26 @@ impl MachineController {
         if let Some(next) = waits {
             return action(next);
         }
+        let object = format!("Machine {}", one.name);
         let done = self.look_after(&mut one).await;
-        self.health.metrics.reconciled("machine", done.is_ok());
+        let is_conflict = done.as_ref().is_err_and(ReconcileError::is_conflict);
+        if !is_conflict {
+            self.health.metrics.reconciled("machine", done.is_ok());
+        }
         match done {
             Ok(next) => {
+                self.log.solved("machine", &object);
                 self.schedule().looked(&one.machine, next);
                 action(next)
             }
             // A conflict means that the object has changed: the next decision follows at once.
             Err(error) if error.is_conflict() => {
+                self.log.line(LogLevel::Debug, "machine", &object, &with_causes(&error));
                 self.schedule().overtaken(&one.machine, OVERTAKEN);
                 Action::requeue(OVERTAKEN)
             }
             Err(error) => {
-                tell(&format!("Machine {}: {}", one.name, with_causes(&error)));
+                self.log.error("machine", &object, &error);
                 Action::requeue(self.schedule().failed(&one.machine, error.after()))
             }
         }
@@ -297,7 +308,7 @@ impl MachineController {
     }
 
     async fn look_after(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
-        if !is_machine_api_s(&one.machine.status.authoritative_api) {
+        if !self.has_authority(one).await? {
             return Ok(NextLook::OnChange); // another controller reconciles the Machine
         }
         if one.is_deleted() {
@@ -333,6 +344,28 @@ impl MachineController {
         }
     }
 
+    /// Returns true if the controller may change the Machine. Sets the authority in the status, if it
+    /// is not set yet, and the condition `Paused`.
+    async fn has_authority(&self, one: &mut ReconcileTarget) -> Result<bool> {
+        if let Some(problem) = one.authority().problem() {
+            return Err(ReconcileError::Authority(problem));
+        }
+        if let Authority::Unset(api) = one.authority() {
+            let mut patch = json!({"status": {"authoritativeAPI": api}});
+            versioned(&mut patch, &one.object);
+            let by = PatchParams::default();
+            one.object = self.api.patch_status(&one.name, &by, &Patch::Merge(patch)).await?;
+            // A CRD that does not have the field drops the value. Then the spec alone decides.
+            one.machine = machine_of(&one.object)?;
+        }
+        if let Some(problem) = one.authority().problem() {
+            return Err(ReconcileError::Authority(problem));
+        }
+        let now = self.clock.now();
+        self.write(one, paused(&one.machine, now)).await?;
+        Ok(one.authority().allows_changes())
+    }
+
     /// Returns the state of the instance in EC2. A failed query is recorded in the status.
     async fn find(&self, one: &mut ReconcileTarget) -> Result<FoundInstance> {
         let id = instance_id(&one.machine);
@@ -366,10 +399,16 @@ impl MachineController {
         {
             changes = in_sync(changes, &wanted, live, now);
         }
+        changes = self.with_known_fields(one, changes).await;
+        let is_news = changes.object().is_some() || changes.status(now).is_some();
         self.write(one, changes).await?;
         let done = self.correct_drift(one, instance).await;
         if let Err(error) = &done {
             self.tell_failed(one, InstanceOperation::Update, error).await;
+        } else if is_news {
+            let message = format!("Updated Machine {}", one.name);
+            let (recorder, kind) = (&self.event_recorder, EventType::Normal);
+            recorder.record_event(&one.object, kind, "Update", &message).await;
         }
         done
     }
@@ -392,6 +431,28 @@ impl MachineController {
             }
         }
         Ok(())
+    }
+
+    /// Adds the condition about unknown fields of the provider config. The first time, it also
+    /// records an Event.
+    async fn with_known_fields(
+        &self,
+        one: &ReconcileTarget,
+        changes: MachineChange,
+    ) -> MachineChange {
+        let Some(config) = &one.machine.spec.provider_spec.value else { return changes };
+        let unknown: Vec<String> = unknown_fields(config).iter().map(unknown_field).collect();
+        let message = unknown.join("; ");
+        let mut conditions = one.machine.status.conditions.iter();
+        let is_known = conditions.any(|known| {
+            known.kind == FIELDS_KNOWN && known.status == "False" && known.message == message
+        });
+        if !unknown.is_empty() && !is_known {
+            let (recorder, kind) = (&self.event_recorder, EventType::Warning);
+            recorder.record_event(&one.object, kind, "UnknownField", &message).await;
+            self.log(LogLevel::Warning, one, &message);
+        }
+        known_fields(changes, &unknown, self.clock.now())
     }
 
     /// Returns the provider config with the defaults of the webhook, because the API server may
@@ -463,6 +524,7 @@ impl MachineController {
         attempt: InstanceOperation,
     ) -> Result<NextLook> {
         self.write(one, changes).await?;
+        self.log(LogLevel::Error, one, &failure.message);
         let code = if failure.reason.is_empty() { "InstanceMissing" } else { failure.reason };
         self.record_event(one, attempt, code, &failure.message).await;
         Ok(NextLook::OnChange)
@@ -475,6 +537,10 @@ impl MachineController {
         trouble: &ReconcileError,
     ) {
         self.record_event(one, attempt, trouble.code(), &trouble.to_string()).await;
+    }
+
+    fn log(&self, level: LogLevel, one: &ReconcileTarget, message: &str) {
+        self.log.line(level, "machine", &format!("Machine {}", one.name), message);
     }
 
     /// Counts a failure by its code, and records an Event.
@@ -547,6 +613,11 @@ impl ReconcileTarget {
         Ok(Self { name: watched.meta_name().to_owned(), object, machine })
     }
 
+    fn authority(&self) -> Authority<'_> {
+        let machine = &self.machine;
+        Authority::of(&machine.spec.authoritative_api, &machine.status.authoritative_api)
+    }
+
     fn is_deleted(&self) -> bool {
         self.object.metadata.deletion_timestamp.is_some()
     }
@@ -560,6 +631,12 @@ impl ReconcileTarget {
 fn machine_of(object: &DynamicObject) -> Result<Machine> {
     let value = serde_json::to_value(object).and_then(|value| read(&value));
     value.map_err(ReconcileError::unreadable)
+}
+
+fn unknown_field(finding: &ObjectFinding) -> String {
+    let ObjectFinding { path, message, hint, .. } = finding;
+    let hint = hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("spec.providerSpec.value.{path} {message}{hint}")
 }
 
 /// Makes a patch conditional on the version of the object that the decision is based on.

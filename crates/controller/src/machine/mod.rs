@@ -25,9 +25,9 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::failure::{MachineFailure, of_call, of_refusal};
 pub use self::status::{
-    MachineChange, creation_failed, deleting, drained, failed, held_by_hooks, holding, in_sync,
-    launch_unanswered, launched, launching, missing, not_found_out, provisioning, running, unheld,
-    without_finalizer,
+    MachineChange, creation_failed, deleting, drained, failed, holding, in_sync, known_fields,
+    launch_unanswered, launched, launching, lifecycle_hooks, missing, not_found_out, paused,
+    provisioning, running, without_finalizer,
 };
 
 /// Finalizer that keeps a Machine until its instance is terminated.

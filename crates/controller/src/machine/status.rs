@@ -6,13 +6,15 @@
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_aws::model::metadata_options::MetadataOptions;
 use groundplan_openshift::machine_api::types::{
-    AwsMachineProviderStatus, Condition, MACHINE_API, Machine, MachineStatus, NodeAddress,
-    ProviderCondition,
+    AwsMachineProviderStatus, Condition, LifecycleHook, MACHINE_API, Machine, MachineStatus,
+    NodeAddress, ProviderCondition,
 };
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{INSTANCE_STATE, MachineFailure, provider_status};
+use crate::authority::Authority;
+use crate::conditions::{self, whole_seconds};
 
 /// Label of a Machine and its Node for a spot instance, which EC2 may terminate.
 pub(super) const SPOT: &str = "machine.openshift.io/interruptible-instance";
@@ -101,6 +103,7 @@ pub fn provisioning(machine: &Machine, now: Timestamp) -> MachineChange {
         enter(after, "Provisioning");
         let message = "instance has not been created";
         condition(after, ("InstanceExists", "False"), "InstanceNotCreated", message, now);
+        hook_conditions(after, now);
         let open = creation(after).filter(|one| one.status == "Unknown");
         if let Some(open) = open {
             provider(after, None, Some(("Unknown", UNANSWERED, &open.message)), now);
@@ -189,6 +192,7 @@ pub fn running(
             .map(|(kind, address)| NodeAddress { kind: kind.clone(), address: address.clone() });
         after.status.addresses = addresses.collect();
         condition(after, ("InstanceExists", "True"), "", "", now);
+        hook_conditions(after, now);
         let phase = if after.status.node_ref.is_some() { "Running" } else { "Provisioned" };
         enter(after, phase);
     })
@@ -220,6 +224,24 @@ pub fn in_sync(
     }
     MachineChange { before, after }
 }
+
+/// Records fields of the provider config that its type does not have. The condition is `False` while
+/// there are any, because their settings have no effect. Without any, an existing condition becomes
+/// `True`, and no condition is added.
+pub fn known_fields(changes: MachineChange, unknown: &[String], now: Timestamp) -> MachineChange {
+    let MachineChange { before, mut after } = changes;
+    let known = after.status.conditions.iter().any(|one| one.kind == FIELDS_KNOWN);
+    if !unknown.is_empty() {
+        let message = unknown.join("; ");
+        condition(&mut after, (FIELDS_KNOWN, "False"), "UnknownFields", &message, now);
+    } else if known {
+        condition(&mut after, (FIELDS_KNOWN, "True"), "", "", now);
+    }
+    MachineChange { before, after }
+}
+
+/// Condition: the type of the provider config has all fields that the providerSpec has.
+pub(crate) const FIELDS_KNOWN: &str = "ProviderSpecFieldsKnown";
 
 /// Condition: the metadata options of the instance are those of its providerSpec.
 pub(crate) const IN_SYNC: &str = "MetadataOptionsInSync";
@@ -256,6 +278,7 @@ pub fn failed(machine: &Machine, failure: &MachineFailure, now: Timestamp) -> Ma
             not_created(after, &failure.message, now);
         }
         after.status.phase = Some("Failed".to_owned());
+        hook_conditions(after, now);
     })
 }
 
@@ -273,10 +296,21 @@ pub fn not_found_out(machine: &Machine, message: &str, now: Timestamp) -> Machin
     })
 }
 
+/// Records that the controller acts on the Machine or does not, because of its authority.
+pub fn paused(machine: &Machine, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| {
+        let (spec, status) = (&machine.spec.authoritative_api, &machine.status.authoritative_api);
+        if let Some(condition) = Authority::of(spec, status).paused_condition(now) {
+            conditions::set(&mut after.status.conditions, condition);
+        }
+    })
+}
+
 /// Records the deletion of the Machine.
-pub fn deleting(machine: &Machine) -> MachineChange {
+pub fn deleting(machine: &Machine, now: Timestamp) -> MachineChange {
     MachineChange::with(machine, |after| {
         after.status.phase = Some("Deleting".to_owned());
+        hook_conditions(after, now);
     })
 }
 
@@ -284,33 +318,27 @@ pub fn deleting(machine: &Machine) -> MachineChange {
 pub fn drained(machine: &Machine, outcome: Result<&str, &str>, now: Timestamp) -> MachineChange {
     MachineChange::with(machine, |after| match outcome {
         Ok(message) => {
-            condition(after, ("Drainable", "True"), "", "", now);
             condition(after, ("Drained", "True"), "", message, now);
         }
         Err(why) => condition(after, ("Drained", "False"), "DrainError", why, now),
     })
 }
 
-/// Records that lifecycle hooks delay the deletion.
-pub fn held_by_hooks(machine: &Machine, now: Timestamp) -> MachineChange {
-    MachineChange::with(machine, |after| {
-        let (reason, message) = holding(after);
-        let kind = if reason == DRAIN_BLOCKED { "Drainable" } else { TERMINABLE };
-        condition(after, (kind, "False"), "HookPresent", &message, now);
-    })
+/// Records which lifecycle hooks delay the drain and the termination.
+pub fn lifecycle_hooks(machine: &Machine, now: Timestamp) -> MachineChange {
+    MachineChange::with(machine, |after| hook_conditions(after, now))
 }
 
-/// Records that no lifecycle hook delays the deletion any more.
-pub fn unheld(machine: &Machine, now: Timestamp) -> MachineChange {
-    let was_held = machine.status.conditions.iter().any(|one| one.kind == TERMINABLE);
-    MachineChange::with(machine, |after| {
-        if was_held {
-            condition(after, (TERMINABLE, "True"), "", "", now);
+fn hook_conditions(machine: &mut Machine, now: Timestamp) {
+    let hooks = machine.spec.lifecycle_hooks.clone();
+    for (kind, hooks) in [("Drainable", &hooks.pre_drain), ("Terminable", &hooks.pre_terminate)] {
+        match hooks.is_empty() {
+            true => condition(machine, (kind, "True"), "", "", now),
+            false => condition(machine, (kind, "False"), "HookPresent", &names(hooks), now),
         }
-    })
+    }
 }
 
-const TERMINABLE: &str = "Terminable";
 const DRAIN_BLOCKED: &str = "DrainBlocked";
 
 /// Returns the delayed action in one word, and the names of the hooks that delay it.
@@ -320,9 +348,12 @@ pub fn holding(machine: &Machine) -> (&'static str, String) {
         false => (DRAIN_BLOCKED, &hooks.pre_drain),
         true => ("TerminationBlocked", &hooks.pre_terminate),
     };
-    let names: Vec<String> =
-        holding.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner)).collect();
-    (reason, format!("blocked by lifecycle hooks: {}", names.join(", ")))
+    (reason, names(holding))
+}
+
+fn names(hooks: &[LifecycleHook]) -> String {
+    let names = hooks.iter().map(|hook| format!("{} (of {})", hook.name, hook.owner));
+    format!("blocked by lifecycle hooks: {}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// Returns the patch that removes the finalizer and changes nothing else. The webhook accepts such
@@ -356,7 +387,7 @@ fn condition(
     now: Timestamp,
 ) {
     let severity = if status == "False" { "Warning" } else { "" };
-    let mut wanted = Condition {
+    let wanted = Condition {
         kind: kind.to_owned(),
         status: status.to_owned(),
         severity: severity.to_owned(),
@@ -364,16 +395,7 @@ fn condition(
         message: message.to_owned(),
         last_transition_time: Some(whole_seconds(now).to_string()),
     };
-    let conditions = &mut machine.status.conditions;
-    match conditions.iter_mut().find(|one| one.kind == kind) {
-        Some(known) => {
-            if known.status == wanted.status {
-                wanted.last_transition_time = known.last_transition_time.take();
-            }
-            *known = wanted;
-        }
-        None => conditions.push(wanted),
-    }
+    conditions::set(&mut machine.status.conditions, wanted);
 }
 
 /// Updates the provider status. `created` is the result of the creation: status, reason, message.
@@ -415,6 +437,7 @@ fn created_condition(
     if old.as_ref().is_some_and(|old| old.reason == reason && old.message == message) {
         return;
     }
+    let others = old.as_ref().map(|old| old.others.clone()).unwrap_or_default();
     let since = old.filter(|old| old.status == is).and_then(|old| old.last_transition_time);
     let wanted = ProviderCondition {
         kind: CREATION.to_owned(),
@@ -423,14 +446,10 @@ fn created_condition(
         last_transition_time: Some(since.unwrap_or_else(|| whole_seconds(now).to_string())),
         reason: reason.to_owned(),
         message: message.to_owned(),
+        others,
     };
     match known {
         Some(index) => status.conditions[index] = wanted,
         None => status.conditions.push(wanted),
     }
-}
-
-/// Returns the time without fractions of seconds, as the API writes times.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

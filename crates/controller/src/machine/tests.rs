@@ -272,7 +272,7 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     let held =
         machine(&json!({"lifecycleHooks": {"preDrain": hook}}), &json!({"nodeRef": {"name": "n"}}));
     assert_eq!(before_termination(&held), Some(DeletionAction::Held));
-    let after = held_by_hooks(&held, now()).after;
+    let after = lifecycle_hooks(&held, now()).after;
     assert_eq!(condition(&after, "Drainable"), ("False", "HookPresent"));
     let free = machine(&json!({}), &json!({"nodeRef": {"name": "n"}}));
     assert_eq!(before_termination(&free), Some(DeletionAction::Drain));
@@ -281,10 +281,15 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
     let mut last = done;
     last.spec.lifecycle_hooks.pre_terminate = read(&hook).unwrap();
     assert_eq!(before_termination(&last), Some(DeletionAction::Held));
-    let after = held_by_hooks(&last, now()).after;
+    let after = lifecycle_hooks(&last, now()).after;
     assert_eq!(condition(&after, "Terminable"), ("False", "HookPresent"));
-    assert_eq!(condition(&unheld(&after, now()).after, "Terminable"), ("True", ""));
-    assert_eq!(unheld(&fresh(), now()).status(now()), None, "no hook held it");
+    assert_eq!(condition(&after, "Drainable"), ("True", ""));
+    let mut free = after;
+    free.spec.lifecycle_hooks.pre_terminate.clear();
+    assert_eq!(condition(&deleting(&free, now()).after, "Terminable"), ("True", ""));
+    let launched = provisioning(&held, now()).after;
+    assert_eq!(condition(&launched, "Drainable"), ("False", "HookPresent"));
+    assert_eq!(condition(&launched, "Terminable"), ("True", ""));
     let mut spared = machine(&json!({}), &json!({"nodeRef": {"name": "n"}}));
     spared.metadata.annotations.insert(NO_DRAINING.into(), String::new());
     assert!(is_drained_unasked(&spared) && is_drained_unasked(&fresh()));

@@ -23,7 +23,7 @@ use kube::api::{DynamicObject, Patch};
 use kube::core::ApiResource;
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -32,13 +32,16 @@ use super::announcement::has_announced;
 use super::pending::{ARRIVES_WITHIN, Expectations};
 use super::{Nodes, SetChange, SetDecision, SetError, decide};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::clock::Clock;
+use crate::conditions;
+use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::node::Node;
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
 };
+use crate::report::{Log, LogLevel, with_causes};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
@@ -67,6 +70,9 @@ pub enum Error {
     /// The object cannot be read.
     #[error("read the object: {0}")]
     Unreadable(String),
+    /// The authority over the set is unknown.
+    #[error("{0}")]
+    Authority(String),
     /// The set is invalid.
     #[error(transparent)]
     Refused(#[from] SetError),
@@ -86,6 +92,7 @@ pub struct MachineSetController {
     raw_sets: Api<DynamicObject>,
     raw_machines: Api<DynamicObject>,
     views: [View; 3],
+    event_recorder: EventRecorder,
     pending: Mutex<HashMap<String, Expectations>>,
     began: Instant,
     clock: Clock,
@@ -104,28 +111,41 @@ pub struct Reflectors<'a> {
 
 impl MachineSetController {
     /// Reconciles the sets until shutdown, and returns after the work in progress has ended. An
-    /// error of a set is reported to `tell` and retried.
+    /// error of a set is logged and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
         feeds: &Reflectors<'_>,
-        health: Arc<ControllerHealth>,
+        (health, log): (Arc<ControllerHealth>, Log),
         stop: CancellationToken,
-        tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let driver = Arc::new(Self::new(client, namespace, feeds, health));
         let queue = driver.queue(feeds).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let sets = driver.sets.clone();
-        let retry = move |set: Arc<WatchedObject<MachineSet>>, error: &Error, driver: Arc<Self>| {
-            driver.health.metrics.reconciled("machine_set", false);
-            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
-                tell(set.meta_name(), error);
-            }
+        let retry = |_: Arc<WatchedObject<MachineSet>>, error: &Error, _: Arc<Self>| {
             Action::requeue(retry_after(error))
         };
-        let one = |set, driver| -> BoxFuture<'static, Result<Action, Error>> {
-            Box::pin(Self::reconcile(set, driver))
+        let one = move |set: Arc<WatchedObject<MachineSet>>,
+                        driver: Arc<Self>|
+              -> BoxFuture<'static, Result<Action, Error>> {
+            let log = log.clone();
+            Box::pin(async move {
+                let object = format!("MachineSet {}", set.meta_name());
+                let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
+                match &done {
+                    Ok(_) => log.solved("machine_set", &object),
+                    Err(Error::Unanswered(error)) if error.is_conflict() => {
+                        log.line(LogLevel::Debug, "machine_set", &object, &with_causes(error));
+                    }
+                    Err(error) => {
+                        driver.health.metrics.reconciled("machine_set", false);
+                        log.error("machine_set", &object, error);
+                        driver.tell_failed(&set, error).await;
+                    }
+                }
+                done
+            })
         };
         let config = Config::default().concurrency(SETS_AT_A_TIME);
         let all = applier(one, retry, driver, sets, queue, config);
@@ -149,6 +169,7 @@ impl MachineSetController {
             machine_api: Api::namespaced(client.clone(), namespace),
             raw_sets: raw(&ApiResource::erase::<WatchedObject<MachineSet>>(&())),
             raw_machines: raw(&ApiResource::erase::<WatchedObject<Machine>>(&())),
+            event_recorder: EventRecorder::new(client.clone(), namespace, Clock::default()),
             views: [feeds.sets.view(), feeds.machines.view(), feeds.nodes.view()],
             pending: Mutex::default(),
             began: Instant::now(),
@@ -215,16 +236,67 @@ impl MachineSetController {
         let Some(set) = driver.sets.get(&reference(&set)) else {
             return Ok(Action::await_change());
         };
+        let version = set.meta().resource_version.as_deref();
         let set = set.object.as_ref().map_err(|why| Error::Unreadable(why.clone()))?;
-        if set.metadata.deletion_timestamp.is_some()
-            || !is_machine_api_s(&set.status.authoritative_api)
-        {
+        if set.metadata.deletion_timestamp.is_some() {
             driver.pending().remove(&set.metadata.uid);
             return Ok(Action::await_change());
+        }
+        let is_recorded = driver.record_authority(set, version).await?;
+        if !authority_of(set).allows_changes() {
+            driver.pending().remove(&set.metadata.uid);
+            return Ok(Action::await_change());
+        }
+        if !is_recorded {
+            return Ok(Action::await_change()); // the event of the changed set follows
         }
         let look_again = driver.reconcile_replicas(set).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
+    }
+
+    /// Records an Event about a failed reconcile.
+    async fn tell_failed(&self, set: &WatchedObject<MachineSet>, error: &Error) {
+        let resource = ApiResource::erase::<WatchedObject<MachineSet>>(&());
+        let mut object = DynamicObject::new(set.meta_name(), &resource);
+        object.metadata = set.meta().clone();
+        let message = with_causes(error);
+        let (recorder, kind) = (&self.event_recorder, EventType::Warning);
+        recorder.record_event(&object, kind, "ReconcileError", &message).await;
+    }
+
+    /// Sets the authority in the status, if it is not set yet, and the condition `Paused`. Returns
+    /// true if the set already has both.
+    async fn record_authority(
+        &self,
+        set: &MachineSet,
+        version: Option<&str>,
+    ) -> Result<bool, Error> {
+        let authority = authority_of(set);
+        if let Some(problem) = authority.problem() {
+            return Err(Error::Authority(problem));
+        }
+        let mut status = json!({});
+        if let Authority::Unset(api) = authority {
+            status["authoritativeAPI"] = json!(api);
+        } else if let Some(condition) = authority.paused_condition(self.clock.now()) {
+            let mut all = set.status.conditions.clone();
+            conditions::set(&mut all, condition);
+            if all != set.status.conditions {
+                status["conditions"] = json!(all);
+            }
+        }
+        if status == json!({}) {
+            return Ok(true);
+        }
+        let metadata = json!({"uid": set.metadata.uid, "resourceVersion": version});
+        let patch = Patch::Merge(json!({"metadata": metadata, "status": status}));
+        let (name, by) = (&set.metadata.name, by());
+        let asked = self.raw_sets.patch_status(name, &by, &patch);
+        let written = answer("write the authority of a set", asked).await?;
+        // A CRD that does not have the field drops the value, and no event follows. Then the spec
+        // alone decides.
+        Ok(written.metadata.resource_version.as_deref() == version)
     }
 
     /// Decides and acts. The status is written even if the number of machines cannot be corrected.
@@ -331,7 +403,7 @@ async fn unless(failed: Arc<AtomicBool>, act: Act<'_>) -> Result<(), Error> {
 
 fn retry_after(error: &Error) -> Duration {
     match error {
-        Error::Refused(_) | Error::Unreadable(_) => REFUSED,
+        Error::Refused(_) | Error::Authority(_) | Error::Unreadable(_) => REFUSED,
         Error::Unanswered(error) => error.retry_after(),
     }
 }
@@ -339,6 +411,10 @@ fn retry_after(error: &Error) -> Duration {
 fn readable_again(object: &DynamicObject) -> Result<Machine, Error> {
     let value = serde_json::to_value(object).map_err(|why| Error::Unreadable(why.to_string()))?;
     read(&value).map_err(|why| Error::Unreadable(why.to_string()))
+}
+
+fn authority_of(set: &MachineSet) -> Authority<'_> {
+    Authority::of(&set.spec.authoritative_api, &set.status.authoritative_api)
 }
 
 fn is_of(set: &MachineSet, machine: &Machine) -> bool {

@@ -15,6 +15,7 @@ use super::driver::*;
 use super::*;
 use crate::health::ControllerHealth;
 use crate::reflector::Reflector;
+use crate::report::{Log, LogLevel};
 
 /// Cluster with one set and its controller.
 struct SetHarness {
@@ -51,12 +52,14 @@ impl SetHarness {
         let nodes = Reflector::new(Api::all(client.clone()));
         let feeds = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
         let told = Arc::clone(&self.told);
-        let tell = move |set: &str, error: &Error| {
-            told.lock().unwrap().push(format!("{set}: {error}"));
-        };
+        let log = Log::new(move |line| {
+            if line.level == LogLevel::Error {
+                told.lock().unwrap().push(format!("{}: {}", line.object, line.message));
+            }
+        });
         let health = Arc::<ControllerHealth>::default();
         let stop = self.stop.clone();
-        let driver = MachineSetController::run(&client, NAMESPACE, &feeds, health, stop, tell);
+        let driver = MachineSetController::run(&client, NAMESPACE, &feeds, (health, log), stop);
         self.tasks.push(tokio::spawn(driver));
         self.tasks.push(tokio::spawn(sets.run(|_| ())));
         self.tasks.push(tokio::spawn(machines.run(|_| ())));
@@ -314,7 +317,7 @@ async fn a_set_that_asks_for_what_cannot_be_done_is_told_of_and_does_nothing() {
     assert_eq!(world.machines().len(), 0);
     let told = world.told.lock().unwrap().clone();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("demo-a: spec.template.metadata.labels"), "{told:?}");
+    assert!(told[0].starts_with("MachineSet demo-a: spec.template.metadata.labels"), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]

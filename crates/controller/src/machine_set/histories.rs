@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::driver::{MachineSetController, Reflectors};
 use crate::health::ControllerHealth;
 use crate::reflector::Reflector;
+use crate::report::Log;
 
 /// Number of histories in a test run. `GROUNDPLAN_HISTORIES` sets another one: `make histories` runs
 /// ten thousand, with optimizations.
@@ -90,7 +91,8 @@ impl History {
         let nodes = Reflector::new(Api::all(client.clone()));
         let feeds = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
         let (health, stop) = (Arc::<ControllerHealth>::default(), CancellationToken::new());
-        let run = MachineSetController::run(&client, NAMESPACE, &feeds, health, stop, |_, _| ());
+        let run =
+            MachineSetController::run(&client, NAMESPACE, &feeds, (health, Log::default()), stop);
         self.tasks.push(tokio::spawn(run));
         self.tasks.push(tokio::spawn(sets.run(|_| ())));
         self.tasks.push(tokio::spawn(machines.run(|_| ())));

@@ -15,6 +15,9 @@ use super::SetError;
 /// Annotation that makes a machine the first to be deleted. Any value except an empty one counts.
 pub const DELETE_ANNOTATION: &str = "machine.openshift.io/delete-machine";
 
+/// Earlier name of [`DELETE_ANNOTATION`], which counts the same.
+pub(super) const OLD_DELETE_ANNOTATION: &str = "machine.openshift.io/cluster-api-delete-machine";
+
 /// A hundred days: the age at which the age term reaches about two thirds of its maximum.
 const SCALE: f64 = 100.0 * 24.0 * 3600.0;
 
@@ -65,7 +68,9 @@ pub fn priority(policy: Policy, machine: &Machine, now: Timestamp) -> f64 {
 }
 
 fn is_asked_for(machine: &Machine) -> bool {
-    machine.metadata.annotations.get(DELETE_ANNOTATION).is_some_and(|value| !value.is_empty())
+    let annotations = &machine.metadata.annotations;
+    let is_set = |key: &str| annotations.get(key).is_some_and(|value| !value.is_empty());
+    is_set(DELETE_ANNOTATION) || is_set(OLD_DELETE_ANNOTATION)
 }
 
 fn is_broken(machine: &Machine) -> bool {

@@ -2,7 +2,7 @@ use groundplan_openshift::machine_api::types::read;
 use serde_json::{Value, json};
 
 use super::super::node::Readiness;
-use super::policy::Policy;
+use super::policy::{OLD_DELETE_ANNOTATION, Policy};
 use super::*;
 
 const NOW: &str = "2026-06-01T00:00:00Z";
@@ -110,6 +110,7 @@ fn c49_the_numbers_are_upstream_s() {
     for (different, expected) in [
         (json!({"metadata": {"deletionTimestamp": NOW}}), [100.0, 100.0, 100.0]),
         (json!({"metadata": {"annotations": {DELETE_ANNOTATION: "1"}}}), [50.0, 100.0, 100.0]),
+        (json!({"metadata": {"annotations": {OLD_DELETE_ANNOTATION: "1"}}}), [50.0, 100.0, 100.0]),
         (json!({"status": {"errorReason": "CreateError"}}), [50.0, 100.0, 100.0]),
         (json!({"status": {"errorMessage": "it did not"}}), [50.0, 100.0, 100.0]),
     ] {

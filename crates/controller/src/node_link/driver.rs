@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ambiguous, Index, node_patch, node_ref};
 use crate::api_server::{ApiServerError, answer, by};
+use crate::authority::Authority;
 use crate::health::ControllerHealth;
-use crate::is_machine_api_s;
 use crate::node::{Node, internal_ips};
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
 };
+use crate::report::{Log, LogLevel, with_causes};
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -57,14 +58,13 @@ pub struct NodeLinkController {
 
 impl NodeLinkController {
     /// Links Nodes until shutdown, and returns after the work in progress has ended. An error of a
-    /// Node is reported to `tell` and retried.
+    /// Node is logged and retried.
     pub fn run(
         client: &Client,
         namespace: &str,
         (machines, nodes): (&Reflector<Machine>, &Reflector<Node>),
-        health: Arc<ControllerHealth>,
+        (health, log): (Arc<ControllerHealth>, Log),
         stop: CancellationToken,
-        tell: impl Fn(&str, &Error) + Send + Sync + 'static,
     ) -> impl Future<Output = ()> + Send + 'static {
         let driver = Arc::new(Self {
             machines: machines.store(),
@@ -77,15 +77,28 @@ impl NodeLinkController {
         let queue = driver.queue(machines, nodes).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let store = driver.nodes.clone();
-        let retry = move |node: Arc<WatchedObject<Node>>, error: &Error, driver: Arc<Self>| {
-            driver.health.metrics.reconciled("node_link", false);
-            if !matches!(error, Error::Unanswered(error) if error.is_conflict()) {
-                tell(node.meta_name(), error);
-            }
+        let retry = |_: Arc<WatchedObject<Node>>, error: &Error, _: Arc<Self>| {
             Action::requeue(retry_after(error))
         };
-        let one = |node, driver| -> BoxFuture<'static, Result<Action, Error>> {
-            Box::pin(Self::reconcile(node, driver))
+        let one = move |node: Arc<WatchedObject<Node>>,
+                        driver: Arc<Self>|
+              -> BoxFuture<'static, Result<Action, Error>> {
+            let log = log.clone();
+            Box::pin(async move {
+                let object = format!("Node {}", node.meta_name());
+                let done = Self::reconcile(Arc::clone(&node), Arc::clone(&driver)).await;
+                match &done {
+                    Ok(_) => log.solved("node_link", &object),
+                    Err(Error::Unanswered(error)) if error.is_conflict() => {
+                        log.line(LogLevel::Debug, "node_link", &object, &with_causes(error));
+                    }
+                    Err(error) => {
+                        driver.health.metrics.reconciled("node_link", false);
+                        log.error("node_link", &object, error);
+                    }
+                }
+                done
+            })
         };
         let config = Config::default().concurrency(AT_A_TIME);
         let all = applier(one, retry, driver, store, queue, config);
@@ -144,7 +157,8 @@ impl NodeLinkController {
 
     async fn link(&self, watched: &WatchedObject<Node>, node: &Node) -> Result<(), Error> {
         let Some(machine) = self.machine_of(node)? else { return Ok(()) };
-        if !is_machine_api_s(&machine.status.authoritative_api) {
+        let (spec, status) = (&machine.spec.authoritative_api, &machine.status.authoritative_api);
+        if !Authority::of(spec, status).allows_changes() {
             return Ok(());
         }
         if let Some(node) = node_ref(&machine, node) {
@@ -212,18 +226,17 @@ mod tests {
         let machines = Reflector::new(Api::namespaced(client.clone(), NAMESPACE));
         let nodes = Reflector::new(Api::all(client.clone()));
         let told = Arc::<Mutex<Vec<String>>>::default();
-        let tell = {
+        let log = {
             let told = Arc::clone(&told);
-            move |node: &str, error: &Error| told.lock().unwrap().push(format!("{node}: {error}"))
+            Log::new(move |line| told.lock().unwrap().push(line.object + ": " + &line.message))
         };
         let feeds = (&machines, &nodes);
         tokio::spawn(NodeLinkController::run(
             &client,
             NAMESPACE,
             feeds,
-            Arc::default(),
+            (Arc::default(), log),
             stop.clone(),
-            tell,
         ));
         tokio::spawn(machines.run(|_| ()));
         tokio::spawn(nodes.run(|_| ()));

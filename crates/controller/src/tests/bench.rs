@@ -1,12 +1,13 @@
 //! Test bench: a cluster, its EC2, and a controller that can be killed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use groundplan_node::test_support::fake_api_server::FakeApiServer;
 use groundplan_openshift::install_config::Architecture;
 use groundplan_openshift::machine_api::launch_spec::ClusterDefaults;
 use groundplan_openshift::machine_api::types::{Machine, NAMESPACE, read};
+use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -16,7 +17,8 @@ use crate::capacity::driver::InstanceTypeSource;
 use crate::ec2_batcher::Ec2Batcher;
 use crate::health::ControllerHealth;
 use crate::machine::driver::{ControllerSettings, MachineController};
-use crate::manager::{AwsControllers, ReportLine, look_after};
+use crate::manager::{AwsControllers, look_after};
+use crate::report::{Log, LogLevel};
 use crate::test_support::FakeEc2;
 use groundplan_aws::machine_calls::Ec2;
 
@@ -32,6 +34,8 @@ pub(crate) struct Bench {
     pub(crate) cluster: FakeApiServer,
     pub(crate) ec2: Arc<FakeEc2>,
     pub(crate) health: Arc<ControllerHealth>,
+    client: Client,
+    reported: Arc<Mutex<Vec<String>>>,
 }
 
 impl Bench {
@@ -48,7 +52,19 @@ impl Bench {
             "data": {"userData": user_data},
         }));
         let ec2 = FakeEc2::new(Duration::from_millis(80));
-        Self { cluster, ec2, health: Arc::default() }
+        let client = cluster.client();
+        Self { cluster, ec2, health: Arc::default(), client, reported: Arc::default() }
+    }
+
+    /// Replaces the client of the controllers.
+    pub(super) fn with_client(mut self, change: impl FnOnce(Client) -> Client) -> Self {
+        self.client = change(self.client);
+        self
+    }
+
+    /// Returns the warnings and errors in the log of the controllers, in order.
+    pub(super) fn reported(&self) -> Vec<String> {
+        self.reported.lock().expect("no test panics with the lock").clone()
     }
 
     /// Adds a Machine with this name and these fields of the provider config.
@@ -93,11 +109,17 @@ impl Bench {
 
     /// Starts everything that a process does, with a shutdown token.
     pub(crate) fn start_all_until(&self, stop: CancellationToken) -> JoinHandle<()> {
-        let (client, health) = (self.cluster.client(), Arc::clone(&self.health));
+        let (client, health) = (self.client.clone(), Arc::clone(&self.health));
+        let reported = Arc::clone(&self.reported);
         let of_aws = AwsControllers { machines: self.machines(), types: self.types() };
         tokio::spawn(async move {
-            let told: ReportLine = Arc::new(|_| ());
-            look_after(&client, NAMESPACE, &health, &stop, &told, of_aws).await;
+            let log = Log::new(move |line| {
+                if line.level > LogLevel::Info {
+                    let line = format!("{}: {}", line.object, line.message);
+                    reported.lock().expect("no test panics with the lock").push(line);
+                }
+            });
+            look_after(&client, NAMESPACE, &health, &stop, &log, of_aws).await;
         })
     }
 
@@ -119,7 +141,7 @@ impl Bench {
             architecture: Architecture::Amd64,
             site: ClusterDefaults { region: Some(REGION.to_owned()), ..ClusterDefaults::default() },
         };
-        MachineController::new(self.cluster.client(), batcher, settings, Arc::clone(&self.health))
+        MachineController::new(self.client.clone(), batcher, settings, Arc::clone(&self.health))
     }
 
     pub(crate) fn machine(&self, name: &str) -> Option<Machine> {

@@ -33,7 +33,7 @@ async fn a_machine_gets_an_instance_that_has_what_was_asked_for() {
     assert_eq!(machine.metadata.labels["machine.openshift.io/zone"], "us-west-2a");
     assert!(!machine.status.addresses.is_empty());
     assert_eq!(bench.ec2.launches(), 1);
-    assert!(bench.told().contains(&"Created".to_owned()));
+    assert!(bench.told().contains(&"Create".to_owned()));
     controller.abort();
 }
 
@@ -136,7 +136,11 @@ async fn a_node_is_emptied_before_its_machine_goes_and_a_budget_is_honoured() {
     bench.cluster.protect_pods(None);
     bench.until("gone", |bench| bench.machine("m").is_none()).await;
     assert!(bench.cluster.get("pods", "apps", "agent").is_some(), "it goes with its Node");
-    assert!(bench.told().contains(&"Drained".to_owned()));
+    let told = bench.cluster.events();
+    let told = |reason: &str| told.iter().find(|event| event["reason"] == reason).cloned();
+    for reason in ["DrainProceeds", "DrainRequeued", "DrainSucceeded", "Delete"] {
+        assert_eq!(told(reason).unwrap_or_default()["type"], "Normal", "{reason}");
+    }
     controller.abort();
 }
 

@@ -24,6 +24,7 @@ use super::super::{
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
+use crate::report::LogLevel;
 
 /// Result of one attempt to launch the instance of a Machine.
 enum LaunchOutcome {
@@ -39,7 +40,9 @@ impl From<ReconcileError> for LaunchOutcome {
     fn from(error: ReconcileError) -> Self {
         let failure = match &error {
             ReconcileError::Aws(error) => of_call(error),
-            ReconcileError::Cluster(_) | ReconcileError::Missing(_) => None,
+            ReconcileError::Cluster(_)
+            | ReconcileError::Authority(_)
+            | ReconcileError::Missing(_) => None,
         };
         failure.map_or(LaunchOutcome::Retry(error), LaunchOutcome::Invalid)
     }
@@ -58,7 +61,8 @@ impl From<LaunchError> for LaunchOutcome {
 impl MachineController {
     pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
         let now = self.clock.now();
-        self.write(one, provisioning(&one.machine, now)).await?;
+        let changes = self.with_known_fields(one, provisioning(&one.machine, now)).await;
+        self.write(one, changes).await?;
         let config = match self.config(&one.machine) {
             Ok(config) => config,
             Err(failure) => return self.give_up(one, &failure).await,
@@ -67,8 +71,9 @@ impl MachineController {
             LaunchOutcome::Launched(instance) => {
                 self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
                 let message = format!("Created Machine {}", one.name);
+                self.log(LogLevel::Info, one, &format!("launched {}", instance.id.0));
                 self.event_recorder
-                    .record_event(&one.object, EventType::Normal, "Created", &message)
+                    .record_event(&one.object, EventType::Normal, "Create", &message)
                     .await;
                 return Ok(NextLook::After(SOON));
             }
@@ -138,6 +143,7 @@ impl MachineController {
 
     async fn tell_warnings(&self, one: &ReconcileTarget, warnings: &[String]) {
         for warning in warnings {
+            self.log(LogLevel::Warning, one, warning);
             self.event_recorder
                 .record_event(&one.object, EventType::Warning, "Launch", warning)
                 .await;

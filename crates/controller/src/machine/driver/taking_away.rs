@@ -9,13 +9,14 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
 
 use super::super::{
-    DeletionAction, FINALIZER, InstanceState, SOON, before_termination, deleting, drained,
-    held_by_hooks, holding, is_drained_unasked, terminate, unheld, without_finalizer,
+    DeletionAction, FINALIZER, InstanceState, SOON, before_termination, deleting, drained, holding,
+    is_drained_unasked, lifecycle_hooks, terminate, without_finalizer,
 };
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::drain::{AGAIN, DrainResult, drain};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
+use crate::report::{LogLevel, plain};
 
 impl MachineController {
     pub(super) async fn take_away(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
@@ -23,7 +24,7 @@ impl MachineController {
             return Ok(NextLook::OnChange);
         }
         self.deleted_for(&one.machine.metadata.uid);
-        self.write(one, deleting(&one.machine)).await?;
+        self.write(one, deleting(&one.machine, self.clock.now())).await?;
         match before_termination(&one.machine) {
             Some(DeletionAction::Held) => {
                 self.tell_held(one).await?;
@@ -36,7 +37,6 @@ impl MachineController {
             }
             _ => (),
         }
-        self.write(one, unheld(&one.machine, self.clock.now())).await?;
         let done = self.terminate(one).await;
         if let Err(error) = &done {
             self.tell_failed(one, InstanceOperation::Delete, error).await;
@@ -45,14 +45,10 @@ impl MachineController {
     }
 
     async fn tell_held(&self, one: &mut ReconcileTarget) -> Result<()> {
-        let now = self.clock.now();
-        let changes = held_by_hooks(&one.machine, now);
-        let news = changes.status(now).is_some();
+        let changes = lifecycle_hooks(&one.machine, self.clock.now());
         self.write(one, changes).await?;
-        if news {
-            let (reason, hooks) = holding(&one.machine);
-            self.event_recorder.record_event(&one.object, EventType::Normal, reason, &hooks).await;
-        }
+        let (reason, hooks) = holding(&one.machine);
+        self.event_recorder.record_event(&one.object, EventType::Normal, reason, &hooks).await;
         Ok(())
     }
 
@@ -60,13 +56,17 @@ impl MachineController {
     async fn drain(&self, one: &mut ReconcileTarget) -> Result<bool> {
         let now = self.clock.now();
         let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
+        let unasked = is_drained_unasked(&one.machine);
+        let begins = !one.machine.status.conditions.iter().any(|one| one.kind == "Drained");
+        if begins && !unasked {
+            self.tell_drain(one, "DrainProceeds", "Node drain proceeds").await;
+        }
         let outcome = match node {
-            Some(node) if !is_drained_unasked(&one.machine) => {
-                drain(&self.client, node, &self.turn, now).await.map_err(|error| error.to_string())
+            Some(node) if !unasked => {
+                drain(&self.client, node, &self.turn, now).await.map_err(|error| plain(&error))
             }
             _ => Ok(DrainResult::Done),
         };
-        let unasked = is_drained_unasked(&one.machine);
         let changes = match &outcome {
             Ok(DrainResult::Done) if unasked => {
                 drained(&one.machine, Ok("Node drain skipped"), now)
@@ -87,16 +87,19 @@ impl MachineController {
             Ok(_) => None,
         };
         if let Some(message) = requeued.filter(|_| news) {
-            self.event_recorder
-                .record_event(&one.object, EventType::Warning, "DrainRequeued", &message)
-                .await;
+            self.tell_drain(one, "DrainRequeued", &message).await;
         }
-        if news && done && !unasked {
-            self.event_recorder
-                .record_event(&one.object, EventType::Normal, "Drained", "Node drained")
-                .await;
+        if news && done && unasked {
+            self.tell_drain(one, "DrainSkipped", "Node drain skipped").await;
+        } else if news && done {
+            self.tell_drain(one, "DrainSucceeded", "Node drain succeeded").await;
         }
         Ok(done)
+    }
+
+    async fn tell_drain(&self, one: &ReconcileTarget, reason: &str, message: &str) {
+        let (recorder, kind) = (&self.event_recorder, EventType::Normal);
+        recorder.record_event(&one.object, kind, reason, message).await;
     }
 
     /// Terminates the instance, and all other instances with the name of the Machine, so that none
@@ -136,7 +139,8 @@ impl MachineController {
             other => other?,
         }
         let message = format!("Deleted machine {}", one.name);
-        self.event_recorder.record_event(&one.object, EventType::Normal, "Deleted", &message).await;
+        self.log(LogLevel::Info, one, "deleted, with its instance");
+        self.event_recorder.record_event(&one.object, EventType::Normal, "Delete", &message).await;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
         let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
         deleted.remove(&one.machine.metadata.uid);

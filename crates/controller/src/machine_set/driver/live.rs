@@ -13,11 +13,10 @@ use super::super::pending::ExpectationCheck;
 use super::super::selector::Selector;
 use super::super::{SetChange, decide};
 use super::{
-    Act, Error, MachineSetController, SETTLED, all_or_until_one_fails, from_template, is_of,
-    made_up_name, owner_reference, readable_again,
+    Act, Error, MachineSetController, SETTLED, all_or_until_one_fails, authority_of, from_template,
+    is_of, made_up_name, owner_reference, readable_again,
 };
 use crate::api_server::{WRITER, answer, by};
-use crate::is_machine_api_s;
 
 /// Maximum number of machines that are created before the set is read again.
 const BATCH: usize = 250;
@@ -72,7 +71,7 @@ impl MachineSetController {
         let set = readable_set(&live)?;
         if set.metadata.uid != seen.metadata.uid
             || set.metadata.deletion_timestamp.is_some()
-            || !is_machine_api_s(&set.status.authoritative_api)
+            || !authority_of(&set).allows_changes()
         {
             return Ok(None); // an event follows
         }

@@ -3,6 +3,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// State of the instance of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +47,10 @@ pub struct ProviderCondition {
     pub reason: String,
     /// Explanation of the status for people.
     pub message: String,
+    /// Fields that this type does not have. They stay as they are.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub others: Map<String, Value>,
 }
 
 /// Dedicated host that was allocated for one machine.

@@ -35,6 +35,7 @@ pub(crate) use launchable::field as volume_field;
 pub(crate) use market::is_reservation;
 pub(crate) use metadata::findings as metadata_findings;
 pub(crate) use names::is_infra_id;
+pub use object::unknown_fields;
 pub(crate) use placement::is_host;
 pub use provider::{Defaults, Purpose, judge, with_defaults};
 

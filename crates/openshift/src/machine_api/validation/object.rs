@@ -22,6 +22,13 @@ static CONTROL_PLANE: LazyLock<Value> =
 static PROVIDER_CONFIG: LazyLock<Value> =
     LazyLock::new(|| schema::<AwsMachineProviderConfig>().to_value());
 
+/// Returns the fields of a provider config that its type does not have. The cluster ignores them.
+pub fn unknown_fields(config: &Value) -> Vec<ObjectFinding> {
+    let mut findings = shape::fit(config, &PROVIDER_CONFIG).1;
+    findings.retain(|finding| matches!(finding.rule, Rule::UnknownField | Rule::LostField));
+    findings
+}
+
 /// Returns all flaws of an object.
 pub(super) fn findings(kind: ManifestKind, value: &Value) -> Vec<ObjectFinding> {
     match kind {

@@ -1,0 +1,136 @@
+//! Tests of the log, the Events and the conditions that the controllers leave.
+
+use std::time::Duration;
+
+use groundplan_engine::provider::ErrorClass;
+use groundplan_engine::test_support::When;
+use groundplan_openshift::machine_api::types::NAMESPACE;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::bench::{Bench, CANARY};
+
+fn event(bench: &Bench, reason: &str) -> Value {
+    let events = bench.cluster.events();
+    events.into_iter().find(|event| event["reason"] == reason).unwrap_or_default()
+}
+
+fn condition(bench: &Bench, kind: &str) -> Option<(String, String)> {
+    let conditions = bench.machine("m")?.status.conditions;
+    let found = conditions.into_iter().find(|one| one.kind == kind)?;
+    Some((found.status, found.message))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_misspelt_metadata_option_is_an_event_and_a_condition_until_it_is_corrected() {
+    let bench = Bench::new();
+    let misspelt = json!({"metadataServiceOptions": null, "bootMode": "uefi",
+                          "metadataServiceOption": {"authentication": "Required"}});
+    bench.want("m", &misspelt);
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let (status, message) = condition(&bench, "ProviderSpecFieldsKnown").unwrap();
+    let expected =
+        "spec.providerSpec.value.metadataServiceOption is not a field: the cluster ignores";
+    assert!(status == "False" && message.contains(expected), "{message}");
+    assert!(message.contains("did you mean `metadataServiceOptions`?"), "{message}");
+    assert!(message.contains("value.bootMode is an unknown field"), "{message}");
+    let warning = event(&bench, "UnknownField");
+    assert_eq!((&warning["type"], &warning["count"]), (&json!("Warning"), &json!(1)));
+    assert_eq!(warning["message"], message);
+    let corrected = json!({"spec": {"providerSpec": {"value": {
+        "metadataServiceOptions": {"authentication": "Required"},
+        "metadataServiceOption": null, "bootMode": null}}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &corrected);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(condition(&bench, "ProviderSpecFieldsKnown").unwrap().0, "True");
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_a_misspelt_field_has_no_such_condition() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    assert_eq!(condition(&bench, "ProviderSpecFieldsKnown"), None);
+    for kind in ["Drainable", "Terminable"] {
+        assert_eq!(condition(&bench, kind).unwrap().0, "True", "{kind}");
+    }
+    assert_eq!(event(&bench, "Update")["type"], "Normal");
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn fields_of_provider_conditions_that_no_type_has_survive() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let conditions = json!([
+        {"type": "MachineCreation", "status": "Unknown", "reason": "x", "message": "y",
+         "newField": {"deep": 1}},
+        {"type": "Theirs", "status": "True", "reason": "r", "message": "m", "extra": [1]},
+    ]);
+    let status = json!({"status": {"providerStatus": {"conditions": conditions}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &status);
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let machine = bench.cluster.get("machines", NAMESPACE, "m").unwrap();
+    let after = &machine["status"]["providerStatus"]["conditions"];
+    assert_eq!(after[0]["newField"], json!({"deep": 1}));
+    assert_eq!(after[0]["reason"], "MachineCreationSucceeded");
+    assert_eq!(after[1]["extra"], json!([1]));
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_logged_once_and_counted_each_time_and_no_conflict_is_logged() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    assert_eq!(bench.reported(), Vec::<String>::new());
+    bench.ec2.fail("observe", 5, When::Before, ErrorClass::Permanent, "AuthFailure");
+    sleep(Duration::from_secs(300)).await;
+    let reported = bench.reported();
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].starts_with("Machine m: ") && reported[0].contains("AuthFailure"));
+    let counted = "mapi_instance_update_failed{name=\"m\",namespace=\"openshift-machine-api\",\
+                   reason=\"AuthFailure\"} 5";
+    assert!(bench.health.metrics.text().contains(counted), "{}", bench.health.metrics.text());
+    let node = json!({"metadata": {"annotations": {"a": "b"}}});
+    bench.cluster.somebody_writes_before_the_next(1);
+    bench.cluster.change("machines", NAMESPACE, "m", &node);
+    sleep(Duration::from_secs(300)).await;
+    let all = bench.reported().join("\n");
+    assert!(bench.reported().len() == 1 && !all.contains(CANARY) && !all.contains(" {"), "{all}");
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_fails_for_good_is_logged_with_its_reason() {
+    let bench = Bench::new();
+    bench.want("m", &json!({"placement": {"region": "eu-west-1"}}));
+    let controllers = bench.start_all();
+    bench.until("failed", |bench| bench.phase("m") == "Failed").await;
+    let reported = bench.reported();
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].contains("placement.region: found `eu-west-1`"), "{reported:?}");
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_that_cannot_be_reconciled_has_an_event_as_upstream() {
+    let bench = Bench::new();
+    bench.want_set("s");
+    let odd = json!({"spec": {"replicas": 0, "selector": {"matchLabels": {"no": "such"}}}});
+    bench.cluster.change("machinesets", NAMESPACE, "s", &odd);
+    let controllers = bench.start_all();
+    sleep(Duration::from_secs(60)).await;
+    let warning = event(&bench, "ReconcileError");
+    assert_eq!(
+        (&warning["type"], &warning["involvedObject"]["kind"]),
+        (&json!("Warning"), &json!("MachineSet"))
+    );
+    assert!(warning["message"].as_str().unwrap().starts_with("spec.template.metadata.labels"));
+    controllers.abort();
+}
