@@ -126,7 +126,8 @@ pub struct CommonArgs {
     pub state: StateLocation,
     /// Maximum wait for the state lock, such as 90s or 5m [default: no wait].
     ///
-    /// Without it a command ends with exit code 4 if another run has the lock.
+    /// Without it a command ends with exit code 4 if another run has the lock. `plan` takes no lock: it
+    /// waits this long for the end of another run, and then plans with a warning.
     #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
           hide_short_help = true, value_parser = duration)]
     pub lock_timeout: Duration,
@@ -253,8 +254,10 @@ pub struct ValidateArgs {}
 /// Prints one line for each change, with Terraform's symbols (+ ~ - -/+ +/-) and the reason. Changes
 /// that were made outside groundplan (drift) are listed apart.
 ///
-/// Reads from AWS and changes nothing there. The first plan of a cluster chooses its infra ID and
-/// records it in the state.
+/// Reads from AWS and from the state, and changes nothing in either: it needs no permission to write
+/// and no lock. During another run it prints a warning, because the plan may then be stale. The infra
+/// ID of a new cluster comes from --assets; without them, each plan chooses one, and the first apply
+/// records it.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan plan

@@ -142,20 +142,36 @@ pub(crate) fn ensure_same_inputs(
     state: Option<&State>,
     name: &str,
 ) -> Result<()> {
-    let lineage = state.map(|state| &*state.lineage);
-    let serial = state.map(|state| state.serial);
-    let moved =
-        source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
-            false => Some("the plan was made from another state"),
-            true if serial != Some(saved.plan.serial) => {
-                Some("the state has changed since the plan was made")
-            }
-            true => None,
-        });
-    match moved {
-        Some(because) => Err(stale(&format!("the plan {name} is stale"), because)),
+    let moved = source.moved(&saved.digests).map(str::to_owned);
+    match moved.or_else(|| moved_state(&saved.plan, state)) {
+        Some(because) => Err(stale(&format!("the plan {name} is stale"), &because)),
         None => Ok(()),
     }
+}
+
+/// Returns the difference between the recorded state and the one that the plan was made from. `None`
+/// if they are equal.
+fn moved_state(plan: &Plan, state: Option<&State>) -> Option<String> {
+    let infra_id = |cluster: Option<&Cluster>| cluster.map(|cluster| cluster.infra_id.clone());
+    let fixed = infra_id(state.and_then(State::fixed_cluster));
+    if let (Some(fixed), Some(planned)) = (fixed, infra_id(plan.cluster.as_ref()))
+        && fixed != planned
+    {
+        return Some(format!(
+            "the plan is for cluster {planned}, but the state now records {fixed}"
+        ));
+    }
+    // Before its first entry, a state has no lineage that a plan could name.
+    let serial = state.map_or(0, |state| state.serial);
+    let lineage = state.filter(|state| state.serial > 0).map_or("", |state| &*state.lineage);
+    let planned = if plan.serial == 0 { "" } else { &*plan.lineage };
+    let because = match serial == plan.serial {
+        _ if plan.serial == 0 && serial > 0 => "the state has changed since the plan was made",
+        _ if lineage != planned => "the plan was made from another state",
+        false => "the state has changed since the plan was made",
+        true => return None,
+    };
+    Some(because.to_owned())
 }
 
 /// Returns an error if a new plan differs from the saved plan in a resource that the saved plan

@@ -138,13 +138,10 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
     /// Returns the entries to record, and the state after them.
     fn projected(&self) -> Result<Teardown> {
         let TeardownInputs { before, found, .. } = &self.inputs;
-        let mut projected_state = self.held.state.clone();
         let new_entries = [before.clone(), found.entries(&self.held.state)].concat();
-        for entry in &new_entries {
-            projected_state.record(entry).map_err(|error| {
-                CommandError::could_not("record the untracked resources", &error)
-            })?;
-        }
+        let projected_state = self.held.state.projected(&new_entries);
+        let projected_state = projected_state
+            .map_err(|error| CommandError::could_not("record the untracked resources", &error))?;
         Ok(Teardown { new_entries, projected_state })
     }
 

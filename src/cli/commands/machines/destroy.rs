@@ -73,7 +73,7 @@ async fn read_recorded(
         Some(infra_id) => (state_of(infra_id), infra_id.clone(), region()),
         None => {
             let source = read(&arguments.manifests, ui)?;
-            let Cluster { infra_id, region, .. } = source.cluster(None)?;
+            let Cluster { infra_id, region, .. } = source.cluster(None, None)?;
             (source.name().to_owned(), infra_id, Some(region))
         }
     };
