@@ -250,14 +250,17 @@ impl Locked<'_, ToPlan, Desired> {
         else {
             return Ok(());
         };
-        let who =
-            if is_saved { "the apply of this saved plan" } else { "each plan until the apply" };
-        let verb = if is_saved { "uses" } else { "chooses" };
-        Ok(ui.talk(&format!(
-            "note: the infra ID {} is not recorded yet; {who} {verb} {}",
-            cluster.infra_id,
-            if is_saved { "it" } else { "another one. --assets sets it" }
-        ))?)
+        let infra_id = &cluster.infra_id;
+        let note = match is_saved {
+            true => format!(
+                "note: the infra ID {infra_id} is not recorded yet; the apply of this saved plan records it"
+            ),
+            false => format!(
+                "note: the infra ID {infra_id} is not recorded yet, and the next plan chooses another \
+                 one; --assets sets it"
+            ),
+        };
+        Ok(ui.talk(&note)?)
     }
 
     /// Shows only the drift. Returns true if there is drift.

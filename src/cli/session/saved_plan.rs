@@ -1,20 +1,23 @@
 //! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 
 use groundplan_engine::apply::Shutdown;
+use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
-use groundplan_engine::plan::saved::{FORMAT, SavedPlan, SavedPlanError};
+use groundplan_engine::plan::saved::{Digests, FORMAT, SavedPlan, SavedPlanError};
 use groundplan_engine::plan::{Change, Plan, PlanOptions};
 use groundplan_engine::state::{Cluster, State};
 
+use crate::cli::args::TargetingArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::input_files::NONE;
 use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
@@ -33,6 +36,19 @@ pub(crate) fn of(
         warnings,
         plan,
     }
+}
+
+/// Returns the plan of a destroy, which has no input files.
+pub(crate) fn of_destroy(options: PlanOptions, warnings: Vec<String>, plan: Plan) -> SavedPlan {
+    let none = || NONE.to_owned();
+    let digests = Digests { config: none(), assets: none(), stream: none() };
+    SavedPlan { format: FORMAT, digests, bootstrap: false, options, warnings, plan }
+}
+
+/// Returns the selected part of a saved plan, as arguments.
+pub(crate) fn part(options: &PlanOptions) -> TargetingArgs {
+    let names = |all: &BTreeSet<Address>| all.iter().map(Address::to_string).collect();
+    TargetingArgs { target: names(&options.targets), exclude: names(&options.excludes) }
 }
 
 /// The saved plan as a file.
@@ -73,6 +89,13 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
         CommandError::new(Exit::Failed, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
+}
+
+impl ReadPlan {
+    /// Returns true if the plan destroys a cluster.
+    pub(crate) fn is_destroy(&self) -> bool {
+        self.plan.plan.operation == Operation::Destroy
+    }
 }
 
 /// Saved plan that was read, with the path for messages.
@@ -149,6 +172,23 @@ pub(crate) fn ensure_same_inputs(
     }
 }
 
+/// Returns an error if the recorded state has changed since the plan of a destroy.
+pub(crate) fn ensure_same_state(saved: &ReadPlan, state: Option<&State>) -> Result<()> {
+    match moved_state(&saved.plan.plan, state) {
+        Some(because) => {
+            Err(stale(&format!("the plan {} is stale", saved.path.display()), &because))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns the error for a plan of a destroy that names no cluster, which groundplan does not write.
+pub(crate) fn without_cluster(saved: &ReadPlan) -> CommandError {
+    let path = saved.path.display();
+    let diagnostic = Diagnostic::error(format!("the plan {path} names no cluster")).with_hint(HINT);
+    CommandError::new(Exit::Failed, diagnostic)
+}
+
 /// Returns the difference between the recorded state and the one that the plan was made from. `None`
 /// if they are equal.
 fn moved_state(plan: &Plan, state: Option<&State>) -> Option<String> {
@@ -204,9 +244,6 @@ fn by_address(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    use groundplan_engine::event::Operation;
-    use groundplan_engine::plan::saved::Digests;
 
     use super::*;
 

@@ -11,7 +11,7 @@
 //!     |  plan        plan, show, enforce the guards, reject ownership conflicts
 //!     v
 //!  Planned<P, I>     -------------------------------> close     (P = ToPlan: end)
-//!     |  approve     the user confirms, or --auto-approve       (P = ToChange)
+//!     |  approve     the user confirms, or --auto-approve, or a saved plan (P = ToChange)
 //!     v
 //!  Approved<I>
 //!     |  execute     record the start, enable changes in AWS, run the steps
@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The AWS clients are read-only up to [`Approved::execute`]: [`AwsSession::enable_changes`] takes an
-//! [`Approval`], which only [`Planned::approve`] makes.
+//! [`Approval`], which only [`Planned::approve`] and [`Planned::approve_saved`] make.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -98,18 +98,12 @@ impl<'a> Session<'a, ToPlan> {
 }
 
 impl<'a> Session<'a, ToChange> {
-    /// Starts a session that can change AWS.
-    ///
-    /// # Errors
-    /// If the user cannot confirm a change: no terminal or `--json`, and no `--auto-approve`.
     pub(crate) fn to_change(
         operation: &'static str,
         common: &'a CommonArgs,
         stop: &'a Shutdown,
-        ui: &Ui,
-    ) -> Result<Self> {
-        must_be_confirmable(common, ui)?;
-        Ok(Self { operation, common, stop, purpose: PhantomData })
+    ) -> Self {
+        Self { operation, common, stop, purpose: PhantomData }
     }
 }
 
@@ -300,18 +294,25 @@ impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
     /// Asks the user for confirmation, unless the plan is empty or `--auto-approve` is given.
     ///
     /// # Errors
-    /// If the user does not confirm, or requests a shutdown.
+    /// If the user does not confirm, cannot confirm (no terminal or `--json`), or requests a shutdown.
     pub(crate) async fn approve(self, ui: &mut Ui) -> Result<Approved<'a, I>> {
         let Session { common, stop, .. } = self.session;
         if !self.plan.is_empty() {
+            must_be_confirmable(common, ui)?;
             confirmed(common, I::QUESTION, ui, stop).await?;
             ui.print_line("")?;
         }
         Ok(Approved { planned: self, approval: Approval(()) })
     }
+
+    /// Approves a saved plan: the user has reviewed it, and names its file.
+    pub(crate) fn approve_saved(self) -> Approved<'a, I> {
+        Approved { planned: self, approval: Approval(()) }
+    }
 }
 
-/// Proof that a plan is approved. Only [`Planned::approve`] makes one.
+/// Proof that a plan is approved. Only [`Planned::approve`] and
+/// [`Planned::approve_saved`] make one.
 #[derive(Debug)]
 pub(super) struct Approval(());
 

@@ -37,7 +37,7 @@ pub(super) async fn destroy(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let session = Session::to_change("destroy", common, stop, ui)?;
+    let session = Session::to_change("destroy", common, stop);
     let looking = Box::pin(read_recorded(arguments, common, ui));
     let RecordedMachines { name, state } = unless_stopped(stop, looking).await?;
     let planning = async {
