@@ -80,19 +80,23 @@ pub fn resource(
 /// # Errors
 /// Returns an error if the writer fails.
 pub fn history(state: &State, out: &mut dyn Write) -> io::Result<()> {
+    let has_identities = state.runs.iter().any(|run| run.infra_id.is_some());
     let rows = runs(state).map(|(run, records)| {
         let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record");
+        let infra_id = has_identities.then(|| run.infra_id.clone().unwrap_or_default());
         [run.epoch.to_string(), run.at.clone(), run.by.clone(), run.operation.clone(), records]
             .into_iter()
+            .chain(infra_id)
             .chain([run.version.clone()])
             .collect::<Vec<_>>()
     });
     let rows: Vec<_> = rows.collect();
+    let padded = if has_identities { 6 } else { 5 };
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..5).map(width).collect();
+    let widths: Vec<_> = (0..padded).map(width).collect();
     for row in &rows {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
-        writeln!(out, "{}{}", cells.collect::<String>(), row[5])?;
+        writeln!(out, "{}{}", cells.collect::<String>(), row[padded])?;
     }
     writeln!(out, "{}", painted(FAINT, format!("{}.", count(rows.len(), "run"))))
 }
@@ -217,6 +221,7 @@ mod tests {
                 by: "dev@host".into(),
                 version: "0.1.0".into(),
                 after: state.serial,
+                infra_id: None,
                 unknown: Default::default(),
             };
             state.record(&Entry::RunStarted { run }).unwrap();

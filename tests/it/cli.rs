@@ -6,6 +6,7 @@ mod crash;
 mod files;
 mod foreign;
 mod handler;
+mod identity;
 mod in_s3;
 mod life;
 mod machines;

@@ -101,6 +101,7 @@ async fn measure(name: &str, latency: Duration, backend: Option<(StateBackend, S
         by: "bench@here".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         after: state.serial,
+        infra_id: None,
         unknown: Default::default(),
     };
     let started = Entry::RunStarted { run };

@@ -126,7 +126,8 @@ pub struct CommonArgs {
     pub state: StateLocation,
     /// Maximum wait for the state lock, such as 90s or 5m [default: no wait].
     ///
-    /// Without it a command ends with exit code 4 if another run has the lock.
+    /// Without it a command ends with exit code 4 if another run has the lock. `plan` takes no lock: it
+    /// waits this long for the end of another run, and then plans with a warning.
     #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
           hide_short_help = true, value_parser = duration)]
     pub lock_timeout: Duration,
@@ -228,6 +229,7 @@ impl Command {
     fn saved_plan(&self) -> Option<&Path> {
         match self {
             Command::Plan(plan) => plan.how.out.as_deref(),
+            Command::Destroy(destroy) => destroy.out.as_deref(),
             Command::Machines(machines) => match &machines.command {
                 MachinesCommand::Plan(plan) => plan.how.out.as_deref(),
                 _ => None,
@@ -253,19 +255,27 @@ pub struct ValidateArgs {}
 /// Prints one line for each change, with Terraform's symbols (+ ~ - -/+ +/-) and the reason. Changes
 /// that were made outside groundplan (drift) are listed apart.
 ///
-/// Reads from AWS and changes nothing there. The first plan of a cluster chooses its infra ID and
-/// records it in the state.
+/// Reads from AWS and from the state, and changes nothing in either: it needs no permission to write
+/// and no lock. During another run it prints a warning, because the plan may then be stale. The infra
+/// ID of a new cluster comes from --assets; without them, each plan chooses one, and the first apply
+/// records it.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan plan
 groundplan plan --out cluster.plan && groundplan apply cluster.plan
 groundplan plan --detailed-exitcode    # exit code 2 if there are changes or drift
 groundplan plan --refresh-only         # drift only
+groundplan plan --destroy --out destroy.plan && groundplan apply destroy.plan
 groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
       Exit::Refused, Exit::Usage],
 ))]
 pub struct PlanArgs {
+    /// Show what `destroy` would delete.
+    ///
+    /// With --out, `apply` destroys exactly that.
+    #[arg(long, conflicts_with_all = ["no_bootstrap", "refresh", "refresh_only", "replace", "revert_drift", "full"])]
+    pub destroy: bool,
     /// Desired state.
     #[command(flatten)]
     pub wanted: DesiredStateArgs,
@@ -318,8 +328,9 @@ pub struct PlanningArgs {
 /// Create or change the infrastructure.
 ///
 /// Shows the plan and asks for approval; only `yes` continues. With a saved plan, `apply` executes
-/// exactly that plan, or ends with exit code 5 if the inputs or the state have changed since. If a step
-/// fails, only the steps that depend on it are skipped.
+/// exactly that plan without asking, or ends with exit code 5 if the inputs or the state have changed
+/// since. A plan of `plan --destroy` or `destroy --out` destroys the cluster. If a step fails, only the
+/// steps that depend on it are skipped.
 ///
 /// After a failure, a signal or a crash, run the same command again: it continues where it stopped.
 ///
@@ -334,7 +345,7 @@ groundplan apply --assets assets --no-bootstrap    # after the installation",
     &Exit::ALL,
 ))]
 pub struct ApplyArgs {
-    /// Plan saved with `plan --out`; `-` is standard input.
+    /// Plan saved with `plan --out` or `destroy --out`; `-` is standard input.
     #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Desired state.
@@ -461,6 +472,7 @@ pub struct DesiredStateArgs {
     "groundplan destroy
 groundplan destroy --cluster demo --auto-approve
 groundplan destroy --target instance.bootstrap
+groundplan destroy --out destroy.plan && groundplan apply destroy.plan
 groundplan destroy --exclude 'swept.volume:*'
 groundplan destroy --metadata cluster/metadata.json
 groundplan destroy --infra-id demo-x7k2p --region us-west-2",
@@ -479,6 +491,12 @@ pub struct DestroyArgs {
     /// metadata.json of a cluster that has no state.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
     pub metadata: Option<PathBuf>,
+    /// Save the plan to a file for `apply`, and destroy nothing.
+    ///
+    /// `-` is standard output; other output then goes to standard error. A file that groundplan did not
+    /// write is not overwritten.
+    #[arg(long, value_name = "FILE", value_parser = file)]
+    pub out: Option<PathBuf>,
     /// Check permissions before the first change.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     pub preflight: bool,

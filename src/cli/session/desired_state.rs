@@ -30,8 +30,14 @@ pub(crate) trait DesiredState {
     /// Returns a phrase for the input that differs from these digests; `None` if all are equal.
     fn moved(&self, then: &Digests) -> Option<&'static str>;
 
-    /// Returns the identity of the cluster. `known` is the recorded identity.
-    fn cluster(&self, known: Option<Cluster>) -> Result<Cluster>;
+    /// Returns the identity of the cluster.
+    ///
+    /// `fixed` is the identity that recorded resources carry, and binding. `proposed` is used if the
+    /// source has no identity of its own: that of a saved plan, or of a state without resources.
+    fn cluster(&self, fixed: Option<&Cluster>, proposed: Option<&Cluster>) -> Result<Cluster>;
+
+    /// Returns true if the source has the identity of the cluster.
+    fn has_identity(&self) -> bool;
 
     /// Returns the domain that only this cluster may have, or an empty text if other clusters may have
     /// it, too. `None` if another state records the cluster.

@@ -33,7 +33,7 @@ pub(crate) struct InputFiles {
 }
 
 /// Digest of an input that is not given.
-const NONE: &str = "none";
+pub(crate) const NONE: &str = "none";
 
 impl InputFiles {
     /// Reads all input files. Reports all findings of the install-config at once.

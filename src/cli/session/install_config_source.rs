@@ -26,7 +26,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, LookupResults};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::input_files::InputFiles;
-use crate::cli::session::locked_state::read_unlocked;
+use crate::cli::session::locked_state::{binding, read_unlocked};
 use crate::render::Diagnostic;
 
 /// Install-config with the other input files.
@@ -77,8 +77,12 @@ impl DesiredState for InstallConfigSource {
         moved.into_iter().find(|(moved, _)| *moved).map(|(_, because)| because)
     }
 
-    fn cluster(&self, known: Option<Cluster>) -> Result<Cluster> {
-        cluster(&self.inputs, known)
+    fn cluster(&self, fixed: Option<&Cluster>, proposed: Option<&Cluster>) -> Result<Cluster> {
+        identity(&self.inputs, fixed, proposed)
+    }
+
+    fn has_identity(&self) -> bool {
+        self.inputs.assets.cluster().is_some()
     }
 
     fn sole_domain(&self) -> Option<String> {
@@ -131,8 +135,8 @@ pub(crate) struct CompilePreview {
     pub(crate) compiled: Compiled,
 }
 
-/// Function that returns the identity of the cluster, given the recorded one if there is one.
-pub(crate) type Identify<'a> = &'a dyn Fn(&InputFiles, Option<Cluster>) -> Result<Cluster>;
+/// Function that returns the identity of the cluster, given the recorded state.
+pub(crate) type Identify<'a> = &'a dyn Fn(&InputFiles, &State) -> Result<Cluster>;
 
 /// Compiles without recording anything. Queries AWS only for lookups that the state lacks.
 pub(crate) async fn compile_preview(
@@ -143,18 +147,15 @@ pub(crate) async fn compile_preview(
 ) -> Result<CompilePreview> {
     let inputs = InputFiles::read(common, ui)?;
     let state = read_unlocked(common, &inputs.config.name, ui).await?.unwrap_or_default();
-    let cluster = identify(&inputs, state.cluster.clone())?;
-    let view = CompileView {
-        inputs: &inputs,
-        cluster: &cluster,
-        recorded: &state.lookup_cache.results,
-        bootstrap,
-    };
+    let cluster = identify(&inputs, &state)?;
+    let recorded = binding(&state);
+    let view =
+        CompileView { inputs: &inputs, cluster: &cluster, recorded: &recorded.results, bootstrap };
     let unanswered = view.lookups();
     let answers = if unanswered.is_empty() {
         LookupResults::default()
     } else {
-        let account = state.lookup_cache.account.as_deref();
+        let account = recorded.account.as_deref();
         let session = aws_session::connect(&inputs.config, &cluster, account, ui).await?;
         aws_session::answers(session.aws(), unanswered).await
     };
@@ -202,32 +203,51 @@ fn ensure_assets(inputs: &InputFiles, lookup_cache: &LookupCache) -> Result<()> 
     Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
-/// Returns the identity of the cluster: from the state, from the assets, or a new one.
-pub(crate) fn cluster(inputs: &InputFiles, known: Option<Cluster>) -> Result<Cluster> {
-    Ok(known_cluster(inputs, known)?.unwrap_or_else(|| identify(&inputs.config)))
+/// Returns the identity of the cluster: from the recorded state, from the assets, or a new one.
+pub(crate) fn cluster(inputs: &InputFiles, state: &State) -> Result<Cluster> {
+    identity(inputs, state.fixed_cluster(), state.cluster.as_ref())
 }
 
-/// Returns the identity of the cluster from the state or the assets; `None` if both lack it.
+/// Returns the identity of the cluster: `fixed`, or else that of the assets, or else `proposed` if it
+/// fits the install-config, or else a new one.
+fn identity(
+    inputs: &InputFiles,
+    fixed: Option<&Cluster>,
+    proposed: Option<&Cluster>,
+) -> Result<Cluster> {
+    let known = known_cluster(inputs, fixed)?;
+    let proposed = || proposed.filter(|one| fits(one, inputs)).cloned();
+    Ok(known.or_else(proposed).unwrap_or_else(|| identify(&inputs.config)))
+}
+
+/// Returns true if the install-config can be that of this cluster.
+pub(crate) fn fits(cluster: &Cluster, InputFiles { config, .. }: &InputFiles) -> bool {
+    cluster.name == config.name && cluster.region == config.aws.region && !cluster.is_of_machines()
+}
+
+/// Returns the identity that the cluster must have: `fixed` by its recorded resources, or that of the
+/// assets. `None` if both are missing.
 pub(crate) fn known_cluster(
     inputs: &InputFiles,
-    known: Option<Cluster>,
+    fixed: Option<&Cluster>,
 ) -> Result<Option<Cluster>> {
-    if let Some(machines) = known.as_ref().filter(|known| known.is_of_machines()) {
+    if let Some(machines) = fixed.filter(|fixed| fixed.is_of_machines()) {
         return Err(of_machines(machines));
     }
     let given = inputs.assets.cluster();
-    if let (Some(known), Some(given)) = (&known, &given)
+    if let (Some(known), Some(given)) = (fixed, &given)
         && known != given
     {
         let diagnostic = Diagnostic::error("the assets belong to another cluster than the state")
             .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
             .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
             .with_hint(
-                "pass the assets that this cluster was created with, or use another --state",
+                "pass the assets that this cluster was created with, or use another --state; after a \
+                 complete destroy, this state takes new assets",
             );
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
-    Ok(known.or(given))
+    Ok(fixed.cloned().or(given))
 }
 
 /// Returns the error that the state contains machines of manifests. A plan of a cluster with that

@@ -1,4 +1,4 @@
-//! State of a cluster while this run holds the state lock.
+//! State of a cluster: locked, while this run can change it, or read without the lock.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::backend::StateBackend;
 use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::lock::LockError;
-use groundplan_engine::state::{Entry, FORMAT, Format, RunRecord, State};
+use groundplan_engine::state::{Entry, FORMAT, Format, LookupCache, RunRecord, State};
 use jiff::Timestamp;
 
 use crate::cli::args::CommonArgs;
@@ -45,9 +45,7 @@ impl LockedState {
         let place = common.state.of(cluster);
         let locked = state_backend::open_home(&place, operation, common, ui).await?;
         let OpenedState { backend, state, warnings, older, by } = locked;
-        for warning in warnings {
-            ui.diagnostic(&Diagnostic::warning(warning))?;
-        }
+        print_warnings(warnings, ui)?;
         known_kinds(&state)?;
         Ok(Self { state, backend, operation: operation.to_owned(), by, begun: false, older })
     }
@@ -72,11 +70,21 @@ impl LockedState {
     /// Records the start of the run, once and before any other entry. A run without entries records
     /// nothing, so that saved plans of other runs stay valid.
     pub(crate) async fn begin(&mut self, ui: &mut Ui) -> Result<()> {
+        self.begin_as(&[], ui).await
+    }
+
+    /// Records the start of the run, for the cluster of these entries or else the recorded one.
+    async fn begin_as(&mut self, entries: &[Entry], ui: &mut Ui) -> Result<()> {
         if self.begun {
             return Ok(());
         }
         self.announce_migration(ui)?;
+        let identified = entries.iter().find_map(|entry| match entry {
+            Entry::ClusterIdentified { cluster } => Some(cluster.infra_id.clone()),
+            _ => None,
+        });
         let run = self.run();
+        let run = RunRecord { infra_id: identified.or(run.infra_id), ..run };
         self.write(&[Entry::RunStarted { run }]).await?;
         self.begun = true;
         Ok(())
@@ -84,11 +92,20 @@ impl LockedState {
 
     /// Records entries that no call to the cloud produced: in memory first, then in the state
     /// backend.
+    ///
+    /// Another identity is written as a new snapshot. In a journal, older programs reject a second
+    /// identity.
     pub(crate) async fn record(&mut self, entries: &[Entry], ui: &mut Ui) -> Result<()> {
         if entries.is_empty() {
             return Ok(());
         }
-        self.begin(ui).await?;
+        if self.state.is_identified_anew(entries) {
+            let projected = self.state.projected(entries);
+            let state =
+                projected.map_err(|error| CommandError::could_not("write the state", &error))?;
+            return self.install(state, ui).await;
+        }
+        self.begin_as(entries, ui).await?;
         self.write(entries).await
     }
 
@@ -109,6 +126,7 @@ impl LockedState {
             by: self.by.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             after: self.state.serial,
+            infra_id: self.state.cluster.as_ref().map(|cluster| cluster.infra_id.clone()),
             unknown: BTreeMap::new(),
         }
     }
@@ -118,6 +136,11 @@ impl LockedState {
     /// Serial, epoch and generation continue from the higher of both values. Earlier saved plans,
     /// runs and creation tokens therefore never match the new state.
     pub(crate) async fn replace(mut self, state: State, ui: &mut Ui) -> Result<State> {
+        self.install(state, ui).await?;
+        Ok(self.state)
+    }
+
+    async fn install(&mut self, state: State, ui: &mut Ui) -> Result<()> {
         self.announce_migration(ui)?;
         if self.state.serial > 0 && self.state.lineage != state.lineage {
             self.backend.accept_new_lineage().map_err(|error| unusable(&error))?;
@@ -135,7 +158,8 @@ impl LockedState {
             .record(&started)
             .map_err(|error| CommandError::could_not("write the state", &error))?;
         self.backend.install(&self.state).await.map_err(|error| unusable(&error))?;
-        Ok(self.state)
+        self.begun = false; // the next entries begin a run in the new journal
+        Ok(())
     }
 
     /// Prints a warning, once, that older programs cannot read the migrated state.
@@ -159,6 +183,82 @@ impl LockedState {
         self.backend.close(&self.state).await.map_err(|error| unusable(&error))?;
         let _ = self.backend.leave().await; // others wait a minute, and nothing is wrong
         Ok(())
+    }
+}
+
+/// State as a session opens it.
+pub(crate) trait OpenState: Sized {
+    /// Opens the state of a cluster. Without a recorded state, the state is empty.
+    async fn open(common: &CommonArgs, cluster: &str, operation: &str, ui: &mut Ui)
+    -> Result<Self>;
+
+    /// Returns the recorded state.
+    fn state(&self) -> &State;
+}
+
+impl OpenState for LockedState {
+    async fn open(
+        common: &CommonArgs,
+        cluster: &str,
+        operation: &str,
+        ui: &mut Ui,
+    ) -> Result<Self> {
+        Self::take(common, cluster, operation, ui).await
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// State that was read without the lock. It has no backend, so that nothing can be recorded.
+#[derive(Debug)]
+pub(crate) struct UnlockedState {
+    state: State,
+    /// Name of the cluster.
+    name: String,
+}
+
+impl OpenState for UnlockedState {
+    /// Reads the state. While another run has the lock, waits up to `--lock-timeout`, and then prints
+    /// a warning.
+    async fn open(common: &CommonArgs, cluster: &str, _: &str, ui: &mut Ui) -> Result<Self> {
+        let place = common.state.of(cluster);
+        if let Some(holder) = state_backend::holder_after_wait(&place, common, ui).await? {
+            let warning = Diagnostic::warning(format!(
+                "{} is running {} with this state since {}; the plan may be stale when that run ends",
+                holder.who(),
+                holder.operation,
+                holder.since
+            ))
+            .with_detail(format!("process {}, lock {}", holder.pid, holder.id))
+            .with_hint("to plan after that run, wait for its end with `--lock-timeout 30m`");
+            ui.diagnostic(&warning)?;
+        }
+        let state = read_unlocked(common, cluster, ui).await?.unwrap_or_default();
+        known_kinds(&state)?;
+        Ok(Self { state, name: cluster.to_owned() })
+    }
+
+    fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+impl UnlockedState {
+    /// Prints a warning if another run has recorded entries since the state was read.
+    pub(crate) async fn close(self, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
+        let place = common.state.of(&self.name);
+        let now = state_backend::read_unlocked(&place, common).await?;
+        let now = now.map_or(0, |(state, _)| state.serial);
+        if now == self.state.serial {
+            return Ok(());
+        }
+        let warning = Diagnostic::warning(
+            "another run has changed the state while this plan was made; the plan is stale",
+        )
+        .with_hint("plan again");
+        Ok(ui.diagnostic(&warning)?)
     }
 }
 
@@ -194,10 +294,21 @@ pub(crate) async fn read_unlocked(
     else {
         return Ok(None);
     };
+    print_warnings(warnings, ui)?;
+    Ok(Some(state))
+}
+
+fn print_warnings(warnings: Vec<String>, ui: &mut Ui) -> Result<()> {
     for warning in warnings {
         ui.diagnostic(&Diagnostic::warning(warning))?;
     }
-    Ok(Some(state))
+    Ok(())
+}
+
+/// Returns the lookup results that apply. Until a resource is recorded, lookups run again, because
+/// AWS may have changed, and the account and the assets are not fixed.
+pub(crate) fn binding(state: &State) -> LookupCache {
+    if state.has_nothing() { LookupCache::default() } else { state.lookup_cache.clone() }
 }
 
 pub(crate) fn locked(error: &LockError) -> CommandError {

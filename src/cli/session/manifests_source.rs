@@ -154,12 +154,12 @@ impl DesiredState for ManifestsSource {
         (*then != self.digests).then_some(because)
     }
 
-    fn cluster(&self, known: Option<Cluster>) -> Result<Cluster> {
+    fn cluster(&self, fixed: Option<&Cluster>, _: Option<&Cluster>) -> Result<Cluster> {
         let MachineSpecs { infra_id, region, .. } = &self.fleet;
-        match known {
-            Some(known) if !known.is_of_machines() => Err(of_a_cluster(&known)),
-            Some(known) if known.region != *region => Err(elsewhere(&known, region)),
-            Some(known) => Ok(known),
+        match fixed {
+            Some(known) if !known.is_of_machines() => Err(of_a_cluster(known)),
+            Some(known) if known.region != *region => Err(elsewhere(known, region)),
+            Some(known) => Ok(known.clone()),
             None => Ok(Cluster {
                 name: self.state.clone(),
                 infra_id: infra_id.clone(),
@@ -167,6 +167,10 @@ impl DesiredState for ManifestsSource {
                 region: region.clone(),
             }),
         }
+    }
+
+    fn has_identity(&self) -> bool {
+        true
     }
 
     fn sole_domain(&self) -> Option<String> {

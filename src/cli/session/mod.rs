@@ -7,6 +7,7 @@
 pub(crate) mod aws_session;
 pub(crate) mod before_deletion;
 pub(crate) mod desired_state;
+pub(crate) mod destruction;
 pub(crate) mod execute;
 pub(crate) mod input_files;
 pub(crate) mod install_config_source;

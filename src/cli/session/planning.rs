@@ -1,7 +1,7 @@
 //! The way from the desired state to a plan, for every plan and apply.
 //!
 //! The source, the credentials and all AWS responses are checked before the first write. The module
-//! makes no mutating AWS calls.
+//! records nothing and makes no mutating AWS calls.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
-use crate::cli::session::locked_state::{LockedState, now};
+use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
 use crate::cli::session::saved_plan::{self, ReadPlan};
@@ -29,7 +29,9 @@ use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::sole_owner::{
     ensure_sole_owner, ensure_still_sole_owner, warn_of_neighbours,
 };
-use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange, ToPlan};
+use crate::cli::session::stages::{
+    Locked, PlanInputs, Planned, Purpose, Session, ToChange, ToPlan,
+};
 use crate::cli::session::targeting;
 use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 
@@ -37,6 +39,11 @@ use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 pub(crate) struct Desired {
     source: Box<dyn DesiredState>,
     compiled: Compiled,
+    /// Identity and lookup results that the state lacks. A plan only projects them; the execution
+    /// records them.
+    new_entries: Vec<Entry>,
+    /// Recorded state after these entries.
+    projected_state: State,
     /// Warnings of the plan, as shown.
     warnings: Vec<String>,
     /// Time of the check for other owners, if the check must be repeated after the first creation.
@@ -59,8 +66,9 @@ impl Session<'_, ToPlan> {
         ui: &mut Ui,
     ) -> Result<Exit> {
         how.out.as_deref().map_or(Ok(()), saved_plan::must_be_writable)?;
-        let locked = self.lock(source, &|_, _| Ok(()), ui).await?;
+        let locked = self.lock(source, None, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
+        locked.note_of_identity(how.out.is_some(), ui)?;
         let live = locked.refresh(how.refresh).await?;
         let is_changed = match how.refresh_only {
             true => locked.close_with_drift(&live, &options, ui).await?,
@@ -104,7 +112,7 @@ impl<'a> Session<'a, ToChange> {
         how: &ApplyingArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
-        let locked = self.lock(source, &|_, _| Ok(()), ui).await?;
+        let locked = self.lock(source, None, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(true).await?;
         locked.plan(&live, &options, how.full, &how.guards, ui).await
@@ -122,39 +130,42 @@ impl<'a> Session<'a, ToChange> {
             saved_plan::ensure_same_inputs(&saved, source, state, &name)
         };
         let source = read(Some(saved.bootstrap), ui)?;
-        let locked = self.lock(source, &fits, ui).await?;
+        let locked = self.lock(source, saved.plan.cluster.as_ref(), &fits, ui).await?;
         let live = locked.refresh(true).await?;
         let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
         enforce_guards(&saved.plan, &how.guards)?;
-        ensure_owned(locked.aws(), &locked.held.state, &saved.plan, &how.guards)?;
-        ensure_unprotected(locked.aws(), &locked.held.state, &saved.plan).await?;
+        let state = &locked.inputs.projected_state;
+        ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
+        ensure_unprotected(locked.aws(), state, &saved.plan).await?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
 }
 
-impl<'a, P> Session<'a, P> {
-    /// Locks the state, connects, runs lookups, compiles, and records the identity and the lookup
+impl<'a, P: Purpose> Session<'a, P> {
+    /// Opens the state, connects, runs lookups, compiles, and projects the identity and the lookup
     /// results.
     ///
-    /// `fits` can reject the source and the state before the first AWS call. A missing state is
+    /// `planned` is the cluster of a saved plan. `fits` can reject the source and the state before the first AWS call. A missing state is
     /// created only after all checks.
     async fn lock(
         self,
         source: Box<dyn DesiredState>,
+        planned: Option<&Cluster>,
         fits: Fits<'_>,
         ui: &mut Ui,
     ) -> Result<Locked<'a, P, Desired>> {
         let common = self.common;
         let claimed = self.claim(source.name(), ui).await?;
         fits(&*source, claimed.state())?;
-        let cluster = source.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
+        let nothing = State::default();
+        let state = claimed.state().unwrap_or(&nothing);
+        let cluster = source.cluster(state.fixed_cluster(), planned.or(state.cluster.as_ref()))?;
         let lookup_cache = claimed.state().map(binding).unwrap_or_default();
         let settings = source.settings(&cluster);
         let connected = claimed.connect(settings, lookup_cache.account.as_deref(), ui).await?;
         let has_assets = source.has_assets(&lookup_cache)?;
-        let nothing = State::default();
         let state = connected.state().unwrap_or(&nothing);
         let mut unproven_owner = state.lookup_cache.unproven_owner.clone();
         let mut is_proven = false;
@@ -171,19 +182,29 @@ impl<'a, P> Session<'a, P> {
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
         let learnt = LookupCache { account, has_assets, results, ..LookupCache::default() };
-        let desired = Desired { source, compiled, warnings: Vec::new(), unproven_owner };
+        let desired = Desired {
+            source,
+            compiled,
+            new_entries: Vec::new(),
+            projected_state: State::default(),
+            warnings: Vec::new(),
+            unproven_owner,
+        };
         let mut locked = connected.lock(ensure_new, desired, ui).await?;
-        let mut new_entries = new_entries(&locked.held.state, cluster, learnt);
+        let mut new_entries = new_entries(locked.held.state(), cluster, learnt);
         new_entries.extend(is_proven.then(|| LookupCache::unproven_owner_entry(None)));
-        locked.held.record(&new_entries, ui).await?;
+        let projected = locked.held.state().projected(&new_entries);
+        locked.inputs.projected_state =
+            projected.map_err(|error| CommandError::could_not("use the state", &error))?;
+        locked.inputs.new_entries = new_entries;
         Ok(locked)
     }
 }
 
-impl<'a, P> Locked<'a, P, Desired> {
+impl<'a, P: Purpose> Locked<'a, P, Desired> {
     /// Returns the plan options of the arguments, resolved to addresses.
     fn options(&self, renewal: &Renewal, part: &TargetingArgs) -> Result<PlanOptions> {
-        let (graph, state) = (&self.inputs.compiled.graph, &self.held.state);
+        let (graph, state) = (&self.inputs.compiled.graph, &self.inputs.projected_state);
         targeting::resolve_against_graph(renewal, part, graph, state)
     }
 
@@ -205,22 +226,44 @@ impl<'a, P> Locked<'a, P, Desired> {
         let plan = self.computed(live, options);
         let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
         warnings.extend(self.not_compared());
-        warnings.extend(ended_attachments(self.aws(), &self.held.state, &plan).await?);
+        let state = &self.inputs.projected_state;
+        warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
         ui.plan(&view(&plan, full, &warnings))?;
         enforce_guards(&plan, guards)?;
-        ensure_owned(self.aws(), &self.held.state, &plan, guards)?;
-        ensure_unprotected(self.aws(), &self.held.state, &plan).await?;
+        ensure_owned(self.aws(), state, &plan, guards)?;
+        ensure_unprotected(self.aws(), state, &plan).await?;
         Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
     }
 
     fn computed(&self, live: &LiveState, options: &PlanOptions) -> Plan {
-        let (graph, state) = (&self.inputs.compiled.graph, &self.held.state);
+        let (graph, state) = (&self.inputs.compiled.graph, &self.inputs.projected_state);
         plan::plan(graph, state, live, &schemas(), options)
     }
 }
 
 impl Locked<'_, ToPlan, Desired> {
-    /// Shows only the drift, and releases the lock. Returns true if there is drift.
+    /// Prints a note if the plan has chosen an infra ID that neither the state nor the source has.
+    fn note_of_identity(&self, is_saved: bool, ui: &mut Ui) -> Result<()> {
+        let chosen = self.inputs.projected_state.cluster.as_ref();
+        let is_known = self.held.state().cluster.as_ref() == chosen;
+        let Some(cluster) = chosen.filter(|_| !is_known && !self.inputs.source.has_identity())
+        else {
+            return Ok(());
+        };
+        let infra_id = &cluster.infra_id;
+        let note = match is_saved {
+            true => format!(
+                "note: the infra ID {infra_id} is not recorded yet; the apply of this saved plan records it"
+            ),
+            false => format!(
+                "note: the infra ID {infra_id} is not recorded yet, and the next plan chooses another \
+                 one; --assets sets it"
+            ),
+        };
+        Ok(ui.talk(&note)?)
+    }
+
+    /// Shows only the drift. Returns true if there is drift.
     async fn close_with_drift(
         self,
         live: &LiveState,
@@ -231,14 +274,13 @@ impl Locked<'_, ToPlan, Desired> {
         let warnings: Vec<String> = self.not_compared().into_iter().collect();
         let view = view(&plan, false, &warnings);
         ui.drift(&view)?;
-        self.held.close().await?;
+        self.held.close(self.session.common, ui).await?;
         Ok(drifted(&view))
     }
 }
 
 impl Planned<'_, ToPlan, Desired> {
-    /// Saves the plan to `out`, if given, and releases the lock. Returns true if the plan has
-    /// changes, or if there is drift.
+    /// Saves the plan to `out`, if given. Returns true if the plan has changes, or if there is drift.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
         let Self { session, held, inputs: Desired { source, warnings, .. }, plan, .. } = self;
         let is_changed = !plan.is_empty() || drifted(&view(&plan, false, &[]));
@@ -252,7 +294,7 @@ impl Planned<'_, ToPlan, Desired> {
                 ))?;
             }
         }
-        held.close().await?;
+        held.close(session.common, ui).await?;
         Ok(is_changed)
     }
 }
@@ -264,16 +306,16 @@ impl PlanInputs for Desired {
         Some(&self.compiled.graph)
     }
 
-    fn state<'s>(&'s self, recorded: &'s State) -> &'s State {
-        recorded
+    fn state<'s>(&'s self, _: &'s State) -> &'s State {
+        &self.projected_state
     }
 
-    fn workers(&self, recorded: &State) -> Vec<Workers> {
-        self.source.workers(&recorded.lookup_cache.results)
+    fn workers(&self, state: &State) -> Vec<Workers> {
+        self.source.workers(&state.lookup_cache.results)
     }
 
     fn entries(&self) -> &[Entry] {
-        &[]
+        &self.new_entries
     }
 
     fn unproven_owner(&self) -> Option<&str> {
@@ -308,15 +350,9 @@ async fn compile(
     Ok((source.compile(&learnt, ui)?, answers.given))
 }
 
-/// Returns the lookup results that apply. Until a resource is recorded, lookups run again, because
-/// AWS may have changed.
-fn binding(state: &State) -> LookupCache {
-    if state.has_nothing() { LookupCache::default() } else { state.lookup_cache.clone() }
-}
-
 /// Returns an error if another run has created the state in the meantime.
-fn ensure_new(held: LockedState) -> Result<LockedState> {
-    if held.state.serial == 0 {
+fn ensure_new<H: OpenState>(held: H) -> Result<H> {
+    if held.state().serial == 0 {
         return Ok(held);
     }
     let diagnostic = Diagnostic::error(
@@ -331,10 +367,15 @@ fn ensure_new(held: LockedState) -> Result<LockedState> {
 /// gets a salt of its creation tokens.
 fn new_entries(state: &State, cluster: Cluster, mut learnt: LookupCache) -> Vec<Entry> {
     let recorded = state.lookup_cache.token_salt.clone();
-    learnt.token_salt = recorded.or_else(|| state.has_nothing().then(|| state.new_token_salt()));
-    let identified = match state.cluster {
-        None => Some(Entry::ClusterIdentified { cluster }),
-        Some(_) => None,
-    };
-    identified.into_iter().chain(learnt.entries_missing_in(&state.lookup_cache)).collect()
+    learnt.token_salt =
+        recorded.clone().or_else(|| state.has_nothing().then(|| state.new_token_salt()));
+    let is_new = state.cluster.as_ref() != Some(&cluster);
+    // The results of a previous cluster are no results of this one.
+    let nothing = LookupCache { token_salt: recorded, ..LookupCache::default() };
+    let known = if is_new { &nothing } else { &state.lookup_cache };
+    let without_assets = known.has_assets && !learnt.has_assets && state.has_nothing();
+    let without_assets = without_assets.then(LookupCache::no_assets_entry);
+    let identified = is_new.then_some(Entry::ClusterIdentified { cluster });
+    let results = learnt.entries_missing_in(known);
+    identified.into_iter().chain(without_assets).chain(results).collect()
 }

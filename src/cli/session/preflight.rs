@@ -7,24 +7,25 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::AwsSession;
+use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::signals::unless_stopped;
-use crate::cli::session::stages::{PlanInputs, Planned};
+use crate::cli::session::stages::{PlanInputs, Planned, Purpose};
 use crate::preflight::demands::PreflightInputs;
 use crate::preflight::{PreflightReport, preflight as ask};
 
-impl<P, I: PlanInputs> Planned<'_, P, I> {
+impl<P: Purpose, I: PlanInputs> Planned<'_, P, I> {
     /// Prints all warnings of the preflight.
     ///
     /// # Errors
     /// All findings that would stop the plan half way, or a shutdown.
     pub(crate) async fn preflight(&self, ui: &mut Ui) -> Result<()> {
-        let (recorded, nothing) = (&self.held.state, Graph::default());
+        let (state, nothing) = (self.inputs.state(self.held.state()), Graph::default());
         let site = PreflightInputs {
             plan: &self.plan,
             graph: self.inputs.graph().unwrap_or(&nothing),
-            state: self.inputs.state(recorded),
+            state,
         };
-        let workers = self.inputs.workers(recorded);
+        let workers = self.inputs.workers(state);
         let asking = Box::pin(judged(&site, &workers, &self.connection, ui));
         unless_stopped(self.session.stop, asking).await
     }

@@ -1,20 +1,23 @@
 //! Saved plan in a file. `apply` executes exactly this plan or rejects the plan as stale.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 
 use groundplan_engine::apply::Shutdown;
+use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
-use groundplan_engine::plan::saved::{FORMAT, SavedPlan, SavedPlanError};
+use groundplan_engine::plan::saved::{Digests, FORMAT, SavedPlan, SavedPlanError};
 use groundplan_engine::plan::{Change, Plan, PlanOptions};
 use groundplan_engine::state::{Cluster, State};
 
+use crate::cli::args::TargetingArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::session::desired_state::DesiredState;
+use crate::cli::session::input_files::NONE;
 use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
@@ -33,6 +36,19 @@ pub(crate) fn of(
         warnings,
         plan,
     }
+}
+
+/// Returns the plan of a destroy, which has no input files.
+pub(crate) fn of_destroy(options: PlanOptions, warnings: Vec<String>, plan: Plan) -> SavedPlan {
+    let none = || NONE.to_owned();
+    let digests = Digests { config: none(), assets: none(), stream: none() };
+    SavedPlan { format: FORMAT, digests, bootstrap: false, options, warnings, plan }
+}
+
+/// Returns the selected part of a saved plan, as arguments.
+pub(crate) fn part(options: &PlanOptions) -> TargetingArgs {
+    let names = |all: &BTreeSet<Address>| all.iter().map(Address::to_string).collect();
+    TargetingArgs { target: names(&options.targets), exclude: names(&options.excludes) }
 }
 
 /// The saved plan as a file.
@@ -73,6 +89,13 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
         CommandError::new(Exit::Failed, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
+}
+
+impl ReadPlan {
+    /// Returns true if the plan destroys a cluster.
+    pub(crate) fn is_destroy(&self) -> bool {
+        self.plan.plan.operation == Operation::Destroy
+    }
 }
 
 /// Saved plan that was read, with the path for messages.
@@ -142,20 +165,53 @@ pub(crate) fn ensure_same_inputs(
     state: Option<&State>,
     name: &str,
 ) -> Result<()> {
-    let lineage = state.map(|state| &*state.lineage);
-    let serial = state.map(|state| state.serial);
-    let moved =
-        source.moved(&saved.digests).or_else(|| match lineage == Some(&saved.plan.lineage) {
-            false => Some("the plan was made from another state"),
-            true if serial != Some(saved.plan.serial) => {
-                Some("the state has changed since the plan was made")
-            }
-            true => None,
-        });
-    match moved {
-        Some(because) => Err(stale(&format!("the plan {name} is stale"), because)),
+    let moved = source.moved(&saved.digests).map(str::to_owned);
+    match moved.or_else(|| moved_state(&saved.plan, state)) {
+        Some(because) => Err(stale(&format!("the plan {name} is stale"), &because)),
         None => Ok(()),
     }
+}
+
+/// Returns an error if the recorded state has changed since the plan of a destroy.
+pub(crate) fn ensure_same_state(saved: &ReadPlan, state: Option<&State>) -> Result<()> {
+    match moved_state(&saved.plan.plan, state) {
+        Some(because) => {
+            Err(stale(&format!("the plan {} is stale", saved.path.display()), &because))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Returns the error for a plan of a destroy that names no cluster, which groundplan does not write.
+pub(crate) fn without_cluster(saved: &ReadPlan) -> CommandError {
+    let path = saved.path.display();
+    let diagnostic = Diagnostic::error(format!("the plan {path} names no cluster")).with_hint(HINT);
+    CommandError::new(Exit::Failed, diagnostic)
+}
+
+/// Returns the difference between the recorded state and the one that the plan was made from. `None`
+/// if they are equal.
+fn moved_state(plan: &Plan, state: Option<&State>) -> Option<String> {
+    let infra_id = |cluster: Option<&Cluster>| cluster.map(|cluster| cluster.infra_id.clone());
+    let fixed = infra_id(state.and_then(State::fixed_cluster));
+    if let (Some(fixed), Some(planned)) = (fixed, infra_id(plan.cluster.as_ref()))
+        && fixed != planned
+    {
+        return Some(format!(
+            "the plan is for cluster {planned}, but the state now records {fixed}"
+        ));
+    }
+    // Before its first entry, a state has no lineage that a plan could name.
+    let serial = state.map_or(0, |state| state.serial);
+    let lineage = state.filter(|state| state.serial > 0).map_or("", |state| &*state.lineage);
+    let planned = if plan.serial == 0 { "" } else { &*plan.lineage };
+    let because = match serial == plan.serial {
+        _ if plan.serial == 0 && serial > 0 => "the state has changed since the plan was made",
+        _ if lineage != planned => "the plan was made from another state",
+        false => "the state has changed since the plan was made",
+        true => return None,
+    };
+    Some(because.to_owned())
 }
 
 /// Returns an error if a new plan differs from the saved plan in a resource that the saved plan
@@ -188,9 +244,6 @@ fn by_address(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-
-    use groundplan_engine::event::Operation;
-    use groundplan_engine::plan::saved::Digests;
 
     use super::*;
 

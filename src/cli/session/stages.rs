@@ -3,15 +3,15 @@
 //!
 //! ```text
 //!  Session<P>        arguments accepted; for P = ToChange, the user can confirm
-//!     |  claim       take the state lock if the state exists
+//!     |  claim       open the state if it exists: take its lock, or for P = ToPlan only read it
 //!     |  connect     verify the credentials and the account
-//!     |  lock        take the lock of a new state, after all checks of the inputs
+//!     |  lock        open a new state, after all checks of the inputs
 //!     v
 //!  Locked<P, I>      I: the inputs of the plan -----> replace   (P = ToRecover: record and end)
 //!     |  plan        plan, show, enforce the guards, reject ownership conflicts
 //!     v
 //!  Planned<P, I>     -------------------------------> close     (P = ToPlan: end)
-//!     |  approve     the user confirms, or --auto-approve       (P = ToChange)
+//!     |  approve     the user confirms, or --auto-approve, or a saved plan (P = ToChange)
 //!     v
 //!  Approved<I>
 //!     |  execute     record the start, enable changes in AWS, run the steps
@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The AWS clients are read-only up to [`Approved::execute`]: [`AwsSession::enable_changes`] takes an
-//! [`Approval`], which only [`Planned::approve`] makes.
+//! [`Approval`], which only [`Planned::approve`] and [`Planned::approve_saved`] make.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -42,21 +42,40 @@ use crate::cli::session::aws_session::{self, AwsSession};
 use crate::cli::session::execute::{
     ExecutionSettings, confirmed, must_be_confirmable, run_steps, settings,
 };
-use crate::cli::session::locked_state::LockedState;
+use crate::cli::session::locked_state::{LockedState, OpenState, UnlockedState};
 use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::cli::session::state_backend;
 
-/// Purpose of a session that plans and changes nothing in AWS.
+/// Purpose of a session: how it opens the state.
+pub(crate) trait Purpose {
+    /// The opened state.
+    type Held: OpenState;
+}
+
+/// Purpose of a session that plans, and records nothing. Many such sessions run at once, also while
+/// another run changes the state, and they need no permission to write.
 #[derive(Debug)]
 pub(crate) struct ToPlan;
+
+impl Purpose for ToPlan {
+    type Held = UnlockedState;
+}
 
 /// Purpose of a session that changes AWS after the user's approval.
 #[derive(Debug)]
 pub(crate) struct ToChange;
 
+impl Purpose for ToChange {
+    type Held = LockedState;
+}
+
 /// Purpose of a session that records a lost state again and changes nothing in AWS.
 #[derive(Debug)]
 pub(crate) struct ToRecover;
+
+impl Purpose for ToRecover {
+    type Held = LockedState;
+}
 
 /// Operation of a recovery in the history.
 pub(super) const RECOVER: &str = "recover";
@@ -79,18 +98,12 @@ impl<'a> Session<'a, ToPlan> {
 }
 
 impl<'a> Session<'a, ToChange> {
-    /// Starts a session that can change AWS.
-    ///
-    /// # Errors
-    /// If the user cannot confirm a change: no terminal or `--json`, and no `--auto-approve`.
     pub(crate) fn to_change(
         operation: &'static str,
         common: &'a CommonArgs,
         stop: &'a Shutdown,
-        ui: &Ui,
-    ) -> Result<Self> {
-        must_be_confirmable(common, ui)?;
-        Ok(Self { operation, common, stop, purpose: PhantomData })
+    ) -> Self {
+        Self { operation, common, stop, purpose: PhantomData }
     }
 }
 
@@ -100,9 +113,8 @@ impl<'a> Session<'a, ToRecover> {
     }
 }
 
-impl<'a, P> Session<'a, P> {
-    /// Takes the state lock if the state exists. A missing state is created later, by
-    /// [`Connected::lock`].
+impl<'a, P: Purpose> Session<'a, P> {
+    /// Opens the state if it exists. A missing state is opened later, by [`Connected::lock`].
     pub(super) async fn claim(self, name: &str, ui: &mut Ui) -> Result<Claimed<'a, P>> {
         let place = self.common.state.of(name);
         let held = match state_backend::is_there(&place, self.common).await? {
@@ -117,27 +129,27 @@ impl<'a, P> Session<'a, P> {
         self.claimed(name, None)
     }
 
-    fn claimed(self, name: &str, held: Option<LockedState>) -> Claimed<'a, P> {
+    fn claimed(self, name: &str, held: Option<P::Held>) -> Claimed<'a, P> {
         Claimed { session: self, name: name.to_owned(), held }
     }
 
-    async fn take(&self, name: &str, ui: &mut Ui) -> Result<LockedState> {
-        LockedState::take(self.common, name, self.operation, ui).await
+    async fn take(&self, name: &str, ui: &mut Ui) -> Result<P::Held> {
+        P::Held::open(self.common, name, self.operation, ui).await
     }
 }
 
-/// Session whose state is locked, unless the state is missing.
+/// Session whose state is open, unless the state is missing.
 #[must_use]
-pub(crate) struct Claimed<'a, P> {
+pub(crate) struct Claimed<'a, P: Purpose> {
     session: Session<'a, P>,
     name: String,
-    held: Option<LockedState>,
+    held: Option<P::Held>,
 }
 
-impl<'a, P> Claimed<'a, P> {
+impl<'a, P: Purpose> Claimed<'a, P> {
     /// Returns the recorded state; `None` if it is missing.
     pub(crate) fn state(&self) -> Option<&State> {
-        self.held.as_ref().map(|held| &held.state)
+        self.held.as_ref().map(OpenState::state)
     }
 
     /// Connects to AWS, read-only, and verifies the credentials. The account must be the
@@ -155,12 +167,12 @@ impl<'a, P> Claimed<'a, P> {
 
 /// Claimed session that is connected to AWS.
 #[must_use]
-pub(crate) struct Connected<'a, P> {
+pub(crate) struct Connected<'a, P: Purpose> {
     claimed: Claimed<'a, P>,
     pub(super) connection: AwsSession,
 }
 
-impl<'a, P> Connected<'a, P> {
+impl<'a, P: Purpose> Connected<'a, P> {
     /// Returns the recorded state; `None` if it is missing.
     pub(crate) fn state(&self) -> Option<&State> {
         self.claimed.state()
@@ -176,11 +188,11 @@ impl<'a, P> Connected<'a, P> {
         &self.connection.caller().account
     }
 
-    /// Takes the lock of a state that was missing, which creates it. `accept` can reject a state
-    /// that another run has created in the meantime.
+    /// Opens a state that was missing, which creates it unless the session only reads. `accept` can
+    /// reject a state that another run has created in the meantime.
     pub(super) async fn lock<I>(
         self,
-        accept: fn(LockedState) -> Result<LockedState>,
+        accept: fn(P::Held) -> Result<P::Held>,
         inputs: I,
         ui: &mut Ui,
     ) -> Result<Locked<'a, P, I>> {
@@ -193,16 +205,16 @@ impl<'a, P> Connected<'a, P> {
     }
 }
 
-/// Second stage: the state is locked, and AWS can be read.
+/// Second stage: the state is open (locked, unless the session only plans), and AWS can be read.
 #[must_use]
-pub(crate) struct Locked<'a, P, I> {
+pub(crate) struct Locked<'a, P: Purpose, I> {
     pub(super) session: Session<'a, P>,
-    pub(super) held: LockedState,
+    pub(super) held: P::Held,
     pub(super) connection: AwsSession,
     pub(super) inputs: I,
 }
 
-impl<'a, P, I> Locked<'a, P, I> {
+impl<'a, P: Purpose, I> Locked<'a, P, I> {
     /// Returns the AWS clients, which are read-only.
     pub(crate) fn aws(&self) -> &Aws {
         self.connection.aws()
@@ -210,7 +222,7 @@ impl<'a, P, I> Locked<'a, P, I> {
 
     /// Reads the live state of the recorded resources.
     pub(super) async fn live_state(&self) -> Result<LiveState> {
-        read_live_state(&self.held.state, self.aws())
+        read_live_state(self.held.state(), self.aws())
             .await
             .map_err(|error| CommandError::call("refresh the state", &error))
     }
@@ -248,7 +260,8 @@ pub(crate) trait PlanInputs {
     /// Returns the machines that a new cluster creates by itself within the hour.
     fn workers(&self, recorded: &State) -> Vec<Workers>;
 
-    /// Returns the entries to record before the first change.
+    /// Returns the entries to record before the first change. A plan without changes records them, too,
+    /// if a resource is recorded.
     fn entries(&self) -> &[Entry];
 
     /// Returns the time of the check for other owners of the cluster, if the check must be repeated
@@ -262,15 +275,15 @@ pub(crate) trait PlanInputs {
 /// Third stage: the plan was shown, no guard rejects it, and it changes no resource of another
 /// owner.
 #[must_use]
-pub(crate) struct Planned<'a, P, I> {
+pub(crate) struct Planned<'a, P: Purpose, I> {
     pub(super) session: Session<'a, P>,
-    pub(super) held: LockedState,
+    pub(super) held: P::Held,
     pub(super) connection: AwsSession,
     pub(super) inputs: I,
     pub(super) plan: Plan,
 }
 
-impl<P, I> Planned<'_, P, I> {
+impl<P: Purpose, I> Planned<'_, P, I> {
     /// Returns true if the plan is only a part of what could be planned.
     pub(crate) fn is_part(&self) -> bool {
         self.plan.selection.is_some()
@@ -281,18 +294,25 @@ impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
     /// Asks the user for confirmation, unless the plan is empty or `--auto-approve` is given.
     ///
     /// # Errors
-    /// If the user does not confirm, or requests a shutdown.
+    /// If the user does not confirm, cannot confirm (no terminal or `--json`), or requests a shutdown.
     pub(crate) async fn approve(self, ui: &mut Ui) -> Result<Approved<'a, I>> {
         let Session { common, stop, .. } = self.session;
         if !self.plan.is_empty() {
+            must_be_confirmable(common, ui)?;
             confirmed(common, I::QUESTION, ui, stop).await?;
             ui.print_line("")?;
         }
         Ok(Approved { planned: self, approval: Approval(()) })
     }
+
+    /// Approves a saved plan: the user has reviewed it, and names its file.
+    pub(crate) fn approve_saved(self) -> Approved<'a, I> {
+        Approved { planned: self, approval: Approval(()) }
+    }
 }
 
-/// Proof that a plan is approved. Only [`Planned::approve`] makes one.
+/// Proof that a plan is approved. Only [`Planned::approve`] and
+/// [`Planned::approve_saved`] make one.
 #[derive(Debug)]
 pub(super) struct Approval(());
 
@@ -310,14 +330,15 @@ impl<I: PlanInputs> Approved<'_, I> {
         let Self { planned, approval } = self;
         let Planned { session, mut held, connection, inputs, plan } = planned;
         let Session { common, stop, .. } = session;
+        // Before the first resource, an identity is recorded only together with it.
+        if !plan.is_empty() || !held.state.has_nothing() {
+            held.record(inputs.entries(), ui).await?;
+        }
         if !(plan.is_empty() && plan.dependency_updates.is_empty()) {
             held.begin(ui).await?;
         }
         let unproven_owner = inputs.unproven_owner().filter(|_| !plan.is_empty());
         let unproven_owner = unproven_owner.map(str::to_owned);
-        if !plan.is_empty() {
-            held.record(inputs.entries(), ui).await?;
-        }
         if unproven_owner.is_some() && unproven_owner != held.state.lookup_cache.unproven_owner {
             let due = LookupCache::unproven_owner_entry(unproven_owner.clone());
             held.record(&[due], ui).await?;

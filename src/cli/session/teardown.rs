@@ -14,9 +14,11 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::settings_without_config;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
+use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, view};
-use crate::cli::session::stages::{Locked, PlanInputs, Planned, Session, ToChange};
+use crate::cli::session::saved_plan::{self, ReadPlan};
+use crate::cli::session::stages::{Locked, PlanInputs, Planned, Purpose, Session};
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::untracked::{self, UntrackedResources};
 use crate::cli::session::{install_config_source, manifests_source, targeting};
@@ -45,16 +47,19 @@ pub(crate) struct Teardown {
     new_entries: Vec<Entry>,
     /// State after these entries.
     projected_state: State,
+    /// Options and warnings of the plan, for its file.
+    pub(super) options: PlanOptions,
+    pub(super) warnings: Vec<String>,
 }
 
-impl<'a> Session<'a, ToChange> {
+impl<'a, P: Purpose> Session<'a, P> {
     /// Locks a recorded state, connects, refreshes, and finds untracked resources.
     pub(crate) async fn lock_recorded(
         self,
         TeardownTarget { name, settings, of_machines }: &TeardownTarget<'_>,
         part: &TargetingArgs,
         ui: &mut Ui,
-    ) -> Result<Locked<'a, ToChange, TeardownInputs>> {
+    ) -> Result<Locked<'a, P, TeardownInputs>> {
         let place = self.common.state.of(name);
         let claimed = self.claim(name, ui).await?;
         let cluster = claimed.state().and_then(|state| state.cluster.clone());
@@ -73,10 +78,10 @@ impl<'a> Session<'a, ToChange> {
         };
         let mut locked = connected.lock(Ok, inputs, ui).await?;
         locked.inputs.live = locked.live_state().await?;
-        if let Some(since) = &locked.held.state.lookup_cache.unproven_owner {
+        if let Some(since) = &locked.held.state().lookup_cache.unproven_owner {
             ui.diagnostic(&possibly_shared(&cluster, since))?;
         } else if !of_machines && untracked::are_meant(part) {
-            let found = UntrackedResources::sweep(locked.aws(), &locked.held.state).await?;
+            let found = UntrackedResources::sweep(locked.aws(), locked.held.state()).await?;
             locked.inputs.found = found;
         }
         Ok(locked)
@@ -88,7 +93,7 @@ impl<'a> Session<'a, ToChange> {
         self,
         cluster: &Cluster,
         ui: &mut Ui,
-    ) -> Result<Locked<'a, ToChange, TeardownInputs>> {
+    ) -> Result<Locked<'a, P, TeardownInputs>> {
         let claimed = self.claim_missing(&cluster.name);
         let settings = settings_without_config(cluster);
         let connected = claimed.connect(settings, None, ui).await?;
@@ -105,7 +110,7 @@ impl<'a> Session<'a, ToChange> {
     }
 }
 
-impl<'a> Locked<'a, ToChange, TeardownInputs> {
+impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
     /// Makes and shows the plan, enforces the guards, and rejects ownership conflicts and the deletion
     /// of resources that AWS protects.
     pub(crate) async fn plan(
@@ -113,20 +118,56 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
         part: &TargetingArgs,
         guards: &GuardArgs,
         ui: &mut Ui,
-    ) -> Result<Planned<'a, ToChange, Teardown>> {
+    ) -> Result<Planned<'a, P, Teardown>> {
+        let projected = self.projected()?.projected_state;
+        let options = targeting::resolve_against_state(part, &projected)?;
+        let (mut teardown, plan) = self.selected(&options)?;
+        teardown.warnings = self.inputs.found.warnings(self.aws());
+        let ended = ended_attachments(self.aws(), &teardown.projected_state, &plan).await?;
+        teardown.warnings.extend(ended);
+        self.shown(teardown, plan, guards, ui).await
+    }
+
+    /// Computes the plan again, and continues with the saved one if both are equal.
+    pub(crate) async fn plan_of_saved(
+        mut self,
+        saved: ReadPlan,
+        guards: &GuardArgs,
+        ui: &mut Ui,
+    ) -> Result<Planned<'a, P, Teardown>> {
+        saved_plan::ensure_same_state(&saved, Some(self.held.state()))?;
+        let (mut teardown, now) = self.selected(&saved.plan.options)?;
+        let name = saved.path.display().to_string();
+        saved_plan::ensure_same_changes(&saved.plan.plan, &now, &name)?;
+        saved_plan::ensure_same_changes(&now, &saved.plan.plan, &name)?; // nothing to destroy is new
+        teardown.warnings = saved.plan.warnings;
+        self.shown(teardown, saved.plan.plan, guards, ui).await
+    }
+
+    /// Returns the plan of this part, and what it records.
+    fn selected(&mut self, options: &PlanOptions) -> Result<(Teardown, Plan)> {
         let mut teardown = self.projected()?;
-        let options = targeting::resolve_against_state(part, &teardown.projected_state)?;
-        let mut plan = self.computed(&teardown, &options);
+        let mut plan = self.computed(&teardown, options);
         if options.selects() {
             self.inputs.found.leave_out_of(&plan, &teardown.projected_state);
             let stays = plan.selection.map(|selection| selection.left_out).unwrap_or_default();
             teardown = self.projected()?;
-            plan = self.without(&teardown, &options, &stays);
+            plan = self.without(&teardown, options, &stays);
         }
-        let mut warnings = self.inputs.found.warnings(self.aws());
+        teardown.options = options.clone();
+        Ok((teardown, plan))
+    }
+
+    /// Shows the plan and enforces the guards.
+    async fn shown(
+        self,
+        teardown: Teardown,
+        plan: Plan,
+        guards: &GuardArgs,
+        ui: &mut Ui,
+    ) -> Result<Planned<'a, P, Teardown>> {
         let state = &teardown.projected_state;
-        warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
-        ui.plan(&view(&plan, false, &warnings))?;
+        ui.plan(&view(&plan, false, &teardown.warnings))?;
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         self.inputs.found.ensure_unblocked(state, &plan)?;
@@ -138,14 +179,12 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
     /// Returns the entries to record, and the state after them.
     fn projected(&self) -> Result<Teardown> {
         let TeardownInputs { before, found, .. } = &self.inputs;
-        let mut projected_state = self.held.state.clone();
-        let new_entries = [before.clone(), found.entries(&self.held.state)].concat();
-        for entry in &new_entries {
-            projected_state.record(entry).map_err(|error| {
-                CommandError::could_not("record the untracked resources", &error)
-            })?;
-        }
-        Ok(Teardown { new_entries, projected_state })
+        let new_entries = [before.clone(), found.entries(self.held.state())].concat();
+        let projected_state = self.held.state().projected(&new_entries);
+        let projected_state = projected_state
+            .map_err(|error| CommandError::could_not("record the untracked resources", &error))?;
+        let (options, warnings) = (PlanOptions::default(), Vec::new());
+        Ok(Teardown { new_entries, projected_state, options, warnings })
     }
 
     /// Returns the plan without these resources. They contain excluded resources, which this
@@ -167,7 +206,7 @@ impl<'a> Locked<'a, ToChange, TeardownInputs> {
     }
 }
 
-impl Planned<'_, ToChange, Teardown> {
+impl<P: Purpose> Planned<'_, P, Teardown> {
     /// Returns the cluster to destroy.
     pub(crate) fn cluster(&self) -> &Cluster {
         self.plan.cluster.as_ref().expect("BUG: a destroy begins with a recorded or given cluster")
@@ -176,12 +215,12 @@ impl Planned<'_, ToChange, Teardown> {
     /// Returns true if the plan leaves what the state does not record, because another state may own
     /// it.
     pub(crate) fn leaves_others(&self) -> bool {
-        self.held.state.lookup_cache.unproven_owner.is_some()
+        self.held.state().lookup_cache.unproven_owner.is_some()
     }
 
     /// Returns the names by which the recorded cluster is searched for.
     pub(crate) fn names(&self) -> SweepNames {
-        untracked::names(&self.held.state)
+        untracked::names(self.held.state())
     }
 }
 

@@ -121,11 +121,14 @@ async fn no_secret_is_in_the_bucket() {
 async fn who_holds_it_is_named_and_is_not_taken_away_by_a_wrong_id() {
     let team = Team::new().await;
     let mut child = team.applying();
-    let held = team.expect(4, &["plan"]);
+    let held = team.expect(4, &["apply", "--auto-approve"]);
+    let planned = team.expect(0, &["plan"]);
+    assert!(planned.err.contains("may be stale"), "{}", planned.err);
     let holder = team.lock().await["holder"].clone();
     for part in ["id", "host", "user", "operation"] {
         let part = holder[part].as_str().expect("text");
         assert!(held.err.contains(part), "{part} is not in {}", held.err);
+        assert!(planned.err.contains(part), "{part} is not in {}", planned.err);
     }
     let wrong = team.expect(7, &["unlock", "another-id"]);
     assert!(wrong.err.contains(holder["id"].as_str().unwrap()), "{}", wrong.err);
@@ -237,9 +240,10 @@ async fn a_bucket_that_nobody_made_is_an_error_that_says_how_to_make_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_in_which_somebody_has_only_planned_gives_way_to_a_state_that_has_something() {
+async fn a_bucket_whose_cluster_was_destroyed_gives_way_to_a_state_that_has_something() {
     let team = Team::new().await;
-    team.expect(0, &["plan"]);
+    team.expect(0, &["apply", "--auto-approve", "--target", "dhcp_options.main"]);
+    team.expect(0, &["destroy", "--auto-approve"]);
     team.desk.apply(); // in the folder
     let listed = team.desk.expect(0, &["state", "list"]).out;
     team.desk.expect(0, &["state", "migrate", "--to", &team.backend()]);

@@ -89,6 +89,8 @@ fn nobodys_infra_id_is_made_up_and_two_must_agree() {
     assert!(nobody.err.contains("the infra ID of demo is not known yet"), "{}", nobody.err);
     assert!(!desk.path("machines").exists());
     desk.expect(0, &["plan"]);
+    desk.expect(1, &["manifests", "--out", "machines"]); // a plan records nothing
+    desk.expect(0, &["apply", "--auto-approve", "--target", "dhcp_options.main"]);
     desk.expect(0, &["manifests", "--out", "machines"]);
     create_manifests(&desk, "demo-other");
     let other = desk.expect(1, &["manifests", "--out", "assets"]);

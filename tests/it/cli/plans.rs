@@ -394,7 +394,7 @@ fn u3_results_go_to_standard_output_and_errors_to_standard_error() {
     for (code, command) in [
         (3, &["plan", "--config", "nowhere.yaml"][..]),
         (64, &["plan", "--target", "instance.mastr-0"]),
-        (7, &["apply"]),
+        (1, &["state", "list"]),
         (1, &["show", "nowhere.plan"]),
     ] {
         let bad = desk.expect(code, command);
@@ -412,6 +412,7 @@ fn u5_without_a_yes_nothing_is_done() {
     let ran = desk.expect(7, &["apply"]);
     assert!(ran.err.contains("cannot ask for confirmation without a terminal"), "{}", ran.err);
     assert!(ran.err.contains("--auto-approve"), "{}", ran.err);
+    assert!(ran.out.contains("\nPlan: "), "the plan is shown: {}", ran.out);
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::process::Stdio;
 
+use aws_sdk_ec2::types::{Tag, TagSpecification};
+
 use super::Desk;
 
 /// Returns a cluster with a saved plan that updates its machines in place.
@@ -80,4 +82,63 @@ async fn p11_a_plan_whose_objects_somebody_changed_is_stale() {
     let modify = desk.ec2().modify_instance_metadata_options().instance_id(machine);
     modify.http_tokens("required".into()).send().await.expect("modified");
     stale(&desk, "instance.master-0 was changed outside groundplan");
+}
+
+#[test]
+fn a_destroy_is_planned_reviewed_and_done_exactly_as_saved() {
+    let desk = Desk::new();
+    desk.apply();
+    let recorded = desk.expect(0, &["state", "pull"]).out;
+    let read = |name: &str| fs::read(desk.path(name)).unwrap();
+    desk.cloud.clear_requests();
+    let planned =
+        desk.expect(2, &["plan", "--destroy", "--detailed-exitcode", "--out", "flip.plan"]);
+    assert!(planned.out.contains("To destroy exactly this: groundplan apply flip.plan"));
+    let shown = desk.expect(7, &["destroy"]); // without a terminal
+    assert!(shown.err.contains("cannot ask for confirmation without a terminal"), "{}", shown.err);
+    let count = planned.out.lines().find(|line| line.starts_with("Plan: 0 to add")).unwrap();
+    assert!(shown.out.contains(count), "{}", shown.out);
+    desk.expect(0, &["destroy", "--out", "again.plan", "--cluster", "demo"]);
+    assert!(read("flip.plan") == read("again.plan"));
+    desk.expect(7, &["plan", "--destroy", "--max-destroy", "0"]);
+    desk.expect(64, &["plan", "--destroy", "--no-bootstrap"]);
+    assert!(desk.expect(0, &["show", "flip.plan"]).out.contains(count));
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    assert_eq!(desk.expect(0, &["state", "pull"]).out, recorded);
+
+    // Guards hold for a saved plan, too.
+    for guard in [["--max-destroy", "3"], ["--expect", "-1"]] {
+        desk.expect(7, &[&["apply", "flip.plan"][..], &guard].concat());
+    }
+    desk.expect(0, &["protect", "instance.master-0"]);
+    stale(&desk, "the state has changed since");
+    desk.expect(7, &["plan", "--destroy", "--out", "flip.plan"]);
+    desk.expect(0, &["unprotect", "instance.master-0"]);
+
+    desk.expect(0, &["plan", "--destroy", "--out", "flip.plan"]);
+    let done = desk.expect(0, &["apply", "flip.plan"]);
+    assert!(done.out.contains("Destroy complete!"), "{}", done.out);
+    assert!(done.out.contains("No resources with the tag"), "{}", done.out);
+    stale(&desk, "the state has changed since");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_destroy_is_stale_when_there_is_more_to_destroy() {
+    let desk = Desk::new();
+    desk.apply();
+    desk.expect(0, &["plan", "--destroy", "--out", "flip.plan", "--target", "instance.bootstrap"]);
+    desk.expect(0, &["apply", "flip.plan"]);
+    let left = desk.expect(0, &["state", "list"]).out;
+    assert!(!left.contains("instance.bootstrap") && left.contains("instance.master-0"), "{left}");
+
+    desk.expect(0, &["plan", "--destroy", "--out", "flip.plan"]);
+    let state: serde_json::Value =
+        serde_json::from_str(&desk.expect(0, &["show", "--json"]).out).unwrap();
+    let tag = format!("kubernetes.io/cluster/{}", state["cluster"]["infra_id"].as_str().unwrap());
+    let tag = Tag::builder().key(tag).value("owned").build();
+    let tags = TagSpecification::builder().resource_type("volume".into()).tags(tag).build();
+    let volume = desk.ec2().create_volume().availability_zone("us-west-2a").size(1);
+    volume.tag_specifications(tags).send().await.expect("a volume of a claim");
+    stale(&desk, "was changed outside groundplan since");
+    desk.expect(0, &["destroy", "--auto-approve"]);
 }

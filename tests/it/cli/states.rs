@@ -49,7 +49,7 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     desk.expect(0, &["plan"]);
     let guard = groundplan_engine::state::lock::acquire(&desk.path("state/demo"), "apply").unwrap();
     let id = guard.holder().id.clone();
-    let refused = desk.expect(4, &["plan", "--lock-timeout", "1s"]);
+    let refused = desk.expect(4, &["apply", "--auto-approve", "--lock-timeout", "1s"]);
     assert!(refused.err.contains("waiting up to 1s for the lock"), "{}", refused.err);
     assert_eq!(refused.err.matches("waiting up to").count(), 1, "{}", refused.err);
     assert!(refused.err.contains(&id), "{}", refused.err);
@@ -106,7 +106,7 @@ fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it(
 
     let moved = state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
     assert_eq!(moved.out, "vpc.main is now vpc.network.\n");
-    let word = "warning: the state is converted from format 1.0 to 4.0";
+    let word = "warning: the state is converted from format 1.0 to 4.1";
     assert!(moved.err.starts_with(word), "{}", moved.err);
     assert!(desk.path("state/prod/state.json.v1.backup").exists());
     assert!(desk.path("state/prod/journal.v1.backup").exists());
@@ -242,20 +242,23 @@ fn a_move_overwrites_nothing_that_it_has_not_copied() {
 }
 
 #[test]
-fn a_home_where_somebody_has_only_planned_gives_way_to_a_state_that_has_something() {
+fn a_home_whose_cluster_was_destroyed_gives_way_to_a_state_that_has_something() {
     let desk = Desk::new();
-    desk.expect(0, &["plan", "--state", "planned"]);
-    desk.expect(0, &["plan", "--state", "planned-too"]);
+    for state in ["former", "former-too"] {
+        let part = ["apply", "--auto-approve", "--state", state, "--target", "dhcp_options.main"];
+        desk.expect(0, &part);
+        desk.expect(0, &["destroy", "--auto-approve", "--state", state]);
+    }
     desk.apply();
     let listed = desk.expect(0, &["state", "list"]).out;
     let pulled = desk.expect(0, &["state", "pull"]).out;
     fs::write(desk.path("pulled.json"), pulled).unwrap();
 
-    desk.expect(0, &["state", "push", "pulled.json", "--state", "planned"]);
-    assert_eq!(desk.expect(0, &["state", "list", "--state", "planned"]).out, listed);
-    desk.expect(0, &["state", "migrate", "--to", "planned-too"]);
-    assert_eq!(desk.expect(0, &["state", "list", "--state", "planned-too"]).out, listed);
-    desk.expect(0, &["plan", "--state", "planned-too", "--detailed-exitcode"]);
+    desk.expect(0, &["state", "push", "pulled.json", "--state", "former"]);
+    assert_eq!(desk.expect(0, &["state", "list", "--state", "former"]).out, listed);
+    desk.expect(0, &["state", "migrate", "--to", "former-too"]);
+    assert_eq!(desk.expect(0, &["state", "list", "--state", "former-too"]).out, listed);
+    desk.expect(0, &["plan", "--state", "former-too", "--detailed-exitcode"]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_sto
 #[test]
 fn a_full_standard_output_is_an_error_on_standard_error() {
     let desk = Desk::new();
-    desk.expect(0, &["plan"]);
+    desk.expect(0, &["apply", "--auto-approve", "--target", "dhcp_options.main"]);
     for arguments in [
         &["plan", "--json"][..],
         &["plan"],

@@ -209,6 +209,12 @@ impl LockError {
     }
 }
 
+/// Returns the process that has the lock of the folder `dir`, as far as its description shows. A holder
+/// that has ended on this host is none. Takes no lock and changes no file.
+pub fn holder(dir: &Path) -> Option<LockHolder> {
+    read_holder(&dir.join(HOLDER)).filter(|holder| holder.is_alive() != Some(false))
+}
+
 /// Lock ID that stands for a holder without a description, for `groundplan unlock`.
 pub const UNNAMED: &str = "unnamed";
 

@@ -72,6 +72,11 @@ impl LookupCache {
         Entry::LookupRecorded { lookup, answer }
     }
 
+    /// Returns the entry that records that the cluster has no ignition assets.
+    pub fn no_assets_entry() -> Entry {
+        Entry::LookupRecorded { lookup: ASSETS.to_owned(), answer: Value::Null }
+    }
+
     /// Returns the entries that record what `recorded` lacks.
     pub fn entries_missing_in(self, recorded: &Self) -> Vec<Entry> {
         let recorded = BTreeMap::from(recorded.clone());

@@ -48,7 +48,7 @@ use crate::graph::{Address, Ref};
 /// A minor may add fields to the state and to a [`Record`]. A field that a minor adds to an
 /// [`Entry`] belongs to the record that the entry is about. Every other change requires a new
 /// major.
-pub const FORMAT: Format = Format { major: 4, minor: 0 };
+pub const FORMAT: Format = Format { major: 4, minor: 1 };
 
 /// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct State {
     pub serial: u64,
     /// Highest generation of all creations so far. The creations of the next run get the next one.
     pub generation: u64,
-    /// Identity of the cluster; set once.
+    /// Identity of the cluster. Binding while a resource is recorded; see [`State::fixed_cluster`].
     pub cluster: Option<Cluster>,
     /// Lookup cache: results of queries that the graph was compiled with, by query. The same
     /// configuration compiles to the same graph later.
@@ -138,6 +138,10 @@ pub struct RunRecord {
     pub version: String,
     /// Serial before the first entry of the run.
     pub after: u64,
+    /// Infra ID of the cluster that the run was for. `None` in runs of format 4.0 or older, and before
+    /// an identity is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub infra_id: Option<String>,
     /// Fields of a newer minor version, kept.
     #[serde(flatten)]
     pub unknown: BTreeMap<String, Value>,
@@ -219,6 +223,44 @@ impl State {
     /// Returns true if the state records no object in the cloud.
     pub fn has_nothing(&self) -> bool {
         self.resources.is_empty() && self.deposed.is_empty()
+    }
+
+    /// Returns the identity that every run must have, because recorded resources carry it. `None`
+    /// while no resource is recorded: before the first creation, and after a complete destroy.
+    pub fn fixed_cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref().filter(|_| !self.has_nothing())
+    }
+
+    /// Returns true if these entries replace the recorded identity by another one.
+    pub fn is_identified_anew(&self, entries: &[Entry]) -> bool {
+        let recorded = self.cluster.as_ref();
+        entries.iter().any(|entry| match entry {
+            Entry::ClusterIdentified { cluster } => recorded.is_some_and(|known| known != cluster),
+            _ => false,
+        })
+    }
+
+    /// Returns the state after entries that are not recorded yet. The serial stays that of the
+    /// recorded state.
+    ///
+    /// A state that [has nothing](Self::has_nothing) can get another identity, and then loses the
+    /// lookup cache of the previous cluster. The token salt and the generation stay, so that no
+    /// creation token is used twice.
+    ///
+    /// # Errors
+    /// Returns the reason if an entry cannot follow the recorded history.
+    pub fn projected(&self, entries: &[Entry]) -> Result<Self, IllegalEntry> {
+        let mut state = self.clone();
+        if self.has_nothing() && self.is_identified_anew(entries) {
+            let token_salt = self.lookup_cache.token_salt.clone();
+            state.cluster = None;
+            state.lookup_cache = LookupCache { token_salt, ..LookupCache::default() };
+        }
+        for entry in entries {
+            state.record(entry)?;
+        }
+        state.serial = self.serial;
+        Ok(state)
     }
 
     /// Applies one entry. An illegal entry leaves the state unchanged.

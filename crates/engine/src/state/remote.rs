@@ -52,7 +52,7 @@ use super::backend::DurableWrite;
 use super::error::StateError;
 use super::fence::Fence;
 use super::journal::{self, JournalHeader};
-use super::lock::{BrokenLock, LockError, UnlockError};
+use super::lock::{BrokenLock, LockError, LockHolder, UnlockError};
 use super::{Entry, Format, State};
 
 /// Opened state and its backend.
@@ -118,6 +118,18 @@ pub async fn moved_to(
     place: &Layout,
 ) -> Result<Option<String>, StateError> {
     relocation::moved_to(&**bucket, place, patience(LEASE)).await
+}
+
+/// Returns the process that has the lock; `None` if the lock is free or its lease has ended. Takes no
+/// lock and writes no object.
+///
+/// # Errors
+/// Returns an error if the lock cannot be read.
+pub async fn holder(
+    bucket: &Arc<dyn ObjectStore>,
+    place: &Layout,
+) -> Result<Option<LockHolder>, StateError> {
+    lease::holder(bucket, place).await
 }
 
 /// Force-unlock: takes the lock from the holder with this ID, which the user knows to be gone.

@@ -69,6 +69,7 @@ pub(super) fn run_started(epoch: u64) -> Entry {
         by: "dev@host".to_owned(),
         version: "0.1.0".to_owned(),
         after: epoch,
+        infra_id: None,
         unknown: BTreeMap::new(),
     };
     Entry::RunStarted { run }
@@ -545,4 +546,35 @@ fn an_output_that_an_older_record_lacks_is_no_opinion() {
     assert_eq!(output("a", "later"), Some(Value::Null));
     assert_eq!(output("b", "id"), None, "not created yet");
     assert_eq!(output("c", "id"), None, "not recorded");
+}
+
+#[test]
+fn an_identity_is_binding_only_while_a_resource_is_recorded() {
+    let mut state = State::new("l".into());
+    let salt = learnt("token_salt", json!("0a1b2c3d"));
+    let known = Entry::ClusterIdentified { cluster: cluster() };
+    for entry in [known, salt, learnt("zones", json!(["us-west-2a"])), create("a", 1)] {
+        state.record(&entry).unwrap();
+    }
+    let other = Cluster { infra_id: "prod-other".into(), ..cluster() };
+    let anew = [
+        Entry::ClusterIdentified { cluster: other.clone() },
+        learnt("account", json!("210987654321")),
+    ];
+    assert_eq!(state.fixed_cluster(), Some(&cluster()), "even a creation in doubt");
+    assert!(state.is_identified_anew(&anew) && state.projected(&anew).is_err());
+
+    for entry in [created("a", RecordStatus::Ready), delete("a", 1), deleted("a", 1)] {
+        state.record(&entry).unwrap();
+    }
+    assert_eq!((state.fixed_cluster(), state.cluster.as_ref()), (None, Some(&cluster())));
+    let then = state.projected(&anew).unwrap();
+    assert_eq!((then.cluster.as_ref(), then.serial), (Some(&other), state.serial));
+    assert_eq!(then.lookup_cache.account.as_deref(), Some("210987654321"));
+    assert!(then.lookup_cache.results.is_empty(), "zones of the previous cluster");
+    assert_eq!((&then.lineage, then.generation), (&state.lineage, 1));
+    let tokens = [&state, &then].map(|state| state.token(&address("a"), state.generation));
+    assert_ne!(tokens[0], tokens[1], "a consumed token is not used again");
+    let same = state.projected(&anew[1..]).unwrap();
+    assert_eq!(same.lookup_cache.results.len(), 1, "the same cluster keeps its results");
 }

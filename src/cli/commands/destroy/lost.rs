@@ -61,12 +61,14 @@ fn no_region() -> CommandError {
 /// location contains another cluster.
 pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<Option<String>> {
     let place = common.state.of(&cluster.name);
-    let known =
-        state_backend::read_unlocked(&place, common).await?.and_then(|(state, _)| state.cluster);
+    let known = state_backend::read_unlocked(&place, common)
+        .await?
+        .and_then(|(state, _)| Some((state.has_nothing(), state.cluster?)));
     match known {
         None => Ok(None),
-        Some(known) if known.infra_id == cluster.infra_id => Ok(Some(cluster.name.clone())),
-        Some(other) => {
+        Some((_, known)) if known.infra_id == cluster.infra_id => Ok(Some(cluster.name.clone())),
+        Some((true, _)) => Ok(None), // a state without resources takes any cluster
+        Some((false, other)) => {
             let summary = format!("{place} is the state of another cluster: {}", other.infra_id);
             let hint = "use another, empty --state for this cluster";
             Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))

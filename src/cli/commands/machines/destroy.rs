@@ -37,7 +37,7 @@ pub(super) async fn destroy(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let session = Session::to_change("destroy", common, stop, ui)?;
+    let session = Session::to_change("destroy", common, stop);
     let looking = Box::pin(read_recorded(arguments, common, ui));
     let RecordedMachines { name, state } = unless_stopped(stop, looking).await?;
     let planning = async {
@@ -73,7 +73,7 @@ async fn read_recorded(
         Some(infra_id) => (state_of(infra_id), infra_id.clone(), region()),
         None => {
             let source = read(&arguments.manifests, ui)?;
-            let Cluster { infra_id, region, .. } = source.cluster(None)?;
+            let Cluster { infra_id, region, .. } = source.cluster(None, None)?;
             (source.name().to_owned(), infra_id, Some(region))
         }
     };

@@ -53,13 +53,14 @@ async fn apply(
 ) -> Result<Exit> {
     let how = &arguments.how;
     let saved = saved_plan::read_argument(arguments.plan.as_deref(), true, stop).await?;
-    let session = Session::to_change("apply", common, stop, ui)?;
+    let is_saved = saved.is_some();
+    let session = Session::to_change("apply", common, stop);
     // Manifests have no bootstrap machine.
     let read = |_, ui: &mut Ui| read(&arguments.manifests, ui);
     let planned = session.plan_or_saved(&read, saved, how, ui).await?;
     if how.preflight {
         planned.preflight(ui).await?;
     }
-    let approved = planned.approve(ui).await?;
+    let approved = if is_saved { planned.approve_saved() } else { planned.approve(ui).await? };
     Ok(approved.execute(arguments.how.waits, ui).await?.exit)
 }

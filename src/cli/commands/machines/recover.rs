@@ -41,7 +41,7 @@ async fn search<'a>(
 ) -> Result<RecoveredState<'a>> {
     let manifests = ManifestsSource::read(&arguments.manifests, ui)?;
     let claimed = session.claim_empty(manifests.name(), ui).await?;
-    let cluster = manifests.cluster(claimed.state().and_then(|state| state.cluster.clone()))?;
+    let cluster = manifests.cluster(claimed.state().and_then(State::fixed_cluster), None)?;
     let connected = claimed.connect(manifests.settings(&cluster), None, ui).await?;
     let aws = connected.aws();
     let (compiled, results) = manifests.compile_existing(aws, ui).await?;

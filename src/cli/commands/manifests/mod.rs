@@ -12,7 +12,7 @@ use std::path::Path;
 
 use folder::ManifestFolder;
 use groundplan_engine::apply::Shutdown;
-use groundplan_engine::state::Cluster;
+use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::machine_api::manifests::{Manifest, manifests};
 use lay::{FileChange, OutputFile};
 use serde_json::json;
@@ -23,7 +23,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::output_file::is_standard_output;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
-use crate::cli::session::install_config_source::{compile_preview, known_cluster};
+use crate::cli::session::install_config_source::{compile_preview, fits, known_cluster};
 use crate::cli::session::signals::unless_stopped;
 use crate::render::Diagnostic;
 
@@ -44,7 +44,7 @@ pub(crate) async fn run(
         return Err(CommandError::new(Exit::Usage, diagnostic));
     }
     let folder = ManifestFolder::of(out)?;
-    let identify = |inputs: &InputFiles, known| cluster(inputs, known, &folder);
+    let identify = |inputs: &InputFiles, state: &State| cluster(inputs, state, &folder);
     let looking = compile_preview(common, true, &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
     let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);
@@ -54,14 +54,10 @@ pub(crate) async fn run(
     Ok(Exit::Done)
 }
 
-/// Returns the identity of the cluster from the state, the assets or the manifests in the folder.
-/// The sources must agree, and at least one must exist.
-fn cluster(
-    inputs: &InputFiles,
-    known: Option<Cluster>,
-    folder: &ManifestFolder,
-) -> Result<Cluster> {
-    match (known_cluster(inputs, known)?, &folder.infra_id) {
+/// Returns the identity of the cluster from recorded resources, the assets or the manifests in the
+/// folder, which must agree, or else from a state without resources.
+fn cluster(inputs: &InputFiles, state: &State, folder: &ManifestFolder) -> Result<Cluster> {
+    match (known_cluster(inputs, state.fixed_cluster())?, &folder.infra_id) {
         (Some(known), Some(theirs)) if known.infra_id != *theirs => Err(of_another(&known, theirs)),
         (Some(known), _) => Ok(known),
         (None, Some(infra_id)) => Ok(Cluster {
@@ -70,7 +66,10 @@ fn cluster(
             cluster_id: String::new(), // in no manifest of ours
             region: inputs.config.aws.region.clone(),
         }),
-        (None, None) => Err(unknown_infra_id(inputs)),
+        (None, None) => {
+            let free = state.cluster.clone().filter(|known| fits(known, inputs));
+            free.ok_or_else(|| unknown_infra_id(inputs))
+        }
     }
 }
 
@@ -91,8 +90,8 @@ fn unknown_infra_id(inputs: &InputFiles) -> CommandError {
     let name = &inputs.config.name;
     let summary = format!("the infra ID of {name} is not known yet");
     let diagnostic = Diagnostic::error(summary).with_hint(
-        "use a folder written by `openshift-install create manifests`, pass --assets, or run \
-         `groundplan plan` to choose an infra ID",
+        "use a folder written by `openshift-install create manifests`, or pass --assets; without \
+         them, `groundplan apply` chooses the infra ID and records it",
     );
     CommandError::new(Exit::Failed, diagnostic)
 }

@@ -10,7 +10,7 @@ use groundplan_engine::state::backend::StateBackend;
 use groundplan_engine::state::error::StateError;
 use groundplan_engine::state::local::{LocalBackend, OpenedLocal};
 use groundplan_engine::state::location::StateLocation;
-use groundplan_engine::state::lock::{self, BrokenLock, LockError, UnlockError};
+use groundplan_engine::state::lock::{self, BrokenLock, LockError, LockHolder, UnlockError};
 use groundplan_engine::state::{Cluster, Format, State};
 
 use crate::cli::args::CommonArgs;
@@ -23,6 +23,9 @@ use crate::render::{Diagnostic, brief, remedies};
 
 /// Interval between attempts to take a lock.
 const TRY_EVERY: Duration = Duration::from_millis(250);
+
+/// Interval between two reads of the lock while a plan waits for the end of another run.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// State with its lock, which `backend` keeps.
 pub(crate) struct OpenedState {
@@ -126,6 +129,39 @@ pub(crate) async fn open_home(
         StateLocation::Bucket { bucket, prefix } => {
             S3Location::reach(bucket, prefix, common).await.open(operation, common, ui).await
         }
+    }
+}
+
+/// Returns the process that has the state lock; `None` if the lock is free. Takes no lock.
+async fn holder(place: &StateLocation, common: &CommonArgs) -> Result<Option<LockHolder>> {
+    match place {
+        StateLocation::Folder(dir) => Ok(lock::holder(dir)),
+        StateLocation::Bucket { bucket, prefix } => {
+            S3Location::reach(bucket, prefix, common).await.holder().await
+        }
+    }
+}
+
+/// Waits up to `--lock-timeout` until no other process has the state lock. Returns the process that
+/// still has the lock then. Takes no lock.
+pub(crate) async fn holder_after_wait(
+    place: &StateLocation,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<Option<LockHolder>> {
+    let deadline = Instant::now() + common.lock_timeout;
+    let mut told = false;
+    loop {
+        let Some(holder) = holder(place, common).await? else { return Ok(None) };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(Some(holder));
+        }
+        if !told {
+            tell_of_the_wait(common.lock_timeout, &LockError::Held(Box::new(holder)), ui)?;
+            told = true;
+        }
+        tokio::time::sleep(left.min(LOOK_EVERY)).await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use groundplan_aws::{Encryption, S3StateStore, S3StateStoreSettings};
 use groundplan_engine::state::State;
 use groundplan_engine::state::backend::StateBackend;
-use groundplan_engine::state::lock::BrokenLock;
+use groundplan_engine::state::lock::{BrokenLock, LockHolder};
 use groundplan_engine::state::remote::layout::Layout;
 use groundplan_engine::state::remote::object_store::ObjectStore;
 use groundplan_engine::state::remote::{self, RemoteBackend, RemoteLockGuard};
@@ -57,6 +57,10 @@ impl S3Location {
         let glance = remote::read(&self.bucket, &self.layout).await;
         let glance = glance.map_err(|error| unusable(&error))?;
         Ok(glance.map(|glance| (glance.state, glance.warnings)))
+    }
+
+    pub(super) async fn holder(&self) -> Result<Option<LockHolder>> {
+        remote::holder(&self.bucket, &self.layout).await.map_err(|error| unusable(&error))
     }
 
     pub(super) async fn read_back(&self) -> Result<Option<State>> {

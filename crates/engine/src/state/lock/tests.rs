@@ -219,3 +219,21 @@ fn holds_until_it_is_killed() {
     println!("it holds the lock");
     let _ = io::stdin().read_line(&mut String::new()); // ends with its parent at the latest
 }
+
+#[test]
+fn a_reader_finds_the_holder_and_writes_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let dir = place.path().join("prod");
+    assert_eq!(holder(&dir), None);
+    assert!(!dir.exists());
+    let guard = acquire(&dir, "apply").unwrap();
+    assert_eq!(holder(&dir).as_ref(), Some(guard.holder()));
+    let left_behind = fs::read(dir.join(HOLDER)).unwrap();
+    drop(guard);
+    assert_eq!(holder(&dir), None);
+    // A killed process leaves its description.
+    let mut ended: LockHolder = serde_json::from_slice(&left_behind).unwrap();
+    ended.started = Some(0);
+    fs::write(dir.join(HOLDER), serde_json::to_vec(&ended).unwrap()).unwrap();
+    assert_eq!(holder(&dir), None);
+}

@@ -110,6 +110,15 @@ pub(super) async fn take(
     }
 }
 
+/// Returns the holder of the lock, if its lease has not ended.
+pub(super) async fn holder(
+    bucket: &Arc<dyn ObjectStore>,
+    place: &Layout,
+) -> Result<Option<LockHolder>, StateError> {
+    let found = LockRead::read(bucket, place, patience(LEASE)).await?;
+    Ok(found.held_by(&mut LockObservation::default()))
+}
+
 /// Takes the lock from the holder with this ID. Returns `None` if the lock is free.
 pub(super) async fn break_open(
     bucket: &Arc<dyn ObjectStore>,

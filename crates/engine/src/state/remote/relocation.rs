@@ -58,6 +58,7 @@ impl RemoteBackend {
             by: LockHolder::this_process("install").who(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             after: recorded,
+            infra_id: None,
             unknown: BTreeMap::new(),
         };
         let known = if recorded == 0 { &state.lineage } else { &self.lineage };

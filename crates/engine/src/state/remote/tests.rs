@@ -84,6 +84,7 @@ fn run_of(backend: &RemoteBackend, state: &State) -> Entry {
             by: "dev@host".to_owned(),
             version: "0.1.0".to_owned(),
             after: state.serial,
+            infra_id: None,
             unknown: BTreeMap::new(),
         },
     }

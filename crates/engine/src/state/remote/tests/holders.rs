@@ -467,3 +467,19 @@ async fn a_renewal_counts_from_when_it_was_begun() {
     assert_eq!(*passed.lock().unwrap(), [false], "it was open before the next one went through");
     fence.pass().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_finds_the_holder_and_writes_nothing() {
+    let bucket = FakeObjectStore::default();
+    let process = bucket.process();
+    assert_eq!(remote_holder(&way(&process)).await, None);
+    assert!(bucket.objects().is_empty());
+    let guard = lock(&bucket, Duration::ZERO).await.unwrap();
+    assert_eq!(remote_holder(&way(&process)).await.as_ref(), Some(guard.holder()));
+    guard.release().await.unwrap();
+    assert_eq!(remote_holder(&way(&process)).await, None);
+}
+
+async fn remote_holder(bucket: &Arc<dyn ObjectStore>) -> Option<LockHolder> {
+    crate::state::remote::holder(bucket, &place()).await.unwrap()
+}
