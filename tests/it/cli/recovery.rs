@@ -452,7 +452,7 @@ async fn r5_what_was_replaced_is_found_and_what_was_not_recorded_is_told() {
     desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
 }
 
-/// One empty list of tags is no proof that the resources do not exist: it is read again. If it stays
+/// A recovery reads an empty list of tags again: it is no proof that nothing exists. If it stays
 /// empty, the network that carries the cluster's tag shows that something is wrong.
 #[test]
 fn r5_a_recovery_without_the_list_of_tokens_records_nothing() {
