@@ -481,5 +481,5 @@ async fn a_reader_finds_the_holder_and_writes_nothing() {
 }
 
 async fn remote_holder(bucket: &Arc<dyn ObjectStore>) -> Option<LockHolder> {
-    crate::state::remote::holder(bucket, &place()).await.unwrap()
+    holder(bucket, &place()).await.unwrap()
 }
