@@ -215,6 +215,7 @@ pub(crate) fn config_of(
 }
 
 /// Sweeps again and prints the resources that still carry the cluster tag. Fails if there is one.
+/// Searches that the credentials do not allow prove nothing: their calls are printed.
 async fn proven(
     cluster: &Cluster,
     names: &sweep::SweepNames,
@@ -225,7 +226,8 @@ async fn proven(
         .await
         .map_err(|error| CommandError::call("check for remaining resources", &error))?;
     let (tag, left) = (cluster_tag_key(&cluster.infra_id), swept.left);
-    ui.print_json("leftovers", &json!({"tag": tag, "left": left}))?;
+    let not_searched: Vec<&str> = swept.denied.iter().map(|one| one.call.as_ref()).collect();
+    ui.print_json("leftovers", &json!({"tag": tag, "left": left, "not_searched": not_searched}))?;
     for denied in &swept.denied {
         ui.diagnostic(&untracked::not_looked_for(denied))?;
     }
@@ -233,7 +235,14 @@ async fn proven(
         ui.diagnostic(&Diagnostic::warning(warning))?;
     }
     if left.is_empty() {
-        ui.print_line(&format!("No resources with the tag {tag} remain."))?;
+        ui.print_line(&match not_searched.is_empty() {
+            true => format!("No resources with the tag {tag} remain."),
+            false => format!(
+                "No resources with the tag {tag} found. Not searched, because the credentials do \
+                 not allow it: {}.",
+                not_searched.join(", ")
+            ),
+        })?;
         return Ok(Exit::Done);
     }
     let mut diagnostic = Diagnostic::error(format!("resources with the tag {tag} remain"));

@@ -122,7 +122,7 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         let projected = self.projected()?.projected_state;
         let options = targeting::resolve_against_state(part, &projected)?;
         let (mut teardown, plan) = self.selected(&options)?;
-        teardown.warnings = self.inputs.found.warnings(self.aws());
+        teardown.warnings.extend(self.inputs.found.warnings(self.aws()));
         let ended = ended_attachments(self.aws(), &teardown.projected_state, &plan).await?;
         teardown.warnings.extend(ended);
         self.shown(teardown, plan, guards, ui).await
@@ -148,11 +148,28 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
     fn selected(&mut self, options: &PlanOptions) -> Result<(Teardown, Plan)> {
         let mut teardown = self.projected()?;
         let mut plan = self.computed(&teardown, options);
+        let mut needed = Vec::new();
         if options.selects() {
+            needed = match options.excludes.is_empty() {
+                true => Vec::new(),
+                false => self.inputs.found.needed_by_others(&teardown.projected_state, &plan),
+            };
+            if !needed.is_empty() {
+                // Resources that the needed ones depend on stay, too.
+                plan = self.without(&teardown, options, &needed);
+            }
             self.inputs.found.leave_out_of(&plan, &teardown.projected_state);
-            let stays = plan.selection.map(|selection| selection.left_out).unwrap_or_default();
+            let mut stays = plan.selection.map(|selection| selection.left_out).unwrap_or_default();
+            stays.extend(needed.iter().cloned());
             teardown = self.projected()?;
             plan = self.without(&teardown, options, &stays);
+        }
+        if !needed.is_empty() {
+            teardown.warnings.push(
+                "machines of others run in a network that stays, so its subnets, gateways, route \
+                 tables, endpoints and Elastic IP addresses stay, too"
+                    .to_owned(),
+            );
         }
         teardown.options = options.clone();
         Ok((teardown, plan))

@@ -21,6 +21,21 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::render::Diagnostic;
 
+/// Kinds and types of untracked resources that machines in a network need: addresses and routes.
+const PARTS_OF_NETWORK: &[&str] = &[
+    "elastic_ip",
+    "elastic-ip",
+    "internet_gateway",
+    "internet-gateway",
+    "nat_gateway",
+    "natgateway",
+    "route_table",
+    "route-table",
+    "subnet",
+    "vpc_endpoint",
+    "vpc-endpoint",
+];
+
 /// Returns true if a part of a destroy can contain untracked resources.
 pub(crate) fn are_meant(part: &TargetingArgs) -> bool {
     let kind = UntrackedResource::SCHEMA.kind;
@@ -112,8 +127,24 @@ impl UntrackedResources {
         diagnostic.detail =
             blockers.iter().map(|one| format!("{} in {}", named(one), one.network)).collect();
         let hint = "terminate these machines or move them to another network; `--exclude ADDRESS` of \
-                    the VPC keeps the network";
+                    the VPC keeps the VPC with its subnets, gateways, route tables and endpoints";
         Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))
+    }
+
+    /// Returns the parts of networks that machines of others need, if such machines run in a network
+    /// that the plan keeps. Empty otherwise.
+    pub(crate) fn needed_by_others(&self, state: &State, plan: &Plan) -> Vec<Address> {
+        let teardown = ids(plan, state);
+        let keeps = |one: &NetworkBlocker| is_machine(one) && !teardown.contains(&one.network);
+        if !self.blockers.iter().any(keeps) {
+            return Vec::new();
+        }
+        let parts = state.resources.iter().filter(|(address, record)| {
+            let swept = record.inputs.get("what").and_then(|what| what.as_str());
+            PARTS_OF_NETWORK.contains(&address.kind())
+                || swept.is_some_and(|what| PARTS_OF_NETWORK.contains(&what))
+        });
+        parts.map(|(address, _)| address.clone()).collect()
     }
 
     /// Returns the plan warnings about untracked resources.

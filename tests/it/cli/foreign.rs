@@ -106,6 +106,13 @@ async fn a_machine_of_others_in_the_network_stops_a_destroy_before_its_first_cal
         assert!(refused.err.contains(text), "{text}: {}", refused.err);
     }
     assert_eq!(desk.cloud.mutating_calls(), 0);
+    let part = desk.expect(0, &["destroy", "--auto-approve", "--exclude", "vpc.main"]);
+    assert!(part.out.contains("machines of others run in a network that stays"), "{}", part.out);
+    let listed = desk.expect(0, &["state", "list"]).out;
+    for kept in ["vpc.main", "internet_gateway.", "nat_gateway.", "route_table.", "subnet."] {
+        assert!(listed.contains(kept), "{kept}: {listed}");
+    }
+    assert!(!listed.contains("instance.master-0"), "{listed}");
     desk.ec2().terminate_instances().instance_ids(&id).send().await.expect("terminated");
     desk.cloud.settle("");
     desk.expect(0, &["destroy", "--auto-approve"]);

@@ -454,4 +454,7 @@ async fn where_the_credentials_may_not_look_is_said() {
     let said = "the credentials do not allow ListUsers";
     assert!(destroyed.out.contains(said), "{}", destroyed.out);
     assert!(destroyed.err.contains(said), "{}", destroyed.err);
+    let end = "Not searched, because the credentials do not allow it: ListUsers.\n";
+    assert!(destroyed.out.ends_with(end), "{}", destroyed.out);
+    assert!(!destroyed.out.contains("remain."), "{}", destroyed.out);
 }

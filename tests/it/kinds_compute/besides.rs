@@ -338,6 +338,100 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
     assert_eq!(kinds, rest, "{found:#?}");
 }
 
+const PREFIXED: &str = "demo-x7k2p-extra";
+const TRUST: &str = r#"{"Version": "2012-10-17", "Statement": []}"#;
+
+/// Creates a role, an instance profile and a user of the cluster, which no state records.
+async fn unrecorded(world: &World) {
+    let iam = aws_sdk_iam::Client::new(&world.cloud.sdk_config());
+    let tag = aws_sdk_iam::types::Tag::builder().key(CLUSTER_TAG).value("owned");
+    let tag = tag.build().expect("a tag");
+    let role = iam.create_role().role_name(PREFIXED).assume_role_policy_document(TRUST);
+    role.tags(tag.clone()).send().await.expect("a role");
+    let profile = iam.create_instance_profile().instance_profile_name(PREFIXED);
+    profile.tags(tag.clone()).send().await.expect("a profile");
+    iam.create_user().user_name(PREFIXED).tags(tag).send().await.expect("a user");
+}
+
+async fn refused(world: &World, names: &SweepNames) -> String {
+    let error = sweep(&world.aws, names).await.expect_err("an incomplete list");
+    assert_eq!(error.class, ErrorClass::Retryable, "{error}");
+    format!("{}: {}", error.call, error.message)
+}
+
+#[tokio::test]
+async fn a_list_that_is_empty_once_hides_nothing() {
+    let world = World::new().await;
+    unrecorded(&world).await;
+    balancer(&world).await;
+    let lists = [
+        ("iam", "ListUsers"),
+        ("iam", "ListRoles"),
+        ("iam", "ListInstanceProfiles"),
+        ("elbv2", "DescribeLoadBalancers"),
+        ("elbv2", "DescribeTargetGroups"),
+    ];
+    for (service, action) in lists {
+        world.cloud.fault(&json!({
+            "service": service, "action": action, "kind": "empty", "times": 1,
+        }));
+    }
+    let found = everything(&world, &SweepNames::default()).await;
+    let kinds: Vec<&str> = found.iter().map(|one| one.kind.as_str()).collect();
+    assert_eq!(kinds, ["instance-profile", "load-balancer", "role", "target-group", "user"]);
+}
+
+#[tokio::test]
+async fn a_list_that_lacks_a_recorded_resource_is_an_error() {
+    let world = World::new().await;
+    let bench = world.bench();
+    let trust: Value = serde_json::from_str(TRUST).expect("JSON");
+    let inputs = json!({ "name": PREFIXED, "trust": trust, "tags": { CLUSTER_TAG: "owned" } });
+    let role = bench.make("iam_role.worker", &inputs).await;
+    bench.refresh(&role).await;
+    let names = SweepNames { recorded: [PREFIXED.to_owned()].into(), ..SweepNames::default() };
+    assert_eq!(everything(&world, &names).await, []);
+    world.cloud.fault(&json!({ "action": "ListRoles", "kind": "empty", "times": 2 }));
+    let error = refused(&world, &names).await;
+    let expected = "ListRoles: demo-x7k2p-extra is missing in the answer";
+    assert!(error.starts_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_that_lost_all_resources_of_others_is_an_error() {
+    let world = World::new().await;
+    let names = SweepNames::default();
+    everything(&world, &names).await;
+    unrecorded(&world).await;
+    world.cloud.fault(&json!({ "action": "ListInstanceProfiles", "kind": "empty", "times": 2 }));
+    let error = refused(&world, &names).await;
+    assert!(error.starts_with("ListInstanceProfiles: the answer lacks every resource"), "{error}");
+}
+
+#[tokio::test]
+async fn roles_that_lack_the_role_of_a_profile_are_an_error() {
+    let world = World::new().await;
+    unrecorded(&world).await;
+    let iam = aws_sdk_iam::Client::new(&world.cloud.sdk_config());
+    let put = iam.add_role_to_instance_profile().instance_profile_name(PREFIXED);
+    put.role_name(PREFIXED).send().await.expect("a role in the profile");
+    world.cloud.fault(&json!({ "action": "ListRoles", "kind": "empty", "times": 3 }));
+    let error = refused(&world, &SweepNames::default()).await;
+    assert!(error.starts_with("ListRoles: demo-x7k2p-extra is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_tag_index_without_a_tagged_group_of_the_network_is_an_error() {
+    let world = World::new().await;
+    tag(&world, &world.vpc, "owned").await;
+    let group = world.ec2.create_security_group().group_name("ours").description("ours");
+    let group = group.vpc_id(&world.vpc).send().await.expect("a group").group_id.expect("an id");
+    tag(&world, &group, "owned").await;
+    world.cloud.fault(&json!({ "action": "DescribeTags", "kind": "truncate", "times": null }));
+    let error = refused(&world, &SweepNames::default()).await;
+    assert!(error.starts_with(&format!("DescribeTags: {group} is missing")), "{error}");
+}
+
 #[tokio::test]
 async fn a_sweep_without_a_tag_is_refused() {
     let world = World::new().await;

@@ -27,6 +27,7 @@ use crate::client::batch::BatchQueue;
 use crate::client::resource_type::Registry;
 use crate::facts::may_repeat;
 use crate::model::calls::is_read;
+use crate::model::untracked::UntrackedKind;
 
 /// The number of calls of each action of each service.
 pub type CallCounts = BTreeMap<(&'static str, String), u64>;
@@ -69,6 +70,8 @@ pub(crate) struct CallContext {
     protected: Mutex<BTreeMap<String, bool>>,
     /// IDs and ARNs of objects that refresh has read with the cluster tag.
     owned: Mutex<BTreeSet<String>>,
+    /// Names of resources outside EC2 as this run has read them.
+    names: Mutex<SeenNames>,
     /// The attachments of roles as this run has listed them.
     roles: Mutex<RoleLists>,
     /// The permissions that a comparison lacked.
@@ -77,6 +80,15 @@ pub(crate) struct CallContext {
     fence: Mutex<Fence>,
     /// The batches of calls that steps make at the same time.
     pub(crate) batches: Batches,
+}
+
+/// Names and IDs of resources outside EC2 as this run has read them, by type.
+#[derive(Debug, Default)]
+struct SeenNames {
+    /// Recorded resources that refresh has read with the cluster tag.
+    owned: BTreeMap<UntrackedKind, BTreeSet<String>>,
+    /// Resources of others in the last list of the sweep.
+    listed: BTreeMap<UntrackedKind, BTreeSet<String>>,
 }
 
 /// The attachments of roles as this run has listed them, by the name of the role.
@@ -113,6 +125,7 @@ impl CallContext {
         let (throttle, calls) = (Throttle::default(), Mutex::default());
         let (unowned, protected) = (Mutex::default(), Mutex::default());
         let (owned, roles, not_compared) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let names = Mutex::default();
         let fence = Mutex::new(Fence::read_only());
         let batches = Batches::default();
         Self {
@@ -122,6 +135,7 @@ impl CallContext {
             unowned,
             protected,
             owned,
+            names,
             roles,
             not_compared,
             fence,
@@ -164,6 +178,39 @@ impl CallContext {
     pub(crate) fn owned_of(&self, ids: &BTreeSet<String>) -> BTreeSet<String> {
         let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
         owned.intersection(ids).cloned().collect()
+    }
+
+    /// Notes a resource outside EC2 that refresh has read, if it has the cluster tag.
+    pub(crate) fn note_owned_name(&self, kind: UntrackedKind, name: &str, is_owned: bool) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let owned = names.owned.entry(kind).or_default();
+        match is_owned {
+            true => owned.insert(name.to_owned()),
+            false => owned.remove(name),
+        };
+    }
+
+    /// Returns the ones of these names that refresh has read with the cluster tag.
+    pub(crate) fn owned_names(
+        &self,
+        kind: UntrackedKind,
+        names: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let seen = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        let owned = seen.owned.get(&kind);
+        owned.map(|owned| owned.intersection(names).cloned().collect()).unwrap_or_default()
+    }
+
+    /// Notes the resources of others in a list of the sweep.
+    pub(crate) fn note_listed(&self, kind: UntrackedKind, others: BTreeSet<String>) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.listed.insert(kind, others);
+    }
+
+    /// Returns the resources of others in the last list of the sweep.
+    pub(crate) fn listed(&self, kind: UntrackedKind) -> BTreeSet<String> {
+        let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.listed.get(&kind).cloned().unwrap_or_default()
     }
 
     /// Notes the names of all inline policies of a role.

@@ -89,6 +89,7 @@ mod calls {
     use crate::client::ownership::our_tags;
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::client::route53::{self, NO_ZONE, bare_id, same_name, step};
+    use crate::model::untracked::UntrackedKind;
 
     /// Maximum number of records in one deletion. AWS accepts 1,000 (Route 53 quotas). The smaller
     /// number keeps the error of a failed change readable, because the error lists the records.
@@ -229,6 +230,8 @@ mod calls {
         let answer = aws.call("route53", "GetHostedZone", call.send()).await;
         let Some(zone) = none_if(answer, NO_ZONE)? else { return Ok(None) };
         let Some(tags) = route53::live_tags(aws, id.as_str()).await? else { return Ok(None) };
+        let is_owned = tags.contains_key(&aws.settings.cluster_tag);
+        aws.watch.note_owned_name(UntrackedKind::HostedZone, id.as_str(), is_owned);
         let mut proofs = tags.clone();
         if zone.hosted_zone().is_some_and(|one| one.caller_reference() == token) {
             proofs.insert(TOKEN_TAG.to_owned(), token.to_owned());

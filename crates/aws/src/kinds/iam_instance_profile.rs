@@ -92,6 +92,7 @@ mod calls {
     use crate::client::outcomes::{incomplete, none_if, resolve_conflict, retry_on};
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
+    use crate::model::untracked::UntrackedKind;
 
     impl KindOperations for IamInstanceProfile {
         async fn create(
@@ -259,6 +260,9 @@ mod calls {
         profile: &InstanceProfile,
     ) -> Option<Live<IamInstanceProfile>> {
         let all_tags = live_tags(profile.tags());
+        let is_owned = all_tags.contains_key(&aws.settings.cluster_tag);
+        let (what, name) = (UntrackedKind::InstanceProfile, profile.instance_profile_name());
+        aws.watch.note_owned_name(what, name, is_owned);
         if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
             return None;
         }

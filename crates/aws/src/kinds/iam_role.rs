@@ -92,6 +92,7 @@ mod calls {
     use crate::client::ownership::{ensure_ours, is_ours, our_tags, tag_changes};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
     use crate::model::attachment::Attachment;
+    use crate::model::untracked::UntrackedKind;
 
     /// Name of the set of attached policies in unmanaged drift.
     const ATTACHED: &str = "attached_policies";
@@ -228,6 +229,8 @@ mod calls {
 
     fn live(aws: &Aws, recorded: Recorded<IamRole>, role: &Role) -> Option<Live<IamRole>> {
         let all_tags = live_tags(role.tags());
+        let is_owned = all_tags.contains_key(&aws.settings.cluster_tag);
+        aws.watch.note_owned_name(UntrackedKind::Role, role.role_name(), is_owned);
         if !is_ours(aws, recorded.outputs.is_some(), &recorded.token, &all_tags) {
             return None;
         }

@@ -78,6 +78,7 @@ mod calls {
     use crate::client::outcomes::{ambiguous_on_failure, none_if, resolve_conflict, retry_on};
     use crate::client::ownership::{cluster, our_tags, tag_changes, taken};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
+    use crate::model::untracked::UntrackedKind;
 
     const NO_BUCKET: &[&str] = &["NoSuchBucket"];
     /// Region that a location constraint must not name (S3 API reference, CreateBucket).
@@ -149,6 +150,9 @@ mod calls {
             for Recorded { inputs, outputs, token } in recorded {
                 let tags = live_tags(aws, &inputs.name).await?.filter(|tags| {
                     aws.note_owner(&token, tags);
+                    let is_owned = tags.contains_key(&aws.settings.cluster_tag);
+                    let name = inputs.name.as_str();
+                    aws.watch.note_owned_name(UntrackedKind::Bucket, name, is_owned);
                     outputs.is_some()
                         || tags.is_empty()
                         || tags.contains_key(&aws.settings.cluster_tag)

@@ -1,23 +1,32 @@
 //! Search for buckets by name, and by the prefix `<infra ID>-` with the cluster tag (the image
 //! registry's bucket, cluster-image-registry-operator pkg/storage/s3).
 
-use std::collections::BTreeSet;
-
+use super::lists::{Items, List};
 use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
 use crate::Aws;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::BucketName;
+use crate::model::untracked::UntrackedKind;
+
+const LIST: &str = "ListBuckets";
 
 /// Returns the buckets in `names`, and unrecorded ones with the prefix and the cluster tag. A bucket
 /// with the prefix that the list lacks is not read again: a destroy has deleted it.
+///
+/// # Errors
+/// Returns an error if a call fails, and a retryable one if the list lacks a recorded bucket that
+/// refresh has read.
 pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> {
     let prefix = format!("{}-", infra_id(aws));
-    let (listed, denied) = permitted(listed(aws, &prefix).await)?;
+    // The list contains only names of the cluster.
+    let (kind, recorded) = (UntrackedKind::Bucket, &names.recorded);
+    let list = List { kind, call: LIST, recorded, prefix: None };
+    let (listed, denied) = permitted(list.read(aws, || listed(aws, &prefix)).await)?;
     let mut left = Vec::new();
     for bucket in names.buckets.iter().map(BucketName::as_str) {
         let is_proven_absent = bucket.starts_with(&prefix)
-            && listed.as_ref().is_some_and(|listed| !listed.contains(bucket));
+            && listed.as_ref().is_some_and(|listed| !listed.contains_key(bucket));
         if is_proven_absent {
             continue;
         }
@@ -29,7 +38,8 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
     let is_new = |name: &&String| {
         !names.recorded.contains(*name) && !names.buckets.iter().any(|one| one.as_str() == *name)
     };
-    for name in listed.iter().flatten().filter(is_new) {
+    let listed: Vec<String> = listed.into_iter().flatten().map(|(name, ())| name).collect();
+    for name in listed.iter().filter(is_new) {
         match permitted(is_ours(aws, name).await)? {
             (Some(true), _) => left.push(leftover(name)),
             (None, denied) => return Ok((left, denied.into_iter().collect())),
@@ -40,14 +50,14 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
 }
 
 /// Returns the names of all buckets with this prefix.
-async fn listed(aws: &Aws, prefix: &str) -> Result<BTreeSet<String>> {
-    let (mut all, mut next) = (BTreeSet::new(), None);
+async fn listed(aws: &Aws, prefix: &str) -> Result<Items<()>> {
+    let (mut all, mut next) = (Items::new(), None);
     loop {
         // Without a limit, S3 returns at most 10,000 buckets and a token for the next page.
         let call = aws.s3.list_buckets().prefix(prefix).set_continuation_token(next).send();
-        let page = aws.call("s3", "ListBuckets", call).await?;
+        let page = aws.call("s3", LIST, call).await?;
         let names = page.buckets().iter().filter_map(|one| one.name());
-        all.extend(names.filter(|name| name.starts_with(prefix)).map(str::to_owned));
+        all.extend(names.filter(|name| name.starts_with(prefix)).map(|name| (name.to_owned(), ())));
         next = page.continuation_token.filter(|token| !token.is_empty());
         if next.is_none() {
             return Ok(all);

@@ -4,13 +4,17 @@
 //! or to a private zone that the user provides. The search of the public zone follows the destroy
 //! of openshift-install (pkg/destroy/aws, deleteRoute53).
 
+use std::collections::BTreeSet;
+
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
-use super::{OWNED, RemainingResource, SHARED_TAG, infra_id};
-use crate::Aws;
+use super::lists::{Items, List};
+use super::{OWNED, PAUSE, RemainingResource, SHARED_TAG, SweepNames, incomplete, infra_id};
 use crate::client::resource_type::Result;
 use crate::client::route53::{self, plain_name};
 use crate::lookups::queries::{is_private, zone_id, zones_named};
+use crate::model::untracked::UntrackedKind;
+use crate::{Aws, Tags};
 
 /// Number of records that one call lists in a public zone, beginning with the searched name. Public
 /// zones may be large, and one name has few records.
@@ -32,15 +36,20 @@ pub(crate) fn cut(id: &str) -> Option<(&str, &str, &str)> {
 /// Returns the zones with the cluster tag, and the records that operators of the cluster wrote.
 ///
 /// # Errors
-/// Returns an error if a call fails.
+/// Returns an error if a call fails, and a retryable one if a list lacks what it must contain.
 pub(super) async fn zones_and_records(
     aws: &Aws,
-    domain: Option<&str>,
+    names: &SweepNames,
 ) -> Result<Vec<RemainingResource>> {
+    let domain = names.domain.as_deref();
+    let call = domain.map_or("ListHostedZones", |_| "ListHostedZonesByName");
+    let (kind, recorded) = (UntrackedKind::HostedZone, &names.recorded);
+    let list = List { kind, call, recorded, prefix: None };
+    let zones = list.read(aws, || async move { by_id(candidates(aws, domain).await?) }).await?;
     let mut left = Vec::new();
-    for zone in candidates(aws, domain).await? {
+    for zone in zones.into_values() {
         let id = zone_id(&zone.id);
-        let tags = route53::live_tags(aws, id.as_str()).await?.unwrap_or_default();
+        let tags = tags(aws, id.as_str()).await?;
         let Some(value) = tags.get(&aws.settings.cluster_tag) else { continue };
         let name = plain_name(&zone.name);
         if value != OWNED {
@@ -52,6 +61,20 @@ pub(super) async fn zones_and_records(
         }
     }
     Ok(left)
+}
+
+fn by_id(zones: Vec<HostedZone>) -> Result<Items<HostedZone>> {
+    Ok(zones.into_iter().map(|zone| (zone_id(&zone.id).0, zone)).collect())
+}
+
+/// Returns the tags of a zone. A zone without tags is read a second time after a pause.
+async fn tags(aws: &Aws, zone: &str) -> Result<Tags> {
+    let tags = route53::live_tags(aws, zone).await?.unwrap_or_default();
+    if !tags.is_empty() {
+        return Ok(tags);
+    }
+    tokio::time::sleep(PAUSE).await;
+    Ok(route53::live_tags(aws, zone).await?.unwrap_or_default())
 }
 
 /// Returns the zones that may be those of the cluster; the caller checks their tags. With `domain`:
@@ -82,23 +105,54 @@ async fn records_in_user_zone(
     zone: &str,
     domain: &str,
 ) -> Result<Vec<RemainingResource>> {
-    let records = route53::every_record(aws, zone).await?;
+    let mut records = complete_records(aws, zone).await?;
+    tokio::time::sleep(PAUSE).await;
+    records.extend(complete_records(aws, zone).await?);
     let ours = records.iter().filter(|one| is_below(one.name(), domain) && !belongs_to_zone(one));
-    Ok(ours.map(|one| remaining_record(zone, one)).collect())
+    let ours: BTreeSet<RemainingResource> = ours.map(|one| remaining_record(zone, one)).collect();
+    Ok(ours.into_iter().collect())
+}
+
+/// Returns all records of a zone.
+///
+/// # Errors
+/// Returns an error if the call fails, and a retryable one if the list lacks the SOA record that each
+/// zone has.
+async fn complete_records(aws: &Aws, zone: &str) -> Result<Vec<ResourceRecordSet>> {
+    let records = route53::every_record(aws, zone).await?;
+    match records.iter().any(|one| *one.r#type() == RrType::Soa) {
+        true => Ok(records),
+        false => Err(incomplete("ListResourceRecordSets", zone)),
+    }
 }
 
 /// Returns the records of the public zone of a parent domain that have the name and type of a
-/// record in the private zone.
+/// record in the private zone. After the private zone is deleted, no search finds them. Therefore the
+/// lists are read a second time after a pause; a record in either list counts.
 async fn records_in_public_zone(
     aws: &Aws,
     private: &str,
     domain: &str,
-) -> Result<Vec<RemainingResource>> {
-    let Some(public) = public_zone_above(aws, domain).await? else { return Ok(Vec::new()) };
-    let mut left = Vec::new();
-    for record in
-        route53::every_record(aws, private).await?.iter().filter(|one| !belongs_to_zone(one))
-    {
+) -> Result<BTreeSet<RemainingResource>> {
+    let mut left = BTreeSet::new();
+    add_records_in_public_zone(aws, private, domain, &mut left).await?;
+    tokio::time::sleep(PAUSE).await;
+    add_records_in_public_zone(aws, private, domain, &mut left).await?;
+    Ok(left)
+}
+
+/// Adds the records in the public zone that `left` lacks.
+async fn add_records_in_public_zone(
+    aws: &Aws,
+    private: &str,
+    domain: &str,
+    left: &mut BTreeSet<RemainingResource>,
+) -> Result<()> {
+    let Some(public) = public_zone_above(aws, domain).await? else { return Ok(()) };
+    for record in complete_records(aws, private).await? {
+        if belongs_to_zone(&record) || left.contains(&remaining_record(&public, &record)) {
+            continue;
+        }
         let page = route53::records_from(aws, &public, record.name(), RECORDS_FROM_NAME).await?;
         let same = |one: &&ResourceRecordSet| {
             route53::same_name(one.name(), record.name()) && one.r#type() == record.r#type()
@@ -107,7 +161,7 @@ async fn records_in_public_zone(
             page.unwrap_or_default().iter().find(same).map(|one| remaining_record(&public, one)),
         );
     }
-    Ok(left)
+    Ok(())
 }
 
 /// Returns the ID of the public zone of the nearest parent domain. `None` if no parent has one.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_engine::provider::{ErrorClass, ProviderError};
 
+use super::lists::Items;
 use super::{PAUSE, RemainingResource, incomplete};
 use crate::client::elb;
 use crate::client::resource_type::Result;
@@ -17,8 +18,8 @@ const ELB: &str = "elasticloadbalancing";
 /// Error codes for a listed resource that was deleted before its tags were read.
 const GONE: &[&str] = &["LoadBalancerNotFound", "TargetGroupNotFound", "AccessPointNotFound"];
 
-/// Load balancers or target groups of the region: ARN, type, and name.
-type Listed = Vec<(String, &'static str, Option<String>)>;
+/// Load balancers or target groups of the region: type and name, by ARN.
+type Listed = Items<(&'static str, Option<String>)>;
 
 /// Returns the load balancers, except classic ones, and the target groups with the cluster tag.
 /// Recorded ones that refresh has just read with the tag are left out.
@@ -32,10 +33,9 @@ pub(super) async fn balancers_and_groups(
     let mut read = aws.watch.owned_of(recorded);
     read.retain(|id| id.starts_with("arn:"));
     let all = every(aws, &read).await?;
-    let unread: Vec<String> =
-        all.iter().map(|(arn, ..)| arn).filter(|arn| !read.contains(*arn)).cloned().collect();
+    let unread: Vec<String> = all.keys().filter(|arn| !read.contains(*arn)).cloned().collect();
     let tags = tags(aws, unread).await?;
-    let found = all.into_iter().filter_map(|(arn, kind, name)| {
+    let found = all.into_iter().filter_map(|(arn, (kind, name))| {
         let ours = tags.get(&arn)?.get(&aws.settings.cluster_tag)?;
         Some(RemainingResource::new(kind, &arn, name.as_deref()).tagged(Some(ours)))
     });
@@ -43,20 +43,26 @@ pub(super) async fn balancers_and_groups(
 }
 
 /// Returns all load balancers and target groups. Lists that lack one of `read` are read a second
-/// time after a pause.
+/// time after a pause, and so are lists of which `read` names no resource. An item of either list
+/// counts.
 async fn every(aws: &Aws, read: &BTreeSet<String>) -> Result<Listed> {
-    let lacking = |all: &Listed| {
-        read.iter().find(|arn| !all.iter().any(|(listed, ..)| listed == *arn)).cloned()
-    };
+    let lacking = |all: &Listed| read.iter().find(|arn| !all.contains_key(*arn)).cloned();
+    let is_judged = read.iter().any(|arn| is_group(arn)) && read.iter().any(|arn| !is_group(arn));
     let mut all = lists(aws).await?;
-    if lacking(&all).is_some() {
+    if !is_judged || lacking(&all).is_some() {
         tokio::time::sleep(PAUSE).await;
-        all = lists(aws).await?;
+        all.extend(lists(aws).await?);
     }
     match lacking(&all) {
+        Some(arn) if is_group(&arn) => Err(incomplete("DescribeTargetGroups", &arn)),
         Some(arn) => Err(incomplete("DescribeLoadBalancers", &arn)),
         None => Ok(all),
     }
+}
+
+/// Returns true for the ARN of a target group (ELB API reference, TargetGroup).
+fn is_group(arn: &str) -> bool {
+    arn.contains(":targetgroup/")
 }
 
 async fn lists(aws: &Aws) -> Result<Listed> {
@@ -65,10 +71,12 @@ async fn lists(aws: &Aws) -> Result<Listed> {
         Box::pin(elb::every_target_group(aws)),
     )?;
     let balancers = balancers.into_iter().filter_map(|one| {
-        Some((one.load_balancer_arn?, UntrackedKind::LoadBalancer.as_str(), one.load_balancer_name))
+        let kind = UntrackedKind::LoadBalancer.as_str();
+        Some((one.load_balancer_arn?, (kind, one.load_balancer_name)))
     });
     let groups = groups.into_iter().filter_map(|one| {
-        Some((one.target_group_arn?, UntrackedKind::TargetGroup.as_str(), one.target_group_name))
+        let kind = UntrackedKind::TargetGroup.as_str();
+        Some((one.target_group_arn?, (kind, one.target_group_name)))
     });
     Ok(balancers.chain(groups).collect())
 }
@@ -89,7 +97,11 @@ async fn tags(aws: &Aws, arns: Vec<String>) -> Result<BTreeMap<String, Tags>> {
 /// Returns the Classic Load Balancers with the cluster tag. Kubernetes creates them by default for
 /// a Service, usually that of the router.
 pub(super) async fn classic(aws: &Aws) -> Result<Vec<RemainingResource>> {
-    let names = classic_balancers(aws).await?;
+    // No record of the cluster names a Classic Load Balancer, so the list is read twice.
+    let mut names: BTreeSet<String> = classic_balancers(aws).await?.into_iter().collect();
+    tokio::time::sleep(PAUSE).await;
+    names.extend(classic_balancers(aws).await?);
+    let names: Vec<String> = names.into_iter().collect();
     let mut tags = classic_tags(aws, &names).await?;
     let is_bare = |name: &String| tags.get(name).is_none_or(Tags::is_empty);
     let bare: Vec<String> = names.into_iter().filter(is_bare).collect();

@@ -6,13 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::types::{InstanceProfile, Role, Tag, User};
 
-use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
+use super::lists::{Items, List};
+use super::{
+    OWNED, PAUSE, Permitted, RemainingResource, SweepNames, incomplete, infra_id, is_there,
+    permitted,
+};
 use crate::Aws;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::{InstanceProfileName, RoleName};
+use crate::model::untracked::UntrackedKind;
 
 const ABSENT: &[&str] = &["NoSuchEntity"];
+const LIST_ROLES: &str = "ListRoles";
 
 /// Returns the roles and profiles in `names`, and unrecorded resources with the prefix and the
 /// cluster tag: users that the cloud credential operator creates, and roles and profiles of a
@@ -20,21 +26,34 @@ const ABSENT: &[&str] = &["NoSuchEntity"];
 ///
 /// A name of the cluster that is missing in its list is not read again: the searched names are those
 /// of resources that a destroy has deleted.
+///
+/// # Errors
+/// Returns an error if a call fails, and a retryable one if a list lacks a name that it must contain.
 pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> {
     let prefix = format!("{}-", infra_id(aws));
-    let (users, users_denied) = permitted(users(aws).await)?;
-    let (roles, roles_denied) = permitted(roles(aws).await)?;
-    let (profiles, profiles_denied) = permitted(profiles(aws).await)?;
-    let named = |all: Vec<String>| -> BTreeSet<String> {
-        all.into_iter().filter(|name| name.starts_with(&prefix)).collect()
-    };
-    if let Some(profiles) = &profiles {
-        aws.watch.note_profiles(by_role(profiles));
+    let list = |kind, call| List { kind, call, recorded: &names.recorded, prefix: Some(&prefix) };
+    let (users, roles, profiles) = tokio::join!(
+        Box::pin(list(UntrackedKind::User, "ListUsers").read(aws, || users(aws))),
+        Box::pin(list(UntrackedKind::Role, LIST_ROLES).read(aws, || roles(aws))),
+        Box::pin(
+            list(UntrackedKind::InstanceProfile, "ListInstanceProfiles")
+                .read(aws, || profiles(aws))
+        ),
+    );
+    let (users, users_denied) = permitted(users)?;
+    let (mut roles, mut roles_denied) = permitted(roles)?;
+    let (profiles, profiles_denied) = permitted(profiles)?;
+    if let (Some(listed), Some(profiles)) = (&mut roles, &profiles) {
+        let more = with_roles_of(profiles, std::mem::take(listed), &prefix, aws).await;
+        (roles, roles_denied) = permitted(more)?;
     }
-    let users = users.map(|all| named(all.into_iter().map(|one| one.user_name).collect()));
-    let roles = roles.map(|all| named(all.into_iter().map(|one| one.role_name).collect()));
-    let profiles =
-        profiles.map(|all| named(all.into_iter().map(|one| one.instance_profile_name).collect()));
+    let named = |name: &String| name.starts_with(&prefix);
+    if let Some(profiles) = &profiles {
+        aws.watch.note_profiles(by_role(profiles.values()));
+    }
+    let users = users.map(|all| all.into_keys().filter(named).collect());
+    let roles = roles.map(|all| all.into_keys().filter(named).collect());
+    let profiles = profiles.map(|all| all.into_keys().filter(named).collect());
     let mut left = Vec::new();
     let wanted_roles: BTreeSet<&str> = names.roles.iter().map(RoleName::as_str).collect();
     for role in searched(&wanted_roles, roles.as_ref(), &prefix) {
@@ -113,7 +132,9 @@ fn unrecorded<'a>(
 }
 
 /// Returns the names of the profiles of each role.
-fn by_role(profiles: &[InstanceProfile]) -> BTreeMap<String, Vec<String>> {
+fn by_role<'a>(
+    profiles: impl Iterator<Item = &'a InstanceProfile>,
+) -> BTreeMap<String, Vec<String>> {
     let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for profile in profiles {
         for role in profile.roles() {
@@ -130,15 +151,40 @@ fn is_ours(aws: &Aws, tags: Option<&[Tag]>) -> bool {
     tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED)
 }
 
-/// Defines a function that returns all items of a list, page by page.
+/// Returns the roles with those that the profiles of the cluster contain. If the list lacks one, the
+/// roles are read again after a pause.
+///
+/// # Errors
+/// Returns an error if the read fails, and a retryable one if the second list lacks a role, too.
+async fn with_roles_of(
+    profiles: &Items<InstanceProfile>,
+    mut roles: Items<Role>,
+    prefix: &str,
+    aws: &Aws,
+) -> Result<Items<Role>> {
+    let ours = profiles.values().filter(|one| one.instance_profile_name().starts_with(prefix));
+    let inside: BTreeSet<&str> =
+        ours.flat_map(InstanceProfile::roles).map(Role::role_name).collect();
+    if inside.iter().all(|name| roles.contains_key(*name)) {
+        return Ok(roles);
+    }
+    tokio::time::sleep(PAUSE).await;
+    roles.extend(self::roles(aws).await?);
+    match inside.into_iter().find(|name| !roles.contains_key(*name)) {
+        Some(name) => Err(incomplete(LIST_ROLES, name)),
+        None => Ok(roles),
+    }
+}
+
+/// Defines a function that returns all items of a list by name, page by page.
 macro_rules! every {
-    ($fn:ident: $call:ident($name:literal).$items:ident, $item:ty) => {
-        async fn $fn(aws: &Aws) -> Result<Vec<$item>> {
-            let (mut all, mut marker) = (Vec::new(), None);
+    ($fn:ident: $call:ident($action:expr).$items:ident, $item:ty, $name:ident) => {
+        async fn $fn(aws: &Aws) -> Result<Items<$item>> {
+            let (mut all, mut marker) = (Items::new(), None);
             loop {
                 let call = aws.iam.$call().max_items(1000).set_marker(marker).send();
-                let page = aws.call("iam", $name, call).await?;
-                all.extend(page.$items);
+                let page = aws.call("iam", $action, call).await?;
+                all.extend(page.$items.into_iter().map(|one| (one.$name.clone(), one)));
                 marker = page.marker.filter(|_| page.is_truncated);
                 if marker.is_none() {
                     return Ok(all);
@@ -148,6 +194,10 @@ macro_rules! every {
     };
 }
 
-every!(users: list_users("ListUsers").users, User);
-every!(roles: list_roles("ListRoles").roles, Role);
-every!(profiles: list_instance_profiles("ListInstanceProfiles").instance_profiles, InstanceProfile);
+every!(users: list_users("ListUsers").users, User, user_name);
+every!(roles: list_roles(LIST_ROLES).roles, Role, role_name);
+every!(
+    profiles: list_instance_profiles("ListInstanceProfiles").instance_profiles,
+    InstanceProfile,
+    instance_profile_name
+);

@@ -10,6 +10,7 @@ mod dns;
 mod ec2;
 mod elb;
 mod iam;
+mod lists;
 mod networks;
 
 use std::collections::BTreeSet;
@@ -146,7 +147,7 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         Box::pin(ec2::tagged(aws, &names.recorded)),
         Box::pin(elb::balancers_and_groups(aws, &names.recorded)),
         Box::pin(elb::classic(aws)),
-        Box::pin(dns::zones_and_records(aws, names.domain.as_deref())),
+        Box::pin(dns::zones_and_records(aws, names)),
         Box::pin(iam::by_name(aws, names)),
         Box::pin(buckets::by_name(aws, names)),
     )?;

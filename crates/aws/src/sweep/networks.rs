@@ -38,7 +38,9 @@ pub(super) struct Untagged {
 /// look unrelated.
 ///
 /// # Errors
-/// If a list cannot be read, or lacks the parts that each network has.
+/// If a list cannot be read, or lacks the parts that each network has. Returns a retryable error if
+/// both reads contain a resource with the cluster tag that `tagged` lacks: the tag index is then
+/// incomplete, and may lack other resources, too.
 pub(super) async fn untagged(aws: &Aws, tagged: &[RemainingResource]) -> Result<Untagged> {
     let of_kind = |kind: UntrackedKind| {
         let some = tagged.iter().filter(move |one| one.kind == kind.as_str());
@@ -51,11 +53,16 @@ pub(super) async fn untagged(aws: &Aws, tagged: &[RemainingResource]) -> Result<
     let machines = of_kind(UntrackedKind::Instance);
     let first = Contents::of(aws, &vpcs).await?;
     let mut found = first.untagged(aws, &machines);
-    if found != Untagged::default() || first.lacking(&vpcs).is_some() {
+    let unlisted = first.unlisted(aws, tagged);
+    let is_settled = unlisted.is_empty() && first.lacking(&vpcs).is_none();
+    if found != Untagged::default() || !is_settled {
         tokio::time::sleep(PAUSE).await;
         let second = Contents::of(aws, &vpcs).await?;
         if let Some((call, vpc)) = second.lacking(&vpcs) {
             return Err(incomplete(call, vpc));
+        }
+        if let Some(id) = second.unlisted(aws, tagged).intersection(&unlisted).next() {
+            return Err(incomplete("DescribeTags", id));
         }
         let again = second.untagged(aws, &machines);
         if first.lacking(&vpcs).is_some() {
@@ -135,6 +142,20 @@ impl Contents {
             };
             Some((call, *vpc))
         })
+    }
+
+    /// Returns the IDs of the resources with the cluster tag that `tagged` lacks.
+    fn unlisted(&self, aws: &Aws, tagged: &[RemainingResource]) -> BTreeSet<&str> {
+        let listed: BTreeSet<&str> = tagged.iter().map(|one| one.id.as_str()).collect();
+        let groups = self.groups.iter().map(|one| (one.group_id(), one.tags()));
+        let endpoints = self.endpoints.iter().map(|one| (one.vpc_endpoint_id(), one.tags()));
+        let interfaces =
+            self.interfaces.iter().map(|one| (one.network_interface_id(), one.tag_set()));
+        let subnets = self.subnets.iter().map(|one| (one.subnet_id(), one.tags()));
+        let tables = self.tables.iter().map(|one| (one.route_table_id(), one.tags()));
+        let all = groups.chain(endpoints).chain(interfaces).chain(subnets).chain(tables);
+        let ours = all.filter(|(_, tags)| has_tag(tags, &aws.settings.cluster_tag));
+        ours.filter_map(|(id, _)| id).filter(|id| !listed.contains(id)).collect()
     }
 
     fn untagged(&self, aws: &Aws, machines: &BTreeSet<&str>) -> Untagged {
