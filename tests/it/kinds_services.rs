@@ -350,6 +350,27 @@ async fn a_profile_goes_whatever_role_somebody_put_into_it() {
     assert!(!bench.is_there(&known).await);
 }
 
+/// AWS rejects a role that the profile has already, for example after a lost response. An older answer
+/// that shows no role is read again.
+#[tokio::test]
+async fn a_profile_that_does_not_show_its_role_yet_is_asked_again() {
+    let bench = Bench::new();
+    let ours: IamRoleOutputs = bench.make("ours", &role("demo-ours")).await;
+    let wanted = profile("demo-profile", &ours);
+    let known = bench.make_known("demo", &wanted).await;
+    let configure = || bench.aws.configure(bench.request("demo", &wanted), known.outputs.clone());
+    bench.cloud.fault(
+        &serde_json::json!({"action": "GetInstanceProfile", "kind": "empty", "times": null}),
+    );
+    let error = configure().await.unwrap_err();
+    assert_eq!(
+        (error.call.as_str(), error.class),
+        ("AddRoleToInstanceProfile", ErrorClass::Retryable)
+    );
+    bench.cloud.clear_faults();
+    configure().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_balancer_is_gone_when_its_interfaces_are() {
     let bench = Bench::new();

@@ -221,7 +221,7 @@ fn a_cluster_and_machines_whose_states_have_one_name_are_told_apart() {
 
     let manifests = desk.path("state/demo-abcde-machines");
     fs::remove_dir_all(&manifests).unwrap();
-    desk.expect(0, &["plan"]);
+    desk.expect(0, &["apply", "--auto-approve"]);
     for line in [
         &["machines", "plan", "--manifests", "machines"][..],
         &["machines", "destroy", "--cluster", INFRA_ID, "--auto-approve"],

@@ -233,7 +233,8 @@ mod calls {
             let added = aws.call("iam", "AddRoleToInstanceProfile", call.send()).await;
             // Not every IAM server knows a new role or profile immediately.
             let Err(error) = retry_on(added, ABSENT) else { return Ok(()) };
-            if !error.is(&["LimitExceeded", "EntityAlreadyExists"]) {
+            const HAS_A_ROLE: &[&str] = &["LimitExceeded", "EntityAlreadyExists"];
+            if !error.is(HAS_A_ROLE) {
                 return Err(error);
             }
             match get(aws, &self.name).await?.as_ref().and_then(role_in) {
@@ -243,7 +244,8 @@ mod calls {
                      --instance-profile-name {} --role-name {role}",
                     self.name
                 ))),
-                None => Err(error),
+                // The error proves that a role is there, so this answer is older.
+                None => retry_on(Err(error), HAS_A_ROLE),
             }
         }
     }
