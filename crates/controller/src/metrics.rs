@@ -193,7 +193,7 @@ impl MetricCounts {
         let name = "groundplan_machine_controller_blocking_lease";
         let mut family = page.family(name, "gauge", help);
         for lease in &self.blocking {
-            family.sample(&[("lease", lease)], &1);
+            family.sample(&[("lease", lease)], 1);
         }
     }
 }
