@@ -177,7 +177,15 @@ impl NodeLinkController {
 
     async fn tell_machine(&self, machine: &Machine, node: &Value) -> Result<(), ApiServerError> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
-        let patch = Patch::Merge(json!({"metadata": {"uid": uid}, "status": {"nodeRef": node}}));
+        // The API server ignores a UID in a patch of this status. Without the version, a new Machine
+        // of the same name would get the Node of the old one.
+        let copies = self.machines.state();
+        let copy = copies.iter().find(|copy| copy.meta().uid.as_ref() == Some(uid));
+        let Some(version) = copy.and_then(|copy| copy.meta().resource_version.as_ref()) else {
+            return Ok(());
+        };
+        let metadata = json!({"uid": uid, "resourceVersion": version});
+        let patch = Patch::Merge(json!({"metadata": metadata, "status": {"nodeRef": node}}));
         let by = by();
         let asked = self.machine_api.patch_status(name, &by, &patch);
         answer("write the Node reference of a Machine", asked).await.map(drop)
@@ -320,6 +328,19 @@ mod tests {
         );
         settle().await;
         assert_eq!(node_of(&cluster, "c")["name"], "early");
+    }
+
+    /// A Machine that is drained by the Node of another one would stop the wrong machine.
+    #[tokio::test(start_paused = true)]
+    async fn a_new_machine_of_the_same_name_does_not_get_the_node_of_the_old_one() {
+        let (cluster, _stop, told) = world();
+        cluster.delay("PATCH", "machines", Duration::from_secs(10));
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(node_of(&cluster, "a"), Value::Null, "the patch is on its way");
+        cluster.delete("machines", NAMESPACE, "a");
+        machine(&cluster, "a", "aws:///z/i-9", "10.0.0.99");
+        settle().await;
+        assert_eq!(node_of(&cluster, "a"), Value::Null, "{:?}", told.lock().unwrap());
     }
 
     #[tokio::test(start_paused = true)]
