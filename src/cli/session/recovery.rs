@@ -60,6 +60,9 @@ impl Locked<'_, ToRecover, ()> {
     }
 }
 
+/// Maximum number of reads of the list of tokens.
+const READS: usize = 5;
+
 /// Time between two reads of the list of tokens.
 const SECOND_READ_AFTER: Duration = Duration::from_secs(3);
 
@@ -70,28 +73,28 @@ pub(crate) async fn looked_for(
     infra_id: &str,
     aws: &Aws,
 ) -> Result<(Recovered, Option<String>)> {
-    let mut tokens = BTreeSet::new();
-    let mut last: Option<(Recovered, Option<String>)> = None;
-    loop {
-        // Without its token, a resource counts as missing. So if one is missing, the list of tokens
-        // must contain no further token when it is read again.
-        if last.is_some() {
-            tokio::time::sleep(SECOND_READ_AFTER).await;
-        }
-        let read = retry_reads(|| tag_index::tokens(aws)).await;
-        let read = read.map_err(|error| CommandError::call("read the resource tags", &error))?;
-        let known = tokens.len();
-        tokens.extend(read);
-        match last {
-            Some(found) if tokens.len() == known => return Ok(found),
-            _ => {}
-        }
-        let found = found_with(&tokens, nodes, infra_id, aws).await?;
+    let mut tokens = read_tokens(aws).await?;
+    let mut found = found_with(&tokens, nodes, infra_id, aws).await?;
+    // Without its token, a resource counts as missing. So if one is missing, the list of tokens must
+    // contain no further token when it is read again.
+    for _ in 1..READS {
         if found.0.missing.is_empty() {
-            return Ok(found);
+            break;
         }
-        last = Some(found);
+        tokio::time::sleep(SECOND_READ_AFTER).await;
+        let known = tokens.len();
+        tokens.extend(read_tokens(aws).await?);
+        if tokens.len() == known {
+            break;
+        }
+        found = found_with(&tokens, nodes, infra_id, aws).await?;
     }
+    Ok(found)
+}
+
+async fn read_tokens(aws: &Aws) -> Result<BTreeSet<String>> {
+    let tokens = retry_reads(|| tag_index::tokens(aws)).await;
+    tokens.map_err(|error| CommandError::call("read the resource tags", &error))
 }
 
 /// Returns the result of the search with the salt that finds the most resources, and that salt.
