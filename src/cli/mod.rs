@@ -122,6 +122,7 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Destroy(arguments) => commands::destroy::run(arguments, common, ui, &stop).await,
         Command::Show(arguments) => commands::show::run(arguments, common, ui).await,
         Command::Schema(arguments) => commands::schema::run(arguments, ui),
+        Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
         Command::Graph(arguments) => commands::graph::run(arguments, common, ui, &stop).await,
         Command::Manifests(arguments) => {
             commands::manifests::run(arguments, common, ui, &stop).await

@@ -12,6 +12,7 @@ mod life;
 mod machines;
 mod manifests;
 mod plans;
+mod policies;
 mod preflight;
 mod protected;
 mod reads;

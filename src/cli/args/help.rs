@@ -27,6 +27,8 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["show"], &[STATE, OUTPUT]),
     (&["graph"], &[DESIRED, STATE, CLOUD]),
     (&["schema"], &[]),
+    (&["policy"], &[]),
+    (&["policy", "iam"], &[&["state"]]),
     (&["manifests"], &[DESIRED, STATE, CLOUD, OUTPUT]),
     (&["manifests", "check"], &[OUTPUT]),
     (&["machines"], &[]),

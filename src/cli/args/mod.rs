@@ -3,6 +3,7 @@
 
 mod help;
 mod machines;
+mod policy;
 mod state;
 mod tips;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::machines::*;
+pub use self::policy::*;
 pub use self::state::*;
 use groundplan_engine::plan::guard::Expectation;
 use groundplan_engine::state::location::StateLocation;
@@ -201,6 +203,7 @@ pub enum Command {
     Show(ShowArgs),
     Graph(GraphArgs),
     Schema(SchemaArgs),
+    Policy(PolicyArgs),
     Manifests(ManifestsArgs),
     Machines(MachinesArgs),
     State(StateArgs),
@@ -219,7 +222,7 @@ impl Command {
     pub(super) fn prints_a_document(&self) -> bool {
         use StateCommand::{Pull, Show};
         match self {
-            Command::Show(_) | Command::Graph(_) | Command::Schema(_) => true,
+            Command::Show(_) | Command::Graph(_) | Command::Schema(_) | Command::Policy(_) => true,
             Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
             _ => false,
         }

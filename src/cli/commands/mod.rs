@@ -8,6 +8,7 @@ pub(crate) mod machine_controller;
 pub(crate) mod machines;
 pub(crate) mod manifests;
 pub(crate) mod plan;
+pub(crate) mod policy;
 pub(crate) mod protect;
 pub(crate) mod recover;
 pub(crate) mod schema;

@@ -194,6 +194,14 @@ def deny(account, wanted, everywhere):
     return {"denied": sorted(here.denied)}
 
 
+def set_policy(account, wanted, everywhere):
+    """The account has this one policy document; null means all actions again."""
+    del everywhere
+    here = world(account)
+    here.policy = wanted["policy"]
+    return {"statements": len(here.policy["Statement"]) if here.policy else None}
+
+
 def set_quotas(account, wanted, everywhere):
     """Limits by the codes of Service Quotas; null takes one away, as if AWS knew none."""
     del everywhere
@@ -255,6 +263,7 @@ VERBS = {
     ("POST", "wait"): wait_for_calls,
     ("POST", "settle"): settle,
     ("POST", "denied"): deny,
+    ("POST", "policy"): set_policy,
     ("POST", "quotas"): set_quotas,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,

@@ -1,20 +1,23 @@
-"""Who may do what, and how much of it: what a test denies, IAM's simulation of it, and quotas.
+"""Who may do what, and how much of it: what a test denies or allows, IAM's simulation of it, and quotas.
 
-Policies are not evaluated: a test names the actions that its account may not take. Quotas are told
-and never enforced: what they are for is to be asked about before anything is made.
+A test names the actions that its account may not take, or gives the one policy document that the account
+has. Of a document, actions and resources decide; conditions are not evaluated. Quotas are told and never
+enforced: what they are for is to be asked about before anything is made.
 """
 
+import fnmatch
 import json
 from xml.sax.saxutils import escape
 
 from . import faults
 
 # IAM's names for the services whose signatures have another one.
-PREFIXES = {"elbv2": "elasticloadbalancing"}
+PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
 # Calls whose permission is called otherwise.
 RENAMED = {
     "s3:HeadBucket": "s3:ListBucket",
     "s3:HeadObject": "s3:GetObject",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:ListObjectVersions": "s3:ListBucketVersions",
     "s3:DeleteObjects": "s3:DeleteObject",
@@ -35,11 +38,16 @@ QUOTAS = {
 }
 
 
+# Calls that every identity may make.
+FREE = {"sts:GetCallerIdentity"}
+
+
 def answer(here, call, body):
     """The answer that moto cannot give, or None."""
     action = permission(call)
-    if action in here.denied:
-        return denied(call, action)
+    for needed in [action, *besides(call, action, body or b"")]:
+        if not allowed(here, needed, resource(call, needed)):
+            return denied(call, needed)
     if call.service == "servicequotas":
         return quota(here, call, json.loads(body or b"{}"))
     if action == "iam:SimulatePrincipalPolicy":
@@ -50,6 +58,59 @@ def answer(here, call, body):
 def permission(call):
     action = f"{PREFIXES.get(call.service, call.service)}:{call.action}"
     return RENAMED.get(action, action)
+
+
+def besides(call, action, body):
+    """The permissions that AWS checks besides the one of the call: tags in a creation, and the role that
+    a call hands to a service."""
+    keys = call.params
+    tagged = any(key.startswith(("TagSpecification.", "Tags.member.")) for key in keys)
+    if tagged and call.service == "ec2" and action != "ec2:CreateTags":
+        yield "ec2:CreateTags"
+    if tagged and call.service == "elbv2" and call.action.startswith("Create"):
+        yield "elasticloadbalancing:AddTags"
+    if tagged and action == "iam:CreateRole":
+        yield "iam:TagRole"
+    if tagged and action == "iam:CreateInstanceProfile":
+        yield "iam:TagInstanceProfile"
+    with_profile = any(key.startswith("IamInstanceProfile.") for key in keys)
+    if action == "iam:AddRoleToInstanceProfile" or (call.service == "ec2" and with_profile):
+        yield "iam:PassRole"
+    if action == "s3:DeleteObject" and b"<VersionId>" in body:
+        yield "s3:DeleteObjectVersion"
+
+
+def resource(call, action):
+    """The ARN that a policy can name for an action; "*" for actions that it cannot restrict here."""
+    account, params = call.account, call.params
+    if action.startswith("iam:"):
+        entities = [("RoleName", "role"), ("UserName", "user"), ("InstanceProfileName", "instance-profile")]
+        if action.endswith("InstanceProfile"):
+            entities.reverse()
+        for name, entity in entities:
+            if name in params:
+                return f"arn:aws:iam::{account}:{entity}/{params[name]}"
+    if call.service == "s3" and "Bucket" in params:
+        bucket = f"arn:aws:s3:::{params['Bucket']}"
+        return f"{bucket}/{params.get('Key', '')}" if "Object" in action else bucket
+    return "*"
+
+
+def allowed(here, action, arn="*"):
+    if action in FREE:
+        return True
+    if action in here.denied:
+        return False
+    return here.policy is None or any(
+        statement["Effect"] == "Allow"
+        and any(fnmatch.fnmatchcase(action, each) for each in listed(statement["Action"]))
+        and (arn == "*" or any(fnmatch.fnmatchcase(arn, each) for each in listed(statement["Resource"])))
+        for statement in here.policy["Statement"]
+    )
+
+
+def listed(value):
+    return [value] if isinstance(value, str) else value
 
 
 def denied(call, action):
@@ -80,7 +141,7 @@ def simulation(here, call):
     results = "".join(
         f"<member><EvalActionName>{escape(action)}</EvalActionName>"
         f"<EvalResourceName>{escape(resource)}</EvalResourceName>"
-        f"<EvalDecision>{'implicitDeny' if action in here.denied else 'allowed'}</EvalDecision>"
+        f"<EvalDecision>{'allowed' if allowed(here, action, resource) else 'implicitDeny'}</EvalDecision>"
         "<MatchedStatements/><MissingContextValues/></member>"
         for action in actions
         for resource in resources

@@ -49,6 +49,7 @@ class World:
         self.kept = {}
         self.kill = None
         self.denied = set()
+        self.policy = None
         self.quotas = {}
         self.placement_groups = {}
         self.reservations = {}

@@ -139,6 +139,8 @@ async fn killed_again_and_again_a_set_grows_to_twenty_and_shrinks_to_none() {
 async fn it_says_how_it_is_and_ends_when_it_is_told() {
     let desk = up();
     let cluster = cluster_of(&desk).await;
+    let policy = super::policies::policy(&desk, "controller", INFRA_ID);
+    desk.cloud.allow_only(&policy);
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let address = port.expect("a free port").to_string();
     let mut child = controller(&desk, &["--listen", &address]);
@@ -154,6 +156,10 @@ async fn it_says_how_it_is_and_ends_when_it_is_told() {
     let metrics = probe("/metrics");
     assert!(metrics.contains("mapi_machine_phase_transition_seconds"), "{metrics}");
     assert!(metrics.contains("RunInstances"), "{metrics}");
+    scale(&cluster, 0);
+    super::trouble::until("the machine is gone", || cluster.all("machines").is_empty());
+    let events = format!("{:?}", cluster.events());
+    assert!(!events.contains("not authorized"), "{events}");
     signal(&child, "-TERM");
     assert_eq!(end(&mut child), Some(0));
 }

@@ -31,7 +31,7 @@ pub(super) fn up() -> Desk {
 
 impl Desk {
     /// Sets the number of workers and their `authentication` in the manifests.
-    fn want(&self, replicas: u32, authentication: Option<&str>) {
+    pub(super) fn want(&self, replicas: u32, authentication: Option<&str>) {
         let text = fs::read_to_string(self.path(WORKERS)).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.retain(|line| !line.contains("authentication:"));

@@ -246,6 +246,11 @@ impl Cloud {
         self.control("POST", "denied", &json!({ "actions": actions }));
     }
 
+    /// Gives the account this one IAM policy document. `null` allows all actions.
+    pub(crate) fn allow_only(&self, policy: &Value) {
+        self.control("POST", "policy", &json!({ "policy": policy }));
+    }
+
     /// Sets quotas by code: `json!({"L-1216C47A": 128})`.
     pub(crate) fn quotas(&self, limits: &Value) {
         self.control("POST", "quotas", limits);

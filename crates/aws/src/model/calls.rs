@@ -19,6 +19,7 @@ pub(crate) fn permission(call: &str) -> &str {
 const RENAMED: &[(&str, &str)] = &[
     ("HeadBucket", "ListBucket"),
     ("HeadObject", "GetObject"),
+    ("ListBuckets", "ListAllMyBuckets"),
     ("ListObjectsV2", "ListBucket"),
     ("ListObjectVersions", "ListBucketVersions"),
     ("DeleteObjects", "DeleteObject"),

@@ -25,6 +25,7 @@ mod tests {
     use super::*;
     use crate::facts::may_repeat;
     use crate::model::calls::{is_read, permission, tags_only};
+    use crate::preflight::source_calls::calls_in;
 
     /// Permissions without a call of their own.
     const WITHOUT_CALL: &[&str] = &["PassRole", "DeleteObjectVersion"];
@@ -50,60 +51,11 @@ mod tests {
         files.filter(|file| file.exists()).chain(inner).collect()
     }
 
-    /// Returns the calls that a source names: quoted words that begin with a verb of the AWS APIs.
+    /// Returns the calls that a kind's source names.
     fn calls(name: &str) -> BTreeSet<String> {
-        const VERBS: &[&str] = &[
-            "Add",
-            "Allocate",
-            "Associate",
-            "Attach",
-            "Authorize",
-            "Change",
-            "Copy",
-            "Create",
-            "Delete",
-            "Deregister",
-            "Describe",
-            "Detach",
-            "Disable",
-            "Disassociate",
-            "Get",
-            "Head",
-            "List",
-            "Modify",
-            "Put",
-            "Register",
-            "Release",
-            "Remove",
-            "Replace",
-            "Revoke",
-            "Run",
-            "Set",
-            "Start",
-            "Tag",
-            "Terminate",
-            "Untag",
-            "Update",
-        ];
-        let is_call = |word: &&str| {
-            let rest = VERBS.iter().filter_map(|verb| word.strip_prefix(verb));
-            let of_letters = word.chars().all(|c| c.is_ascii_alphanumeric());
-            of_letters && rest.into_iter().any(|rest| rest.starts_with(char::is_uppercase))
-        };
-        // Error codes that look like calls.
-        let is_code =
-            |word: &str| ["Conflict", "Exceeded", "Exists"].iter().any(|c| word.ends_with(c));
         let is_instance = INSTANCES.contains(&name);
         let shared = if is_instance { sources("instances") } else { Vec::new() };
-        let texts =
-            sources(name).into_iter().chain(shared).map(|path| fs::read_to_string(path).unwrap());
-        let words: Vec<String> = texts
-            .flat_map(|text| {
-                text.split('"').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()
-            })
-            .collect();
-        let words = words.iter().map(String::as_str).filter(is_call).filter(|word| !is_code(word));
-        words.map(str::to_owned).collect()
+        sources(name).into_iter().chain(shared).flat_map(|path| calls_in(&path)).collect()
     }
 
     fn all(actions: &Actions) -> BTreeSet<&'static str> {

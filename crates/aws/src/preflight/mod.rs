@@ -4,7 +4,10 @@
 
 pub mod dry_run;
 pub mod iam_actions;
+pub mod iam_policy;
 #[cfg(feature = "sdk")]
 pub mod policy_simulator;
 #[cfg(feature = "sdk")]
 pub mod quotas;
+#[cfg(test)]
+mod source_calls;

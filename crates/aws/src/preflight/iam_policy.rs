@@ -1,0 +1,465 @@
+//! IAM policies that allow one task and nothing else, from the kinds' own tables of actions.
+//!
+//! Free of the SDK. Calls outside the kinds are listed here; a test compares the lists with the
+//! sources. Never evaluates a policy: that is the policy simulator's job.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::facts::{Actions, KindFacts};
+use crate::kinds::load_balancer_attachment::LoadBalancerAttachment;
+use crate::kinds::machine::Machine;
+use crate::model::calls::is_read;
+use crate::registry::KINDS;
+use groundplan_engine::graph::Resource;
+
+/// Reads before planning: zones, images, networks, hosted zones, and the owners of a cluster's name.
+const LOOKUPS: &[&str] = &[
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeCapacityReservations",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribePlacementGroups",
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "ec2:DescribeTags",
+    "iam:GetInstanceProfile",
+    "iam:GetRole",
+    "route53:GetHostedZone",
+    "route53:ListHostedZonesByName",
+];
+/// Lookups for the Machines of manifests.
+const MACHINE_LOOKUPS: &[&str] = &[
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeCapacityReservations",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeInstanceTypes",
+    "ec2:DescribeInstances",
+    "ec2:DescribeKeyPairs",
+    "ec2:DescribePlacementGroups",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
+    "iam:GetInstanceProfile",
+];
+/// Reads of the preflight: simulated policies, quotas and the amounts in use.
+const PREFLIGHT: &[&str] = &[
+    "ec2:DescribeAddresses",
+    "ec2:DescribeTags",
+    "ec2:DescribeVpcs",
+    "iam:GetRole",
+    "iam:SimulatePrincipalPolicy",
+    "servicequotas:GetAWSDefaultServiceQuota",
+    "servicequotas:GetServiceQuota",
+];
+/// Reads of the search for a cluster's resources by tag and by name.
+const SWEEP: &[&str] = &[
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSnapshots",
+    "ec2:DescribeTags",
+    "ec2:DescribeVolumes",
+    "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeTags",
+    "elasticloadbalancing:DescribeTargetGroups",
+    "iam:GetInstanceProfile",
+    "iam:GetRole",
+    "iam:GetUser",
+    "iam:ListInstanceProfiles",
+    "iam:ListRoles",
+    "iam:ListUsers",
+    "route53:ListHostedZones",
+    "route53:ListHostedZonesByName",
+    "route53:ListResourceRecordSets",
+    "s3:GetBucketTagging",
+    "s3:ListAllMyBuckets",
+    "s3:ListBucket",
+];
+/// Reads that name the owner of a resource that blocks a deletion.
+const BLOCKERS: &[&str] = &[
+    "ec2:DescribeAddresses",
+    "ec2:DescribeNetworkAcls",
+    "ec2:DescribeVpcPeeringConnections",
+    "ec2:DescribeVpnGateways",
+    "elasticloadbalancing:DescribeTargetGroups",
+];
+/// Reads of a state in S3.
+const STATE_READS: &[&str] = &["s3:GetObject"];
+/// Writes of a state in S3.
+const STATE_WRITES: &[&str] = &["s3:DeleteObject", "s3:PutObject"];
+/// Use of a customer-managed key by EBS for encrypted volumes, as the EBS user guide lists it
+/// ("Requirements for Amazon EBS encryption", permissions for users).
+const VOLUME_KEY: &[&str] = &[
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+];
+
+/// Task that a policy allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Plans and drift checks of a cluster, also of its destroy. Reads only.
+    Plan,
+    /// Plans, preflight and applies of a cluster.
+    Apply,
+    /// Destroy of a cluster, with all that it made for itself.
+    Destroy,
+    /// Plans, applies and destroys of the Machines of manifests.
+    Machines,
+    /// The machine controller.
+    Controller,
+}
+
+/// Parts of ARNs in a policy. The default allows all names in all accounts of the partition `aws`.
+#[derive(Clone, Debug)]
+pub struct PolicyScope {
+    /// Partition: `aws`, `aws-cn`, `aws-us-gov`.
+    pub partition: String,
+    /// Account ID of IAM entities. `None` means all accounts.
+    pub account: Option<String>,
+    /// Infra ID that begins the names of IAM entities and buckets. `None` means all names.
+    pub infra_id: Option<String>,
+    /// Bucket and prefix of the state. `None` if the state is in a folder.
+    pub state: Option<(String, String)>,
+    /// ARNs of customer-managed keys that encrypt volumes.
+    pub volume_keys: Vec<String>,
+}
+
+impl Default for PolicyScope {
+    fn default() -> Self {
+        Self {
+            partition: "aws".to_owned(),
+            account: None,
+            infra_id: None,
+            state: None,
+            volume_keys: Vec::new(),
+        }
+    }
+}
+
+/// Returns the policy document that allows a task, with the statements in a fixed order.
+pub fn document(task: Task, scope: &PolicyScope) -> Value {
+    let actions = actions(task);
+    let of = |service: &str| -> Vec<&str> {
+        let is_of = |action: &&&str| action.split(':').next() == Some(service);
+        let changes = actions.iter().filter(is_of).filter(|action| !is_everywhere(action));
+        changes.filter(|action| **action != "iam:PassRole").copied().collect()
+    };
+    let reads = actions.iter().filter(|action| is_everywhere(action)).copied().collect();
+    let any = vec!["*".to_owned()];
+    let mut statements = vec![
+        statement("Read", reads, any.clone()),
+        statement("Network", of("ec2"), any.clone()),
+        statement("LoadBalancing", of("elasticloadbalancing"), any.clone()),
+        statement("Dns", of("route53"), any),
+        statement("Iam", of("iam"), scope.iam(&["role", "instance-profile", "user"])),
+        statement("Buckets", of("s3"), scope.buckets()),
+    ];
+    if actions.contains("iam:PassRole") {
+        let mut passes = statement("PassRole", vec!["iam:PassRole"], scope.iam(&["role"]));
+        let service = match scope.partition.as_str() {
+            "aws-cn" => "ec2.amazonaws.com.cn",
+            _ => "ec2.amazonaws.com",
+        };
+        passes["Condition"] = json!({"StringEquals": {"iam:PassedToService": service}});
+        statements.push(passes);
+    }
+    statements.extend(scope.service_linked_roles(task));
+    statements.extend(scope.volume_keys(task));
+    statements.extend(scope.state_statements(task));
+    statements.retain(|one| one["Action"].as_array().is_some_and(|actions| !actions.is_empty()));
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Returns the IAM actions of a task on AWS resources, without those of the state.
+pub fn actions(task: Task) -> BTreeSet<&'static str> {
+    let of_kinds = |select: fn(&KindFacts) -> Vec<&'static str>, only: Option<&[&str]>| {
+        let kinds =
+            KINDS.iter().filter(|facts| only.is_none_or(|only| only.contains(&facts.name())));
+        kinds.flat_map(select).collect::<Vec<_>>()
+    };
+    let machines = &[Machine::SCHEMA.kind, LoadBalancerAttachment::SCHEMA.kind][..];
+    let refresh = |facts: &KindFacts| facts.actions.refresh.to_vec();
+    let parts: Vec<Vec<&str>> = match task {
+        Task::Plan => vec![of_kinds(refresh, None), LOOKUPS.into(), SWEEP.into(), BLOCKERS.into()]
+            .into_iter()
+            .chain([protections()])
+            .collect(),
+        Task::Apply => vec![
+            of_kinds(|facts| without_untracked(facts, Actions::all), None),
+            LOOKUPS.into(),
+            PREFLIGHT.into(),
+            BLOCKERS.into(),
+        ],
+        Task::Destroy => vec![
+            of_kinds(|facts| [facts.actions.refresh, facts.actions.delete].concat(), None),
+            PREFLIGHT.into(),
+            SWEEP.into(),
+            BLOCKERS.into(),
+        ],
+        Task::Machines => vec![
+            of_kinds(|facts| facts.actions.all().collect(), Some(machines)),
+            MACHINE_LOOKUPS.into(),
+            PREFLIGHT.into(),
+            vec!["iam:PassRole"],
+        ],
+        Task::Controller => vec![
+            of_kinds(
+                |facts| {
+                    let Actions { create, configure, refresh, delete, .. } = facts.actions;
+                    [create, configure, refresh, delete].concat()
+                },
+                Some(machines),
+            ),
+            MACHINE_LOOKUPS.into(),
+            vec!["ec2:CreateTags", "ec2:DeleteTags", "iam:PassRole"],
+        ],
+    };
+    parts.into_iter().flatten().collect()
+}
+
+/// Returns the reads of protections before a deletion, for the plan of a destroy.
+fn protections() -> Vec<&'static str> {
+    let deletes = KINDS.iter().flat_map(|facts| facts.actions.delete);
+    deletes.filter(|action| is_read(action)).copied().collect()
+}
+
+/// Returns the actions of a kind. Untracked resources are deleted by a destroy only.
+fn without_untracked<'a, I: Iterator<Item = &'static str> + 'a>(
+    facts: &'a KindFacts,
+    select: impl Fn(&'a Actions) -> I,
+) -> Vec<&'static str> {
+    match facts.name() == crate::kinds::swept::UntrackedResource::SCHEMA.kind {
+        true => Vec::new(),
+        false => select(&facts.actions).collect(),
+    }
+}
+
+/// Returns true for reads that no name restricts. Reads of the content of objects are restricted to
+/// the cluster's buckets.
+fn is_everywhere(action: &str) -> bool {
+    is_read(action) && !action.starts_with("s3:GetObject")
+}
+
+fn statement(sid: &str, actions: Vec<&str>, resources: Vec<String>) -> Value {
+    json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources})
+}
+
+impl PolicyScope {
+    /// Returns the beginning of all names that the cluster's own entities have.
+    fn names(&self) -> String {
+        self.infra_id.as_ref().map_or_else(|| "*".to_owned(), |infra_id| format!("{infra_id}-*"))
+    }
+
+    fn iam(&self, entities: &[&str]) -> Vec<String> {
+        let account = self.account.as_deref().unwrap_or("*");
+        let name = self.names();
+        let arn = |entity: &&str| format!("arn:{}:iam::{account}:{entity}/{name}", self.partition);
+        entities.iter().map(arn).collect()
+    }
+
+    fn buckets(&self) -> Vec<String> {
+        let bucket = format!("arn:{}:s3:::{}", self.partition, self.names());
+        match self.infra_id {
+            Some(_) => vec![bucket.clone(), format!("{bucket}/*")],
+            None => vec![bucket], // the wildcard includes objects
+        }
+    }
+
+    /// Returns the permission to create the roles that AWS services need once per account.
+    fn service_linked_roles(&self, task: Task) -> Option<Value> {
+        let services = match task {
+            Task::Apply => &["elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"][..],
+            Task::Machines | Task::Controller => &["spot.amazonaws.com"],
+            Task::Plan | Task::Destroy => return None,
+        };
+        let arn = format!("arn:{}:iam::*:role/aws-service-role/*", self.partition);
+        let action = vec!["iam:CreateServiceLinkedRole"];
+        let mut linked = statement("ServiceLinkedRoles", action, vec![arn]);
+        linked["Condition"] = json!({"StringEquals": {"iam:AWSServiceName": services}});
+        Some(linked)
+    }
+
+    fn volume_keys(&self, task: Task) -> Vec<Value> {
+        if self.volume_keys.is_empty() || matches!(task, Task::Plan | Task::Destroy) {
+            return Vec::new();
+        }
+        let keys = self.volume_keys.clone();
+        let mut grant = statement("VolumeKeyGrants", vec!["kms:CreateGrant"], keys.clone());
+        grant["Condition"] = json!({"Bool": {"kms:GrantIsForAWSResource": "true"}});
+        vec![statement("VolumeKeys", VOLUME_KEY.to_vec(), keys), grant]
+    }
+
+    fn state_statements(&self, task: Task) -> Vec<Value> {
+        let Some((bucket, prefix)) = self.state.as_ref().filter(|_| task != Task::Controller)
+        else {
+            return Vec::new();
+        };
+        let bucket = format!("arn:{}:s3:::{bucket}", self.partition);
+        let objects = match prefix.as_str() {
+            "" => format!("{bucket}/*"),
+            prefix => format!("{bucket}/{prefix}/*"),
+        };
+        let mut actions = STATE_READS.to_vec();
+        let mut of_bucket = vec!["s3:ListBucket"];
+        if task != Task::Plan {
+            actions.extend(STATE_WRITES);
+            of_bucket.push("s3:GetBucketVersioning");
+        }
+        vec![
+            statement("State", actions, vec![objects]),
+            statement("StateBucket", of_bucket, vec![bucket]),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::model::calls::permission;
+    use crate::preflight::source_calls::calls_in;
+
+    const TASKS: [Task; 5] =
+        [Task::Plan, Task::Apply, Task::Destroy, Task::Machines, Task::Controller];
+    /// Maximum size of a managed policy in characters without white space ("IAM and AWS STS quotas"
+    /// of the IAM user guide).
+    const MANAGED_POLICY: usize = 6144;
+
+    fn rust_files(folder: &str) -> Vec<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(folder);
+        if path.is_file() {
+            return vec![path];
+        }
+        let files = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")).collect()
+    }
+
+    fn undeclared(source: &str, declared: &[&[&str]]) -> BTreeSet<String> {
+        let known = |call: &str| {
+            let permission = permission(call);
+            let mut declared = declared.iter().copied().flatten();
+            declared.any(|action| action.split_once(':').unwrap().1 == permission)
+        };
+        let made = rust_files(source).into_iter().flat_map(|file| calls_in(&file));
+        made.filter(|call| is_read(call) && !known(call)).collect()
+    }
+
+    #[test]
+    fn every_read_outside_the_kinds_is_declared() {
+        for (source, declared) in [
+            ("lookups", &[LOOKUPS][..]),
+            ("sweep", &[SWEEP]),
+            ("preflight/policy_simulator.rs", &[PREFLIGHT]),
+            ("preflight/quotas.rs", &[PREFLIGHT]),
+            ("client/delete_blockers.rs", &[BLOCKERS]),
+        ] {
+            assert_eq!(undeclared(source, declared), BTreeSet::new(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_plan_may_only_read() {
+        assert!(actions(Task::Plan).iter().all(|action| is_read(action)));
+        let text = document(Task::Plan, &PolicyScope::default()).to_string();
+        assert!(!text.contains("PassRole") && !text.contains("s3:PutObject"), "{text}");
+    }
+
+    #[test]
+    fn a_destroy_creates_nothing_and_an_apply_includes_its_deletions() {
+        for action in actions(Task::Destroy) {
+            let call = action.split_once(':').unwrap().1;
+            let creates = ["Create", "Run", "Allocate", "Put"].iter().any(|v| call.starts_with(v));
+            assert!(!creates, "{action}");
+        }
+        for action in ["ec2:DeleteVpc", "iam:DeleteRole", "ec2:ModifyInstanceMetadataOptions"] {
+            assert!(actions(Task::Apply).contains(action), "{action}");
+        }
+        assert!(!actions(Task::Apply).contains("iam:DeleteUser"), "a destroy deletes users");
+    }
+
+    #[test]
+    fn the_controller_changes_no_metadata_options() {
+        let controller = actions(Task::Controller);
+        assert!(!controller.contains("ec2:ModifyInstanceMetadataOptions"));
+        assert!(controller.contains("ec2:RunInstances") && controller.contains("iam:PassRole"));
+    }
+
+    #[test]
+    fn an_infra_id_restricts_names() {
+        let scope = PolicyScope {
+            account: Some("123456789012".to_owned()),
+            infra_id: Some("demo-abcde".to_owned()),
+            ..PolicyScope::default()
+        };
+        let of = |sid: &str| {
+            let document = document(Task::Apply, &scope);
+            let statements = document["Statement"].as_array().unwrap().clone();
+            statements.into_iter().find(|one| one["Sid"] == sid).unwrap()
+        };
+        let passes = of("PassRole");
+        assert_eq!(passes["Resource"], json!(["arn:aws:iam::123456789012:role/demo-abcde-*"]));
+        let service = &passes["Condition"]["StringEquals"]["iam:PassedToService"];
+        assert_eq!(service, "ec2.amazonaws.com");
+        let buckets = json!(["arn:aws:s3:::demo-abcde-*", "arn:aws:s3:::demo-abcde-*/*"]);
+        assert_eq!(of("Buckets")["Resource"], buckets);
+    }
+
+    #[test]
+    fn a_state_in_s3_adds_its_objects() {
+        let scope = PolicyScope {
+            state: Some(("states".to_owned(), "prod".to_owned())),
+            ..PolicyScope::default()
+        };
+        let objects = |task| {
+            let document = document(task, &scope);
+            let statements = document["Statement"].as_array().unwrap().clone();
+            statements.into_iter().find(|one| one["Sid"] == "State")
+        };
+        let plan = objects(Task::Plan).unwrap();
+        assert_eq!(plan["Action"], json!(["s3:GetObject"]));
+        assert_eq!(plan["Resource"], json!(["arn:aws:s3:::states/prod/*"]));
+        let apply = json!(["s3:GetObject", "s3:DeleteObject", "s3:PutObject"]);
+        assert_eq!(objects(Task::Apply).unwrap()["Action"], apply);
+        assert_eq!(objects(Task::Controller), None, "the controller has no state");
+    }
+
+    #[test]
+    fn every_document_fits_a_managed_policy() {
+        let scope = PolicyScope {
+            partition: "aws-us-gov".to_owned(),
+            account: Some("123456789012".to_owned()),
+            infra_id: Some("a-name-of-21-chars-abcde".to_owned()),
+            state: Some(("states-of-clusters".to_owned(), "production".to_owned())),
+            volume_keys: vec!["arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/1".to_owned()],
+        };
+        for task in TASKS {
+            let text = document(task, &scope).to_string();
+            let size = text.chars().filter(|c| !c.is_whitespace()).count();
+            assert!(size <= MANAGED_POLICY, "{task:?}: {size}");
+        }
+    }
+
+    #[test]
+    fn statements_have_actions_resources_and_their_own_names() {
+        for task in TASKS {
+            let document = document(task, &PolicyScope::default());
+            let statements = document["Statement"].as_array().unwrap();
+            let names: BTreeSet<_> = statements.iter().map(|one| one["Sid"].to_string()).collect();
+            assert_eq!(names.len(), statements.len());
+            for one in statements {
+                assert!(!one["Action"].as_array().unwrap().is_empty(), "{task:?}: {one}");
+                assert!(!one["Resource"].as_array().unwrap().is_empty(), "{task:?}: {one}");
+            }
+        }
+    }
+}
