@@ -123,6 +123,8 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Show(arguments) => commands::show::run(arguments, common, ui).await,
         Command::Schema(arguments) => commands::schema::run(arguments, ui),
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
+        Command::Config(arguments) => commands::config::run(arguments, common, ui),
+        Command::Clusters(arguments) => commands::clusters::run(arguments, common, ui).await,
         Command::Graph(arguments) => commands::graph::run(arguments, common, ui, &stop).await,
         Command::Manifests(arguments) => {
             commands::manifests::run(arguments, common, ui, &stop).await

@@ -41,6 +41,8 @@ pub const TYPES: &[&str] = &[
     "calls",
     "valid",
     "manifest",
+    "cluster",
+    "setting",
     "resource",
     "run",
     "moved",

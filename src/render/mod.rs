@@ -8,6 +8,7 @@
 //! - [`document`]: state and plan for programs, as one JSON document each.
 //! - [`state`] and [`dot`]: recorded state and desired graph.
 //! - [`diagnostics`]: all errors and warnings.
+//! - [`table`]: lists in columns.
 //! - [`screen`]: text without characters that a terminal would obey.
 
 pub mod diagnostics;
@@ -21,6 +22,7 @@ pub mod progress;
 pub mod remedies;
 pub mod screen;
 pub mod state;
+pub mod table;
 mod value;
 
 use std::fmt;

@@ -27,6 +27,9 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["show"], &[STATE, OUTPUT]),
     (&["graph"], &[DESIRED, STATE, CLOUD]),
     (&["schema"], &[]),
+    (&["clusters"], &[&["state"], OUTPUT]),
+    (&["config"], &[]),
+    (&["config", "show"], &[DESIRED, STATE, LOCK, &["parallelism"], OUTPUT]),
     (&["policy"], &[]),
     (&["policy", "iam"], &[&["state"]]),
     (&["manifests"], &[DESIRED, STATE, CLOUD, OUTPUT]),
@@ -55,9 +58,17 @@ const USED: &[(&[&str], &[&[&str]])] = &[
 
 /// Returns the command-line definition of the program.
 pub(crate) fn command() -> clap::Command {
-    let command = CliArguments::command();
+    for_every_command(CliArguments::command())
+}
+
+/// Gives every command of a definition the help of the shared options that it uses.
+pub(super) fn for_every_command(command: clap::Command) -> clap::Command {
     let shared: Vec<_> =
         command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    // The short help of the program is a list of commands; each command has its options.
+    let command = shared.iter().fold(command, |command, arg| {
+        command.mut_arg(arg.get_id().clone(), |arg| arg.hide_short_help(true))
+    });
     with_own_help(command, &shared, &[])
 }
 

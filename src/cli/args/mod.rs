@@ -1,20 +1,25 @@
 //! Command line: shared options, and the commands for clusters. Commands for a state alone are in `state`,
 //! commands for machines in `machines`. Doc comments of commands and options are their help texts.
 
+mod config;
 mod help;
 mod machines;
 mod policy;
+mod project;
 mod state;
 mod tips;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use self::config::*;
 pub use self::machines::*;
 pub use self::policy::*;
+pub use self::project::{ProjectFile, SettingSource};
 pub use self::state::*;
 use groundplan_engine::plan::guard::Expectation;
 use groundplan_engine::state::location::StateLocation;
@@ -62,9 +67,46 @@ impl CliArguments {
         line: impl IntoIterator<Item = T>,
     ) -> Result<Self, clap::Error> {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
-        let matches = help::command().try_get_matches_from(&line);
-        let parsed = matches.and_then(|mut matches| Self::from_arg_matches_mut(&mut matches));
-        parsed.map_err(|error| tips::without_misleading_ones(error, &line))
+        match ProjectFile::of_process() {
+            Ok(file) => Self::parse_line_in(line, &file),
+            Err(error) => Self::despite(error, &line),
+        }
+    }
+
+    /// Parses a command line with the settings of a project file.
+    fn parse_line_in<T: Into<OsString> + Clone>(
+        line: impl IntoIterator<Item = T>,
+        file: &ProjectFile,
+    ) -> Result<Self, clap::Error> {
+        let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+        match file.into_defaults(CliArguments::command()) {
+            Ok(command) => Self::parse_with(help::for_every_command(command), &line, file),
+            Err(error) => Self::despite(error, &line),
+        }
+    }
+
+    /// Parses a command line without a project file that has an error. The error matters only to
+    /// commands with settings.
+    fn despite(error: clap::Error, line: &[OsString]) -> Result<Self, clap::Error> {
+        let parsed = Self::parse_with(help::command(), line, &ProjectFile::default())?;
+        match parsed.command.has_settings() {
+            true => Err(error),
+            false => Ok(parsed),
+        }
+    }
+
+    fn parse_with(
+        command: clap::Command,
+        line: &[OsString],
+        file: &ProjectFile,
+    ) -> Result<Self, clap::Error> {
+        let parsed = command.try_get_matches_from(line).and_then(|mut matches| {
+            let sources = file.sources(&matches);
+            let mut parsed = Self::from_arg_matches_mut(&mut matches)?;
+            parsed.common.sources = sources;
+            Ok(parsed)
+        });
+        parsed.map_err(|error| tips::without_misleading_ones(error, line))
     }
 
     /// Returns the files that the command is to write, as given.
@@ -76,24 +118,20 @@ impl CliArguments {
 
 impl CommonArgs {
     /// Returns the options that select the input files and the state, as the user must repeat them
-    /// in the next command: ` --state elsewhere --assets assets`. Options with their default, and a
-    /// state location from the environment, are left out.
+    /// in the next command: ` --state elsewhere --assets assets`. Defaults, and values of the environment
+    /// or of a project file, are left out.
     pub fn repeated(&self) -> String {
-        let state = self.state.to_string();
-        let from_environment = std::env::var("GROUNDPLAN_STATE").is_ok_and(|set| set == state);
-        let given = [
-            (
-                "--config",
-                Some(&self.config).filter(|path| path.as_os_str() != "install-config.yaml"),
-            ),
-            ("--assets", self.assets.as_ref()),
-            ("--rhcos-stream", self.rhcos_stream.as_ref()),
+        let state = PathBuf::from(self.state.to_string());
+        let selecting = [
+            ("config", Some(&self.config)),
+            ("assets", self.assets.as_ref()),
+            ("rhcos-stream", self.rhcos_stream.as_ref()),
+            ("state", Some(&state)),
         ];
-        let state = Some(PathBuf::from(state))
-            .filter(|state| state.as_os_str() != "state" && !from_environment);
-        let options = given.into_iter().chain([("--state", state.as_ref())]);
-        let options = options.filter_map(|(name, path)| Some(format!(" {name} {}", quoted(path?))));
-        options.collect()
+        let given = selecting
+            .into_iter()
+            .filter(|(name, _)| self.sources.get(name) == Some(&SettingSource::CommandLine));
+        given.filter_map(|(name, path)| Some(format!(" --{name} {}", quoted(path?)))).collect()
     }
 }
 
@@ -112,7 +150,14 @@ pub fn quoted(path: &Path) -> String {
 #[command(next_help_heading = "Shared options")]
 pub struct CommonArgs {
     /// Path of the install-config.
-    #[arg(long, global = true, value_name = "FILE", default_value = "install-config.yaml")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "install-config.yaml",
+        env = "GROUNDPLAN_CONFIG",
+        hide_env = true
+    )]
     pub config: PathBuf,
     /// State location: a folder, or s3://bucket/prefix.
     ///
@@ -131,13 +176,13 @@ pub struct CommonArgs {
     /// Without it a command ends with exit code 4 if another run has the lock. `plan` takes no lock: it
     /// waits this long for the end of another run, and then plans with a warning.
     #[arg(long, global = true, value_name = "DURATION", default_value = "0", hide_default_value = true,
-          hide_short_help = true, value_parser = duration)]
+          hide_short_help = true, env = "GROUNDPLAN_LOCK_TIMEOUT", hide_env = true, value_parser = duration)]
     pub lock_timeout: Duration,
     /// Lease of the lock of a state in S3, 4s to 1h.
     ///
     /// Another run may take the lock over after this time without renewal.
     #[arg(long, global = true, value_name = "DURATION", default_value = "60s", hide_short_help = true,
-          value_parser = lease)]
+          env = "GROUNDPLAN_LEASE", hide_env = true, value_parser = lease)]
     pub lease: Duration,
     /// KMS key that encrypts a state in S3: ARN, ID or alias.
     ///
@@ -155,17 +200,25 @@ pub struct CommonArgs {
     ///
     /// `openshift-install create ignition-configs` writes bootstrap.ign, master.ign, worker.ign and
     /// metadata.json. Without this option machines boot, but they do not form a cluster.
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "GROUNDPLAN_ASSETS", hide_env = true)]
     pub assets: Option<PathBuf>,
     /// RHCOS stream file that selects the boot image.
     ///
     /// `openshift-install coreos print-stream-json` prints it. Used if the install-config has no amiID.
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        hide_short_help = true,
+        env = "GROUNDPLAN_RHCOS_STREAM",
+        hide_env = true
+    )]
     pub rhcos_stream: Option<PathBuf>,
     /// Maximum number of concurrent AWS calls, 1 to 1000.
     ///
     /// Waiting until a resource is ready does not count.
     #[arg(long, global = true, value_name = "N", default_value_t = 32, hide_short_help = true,
+          env = "GROUNDPLAN_PARALLELISM", hide_env = true,
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub parallelism: u16,
     /// Skip the interactive approval.
@@ -190,6 +243,9 @@ pub struct CommonArgs {
     /// The table goes to standard error.
     #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
+    /// Origins of the settings, by name.
+    #[arg(skip)]
+    pub sources: BTreeMap<&'static str, SettingSource>,
 }
 
 /// Command to run.
@@ -204,6 +260,8 @@ pub enum Command {
     Graph(GraphArgs),
     Schema(SchemaArgs),
     Policy(PolicyArgs),
+    Clusters(ClustersArgs),
+    Config(ConfigArgs),
     Manifests(ManifestsArgs),
     Machines(MachinesArgs),
     State(StateArgs),
@@ -218,6 +276,19 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns true if the command uses options that a project file can set.
+    fn has_settings(&self) -> bool {
+        !matches!(self, Command::Schema(_)) && !self.runs_in_a_cluster()
+    }
+
+    fn runs_in_a_cluster(&self) -> bool {
+        match self {
+            #[cfg(feature = "kubernetes")]
+            Command::TerminationHandler(_) | Command::MachineController(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns true if standard output is for one document.
     pub(super) fn prints_a_document(&self) -> bool {
         use StateCommand::{Pull, Show};

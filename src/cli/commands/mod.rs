@@ -1,6 +1,8 @@
 //! Subcommands, one file each: from top to bottom the user story.
 
 pub(crate) mod apply;
+pub(crate) mod clusters;
+pub(crate) mod config;
 pub(crate) mod destroy;
 pub(crate) mod graph;
 #[cfg(feature = "kubernetes")]

@@ -98,6 +98,10 @@ async fn a_cluster_lives_and_ends_with_its_state_in_s3() {
     assert!(shown.out.contains("instance.master-0"), "{}", shown.out);
     assert_eq!(team.lock().await["holder"], Value::Null, "the lock is free");
     assert!(!team.desk.path("state").exists(), "nothing is kept here");
+    let clusters = team.expect(0, &["clusters"]);
+    let line = clusters.out.lines().nth(1).expect("a cluster");
+    assert!(line.starts_with("demo ") && line.contains(" us-west-2 "), "{}", clusters.out);
+    assert!(line.contains(" apply ") && line.ends_with(" -"), "{}", clusters.out);
     team.expect(0, &["destroy", "--auto-approve"]);
     let again = team.expect(0, &["destroy", "--auto-approve"]);
     assert!(again.out.contains("0 destroyed"), "{}", again.out);

@@ -25,6 +25,40 @@ fn applying(desk: &Desk, wrapper: &[&str]) -> Child {
 }
 
 #[test]
+fn the_clusters_of_a_location_are_listed_with_locks_and_damages() {
+    let desk = Desk::new();
+    fs::write(desk.path("groundplan.toml"), "state = \"states\"\nparallelism = 8\n").unwrap();
+    let empty = desk.expect(0, &["clusters"]);
+    assert!(empty.out.is_empty() && empty.err.contains("states has no clusters"), "{}", empty.err);
+    let shown = desk.expect(0, &["config", "show"]);
+    let lines: Vec<_> = shown.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    let expected: [&[&str]; 2] =
+        [&["state", "states", "groundplan.toml:1"], &["parallelism", "8", "groundplan.toml:2"]];
+    for line in expected {
+        assert!(lines.contains(&line.to_vec()), "{}", shown.out);
+    }
+
+    let mut child = applying(&desk, &[]);
+    fs::create_dir_all(desk.path("states/notes")).unwrap();
+    let listed = desk.expect(0, &["clusters"]);
+    let line = listed.out.lines().nth(1).unwrap();
+    assert!(line.starts_with("demo ") && line.ends_with(" for apply"), "{}", listed.out);
+    let _printed = stop(&mut child, "-TERM");
+    desk.cloud.release();
+    assert_eq!(end(&mut child), Some(6));
+
+    fs::create_dir(desk.path("states/broken")).unwrap();
+    fs::write(desk.path("states/broken/state.json"), "{").unwrap();
+    let listed = desk.expect(1, &["clusters", "--json"]);
+    let one: serde_json::Value = serde_json::from_str(listed.out.lines().nth(1).unwrap()).unwrap();
+    assert_eq!((&one["name"], &one["lock"]), (&json!("demo"), &json!(null)), "{one}");
+    assert!(one["resources"].as_u64().unwrap() > 10, "{one}");
+    assert!(listed.out.contains("states/broken"), "{}", listed.out);
+    desk.cloud.settle("");
+    desk.expect(0, &["destroy", "--auto-approve"]);
+}
+
+#[test]
 fn a_terminal_that_goes_away_stops_a_run_unless_it_was_started_to_stay() {
     let desk = Desk::new();
     let mut child = applying(&desk, &[]);

@@ -94,6 +94,11 @@ impl LocalBackend {
         }
     }
 
+    /// Returns true if the folder has a file of a state, valid or not.
+    pub fn is_state(dir: &Path) -> bool {
+        [SNAPSHOT, JOURNAL, MOVED].iter().any(|name| dir.join(name).is_file())
+    }
+
     /// Returns the location that the state of this folder was moved to; `None` if it was not moved.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ mod relocation;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::future::ready;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -107,6 +108,19 @@ pub async fn read_even_if_moved(
 /// Returns an error if the bucket cannot be read.
 pub async fn is_there(bucket: &Arc<dyn ObjectStore>, place: &Layout) -> Result<bool, StateError> {
     load::is_there(&**bucket, place, patience(LEASE)).await
+}
+
+/// Returns the names of the clusters with a state in this location, sorted.
+///
+/// # Errors
+/// Returns an error if the bucket cannot be read.
+pub async fn cluster_names(
+    bucket: &Arc<dyn ObjectStore>,
+    place: &Layout,
+) -> Result<Vec<String>, StateError> {
+    let keys = load::keys(&**bucket, place, patience(LEASE)).await?;
+    let names: BTreeSet<&str> = keys.iter().filter_map(|key| place.cluster_of(key)).collect();
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 /// Returns the location that the state was moved to; `None` if it was not moved.

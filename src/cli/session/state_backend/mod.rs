@@ -1,6 +1,7 @@
 //! State backends of commands. Only this module and its submodule distinguish backends; all callers
 //! use a [`StateBackend`].
 
+pub(crate) mod listing;
 mod s3;
 
 use std::path::Path;

@@ -59,6 +59,14 @@ impl S3Location {
         Ok(glance.map(|glance| (glance.state, glance.warnings)))
     }
 
+    pub(super) async fn cluster_names(&self) -> Result<Vec<String>> {
+        remote::cluster_names(&self.bucket, &self.layout).await.map_err(|error| unusable(&error))
+    }
+
+    pub(super) async fn moved_to(&self) -> Result<Option<String>> {
+        remote::moved_to(&self.bucket, &self.layout).await.map_err(|error| unusable(&error))
+    }
+
     pub(super) async fn holder(&self) -> Result<Option<LockHolder>> {
         remote::holder(&self.bucket, &self.layout).await.map_err(|error| unusable(&error))
     }
@@ -88,8 +96,7 @@ impl S3Location {
         ui: &mut Ui,
     ) -> Result<MigrationEnd> {
         let guard = self.lock("state migrate", common, ui).await?;
-        let moved_to = remote::moved_to(&self.bucket, &self.layout).await;
-        let moved_to = moved_to.map_err(|error| unusable(&error))?;
+        let moved_to = self.moved_to().await?;
         let opened = RemoteBackend::open_even_if_moved(&guard).await;
         let remote::OpenedRemote { mut backend, state, .. } =
             opened.map_err(|error| unusable(&error))?;

@@ -74,9 +74,22 @@ impl Layout {
         ours.then(|| digits.parse().ok())?
     }
 
+    /// Returns the cluster that an object belongs to if this is a location of several clusters; `None`
+    /// for objects that are no part of a state.
+    pub fn cluster_of<'a>(&self, key: &'a str) -> Option<&'a str> {
+        let (cluster, object) = key.strip_prefix(&self.folder)?.split_once('/')?;
+        let is_state = [SNAPSHOT, MOVED].contains(&object) || object.starts_with(JOURNAL);
+        (is_state && !cluster.is_empty()).then_some(cluster)
+    }
+
     /// Returns the address of an object in the form of AWS's tools.
     pub fn address(&self, key: &str) -> PathBuf {
         PathBuf::from(format!("{SCHEME}{}/{key}", self.bucket))
+    }
+
+    /// Returns the common prefix of all keys.
+    pub fn prefix(&self) -> &str {
+        &self.folder
     }
 
     /// Returns the address of the folder.
@@ -92,6 +105,20 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_location_of_clusters_has_one_folder_for_each() {
+        let home = Layout::new("bucket", "clusters");
+        let demo = Layout::new("bucket", "clusters/demo");
+        for key in [demo.snapshot(), demo.group(7), demo.moved()] {
+            assert_eq!(home.cluster_of(&key), Some("demo"), "{key}");
+        }
+        for other in ["other/demo/state.json", "clusters/state.json", "clusters/demo/notes.txt"] {
+            assert_eq!(home.cluster_of(other), None, "{other}");
+        }
+        let whole = Layout::new("bucket", "");
+        assert_eq!(whole.cluster_of("demo/state.json"), Some("demo"));
+    }
 
     #[test]
     fn every_object_begins_with_the_prefix() {

@@ -89,6 +89,15 @@ pub(super) async fn is_there(
     Ok(!reading.list("").await?.is_empty())
 }
 
+/// Returns the keys of all objects in a location of several clusters.
+pub(super) async fn keys(
+    bucket: &dyn ObjectStore,
+    place: &Layout,
+    patience: RetryBudget,
+) -> Result<Vec<String>, StateError> {
+    RemoteReader { bucket, place, patience }.list_below(place.prefix(), "").await
+}
+
 /// Error of one attempt to read a state.
 enum AttemptError {
     /// An object is missing, possibly because of a concurrent compaction.
@@ -128,11 +137,14 @@ impl RemoteReader<'_> {
     }
 
     async fn list(&self, after: &str) -> Result<Vec<String>, StateError> {
-        let prefix = self.place.journal();
+        self.list_below(&self.place.journal(), after).await
+    }
+
+    async fn list_below(&self, prefix: &str, after: &str) -> Result<Vec<String>, StateError> {
         let answer: Result<_, ProviderError> =
-            retry_idempotent(self.patience, "ListObjectsV2", || self.bucket.list(&prefix, after))
+            retry_idempotent(self.patience, "ListObjectsV2", || self.bucket.list(prefix, after))
                 .await;
-        answer.map_err(|source| not_read(self.place, &prefix, source))
+        answer.map_err(|source| not_read(self.place, prefix, source))
     }
 
     async fn state_from(

@@ -1,0 +1,53 @@
+//! Arguments of `config` and `clusters`: settings in effect, and the clusters of a state location.
+
+use clap::{Args, Subcommand};
+
+use super::help;
+use crate::cli::exit_code::Exit;
+
+const EXITS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage];
+
+/// Show the settings in effect: options, environment and groundplan.toml.
+///
+/// A file groundplan.toml in the working directory sets options for all commands in that folder:
+/// config, assets, rhcos-stream, state, state-kms-key, parallelism, lock-timeout, lease. Relative paths
+/// are relative to the file. GROUNDPLAN_PROJECT selects another file; an empty value selects none.
+///
+/// Each setting has an environment variable, such as GROUNDPLAN_RHCOS_STREAM. The command line takes
+/// precedence over the environment, and the environment over the file.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after("groundplan config show", EXITS))]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct ConfigArgs {
+    /// Command to run.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// Command to run.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    Show(ConfigShow),
+}
+
+/// Print the settings in effect, each with its origin (no AWS calls).
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan config show
+groundplan config show --state s3://my-bucket/clusters --json",
+    EXITS,
+))]
+pub struct ConfigShow {}
+
+/// List the clusters of a state location.
+///
+/// One line for each cluster: name, infra ID, region, number of recorded resources, last run, and the
+/// run that has the lock. Reads states only; makes no AWS calls except for a --state in S3.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan clusters
+groundplan clusters --state s3://my-bucket/clusters --json",
+    EXITS,
+))]
+pub struct ClustersArgs {}
