@@ -31,6 +31,7 @@ use crate::render::screen::Screen;
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    commands::completions::answer();
     let arguments = match CliArguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(answer) => {
@@ -125,6 +126,8 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
         Command::Config(arguments) => commands::config::run(arguments, common, ui),
         Command::Clusters(arguments) => commands::clusters::run(arguments, common, ui).await,
+        Command::Completions(arguments) => commands::completions::run(arguments, ui),
+        Command::Man(arguments) => commands::man::run(arguments, ui),
         Command::Graph(arguments) => commands::graph::run(arguments, common, ui, &stop).await,
         Command::Manifests(arguments) => {
             commands::manifests::run(arguments, common, ui, &stop).await

@@ -28,6 +28,8 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["graph"], &[DESIRED, STATE, CLOUD]),
     (&["schema"], &[]),
     (&["clusters"], &[&["state"], OUTPUT]),
+    (&["completions"], &[]),
+    (&["man"], &[]),
     (&["config"], &[]),
     (&["config", "show"], &[DESIRED, STATE, LOCK, &["parallelism"], OUTPUT]),
     (&["policy"], &[]),

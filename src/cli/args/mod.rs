@@ -1,6 +1,7 @@
 //! Command line: shared options, and the commands for clusters. Commands for a state alone are in `state`,
 //! commands for machines in `machines`. Doc comments of commands and options are their help texts.
 
+mod completions;
 mod config;
 mod help;
 mod machines;
@@ -16,7 +17,9 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+pub use self::completions::*;
 pub use self::config::*;
+pub(crate) use self::help::command as definition;
 pub use self::machines::*;
 pub use self::policy::*;
 pub use self::project::{ProjectFile, SettingSource};
@@ -262,6 +265,8 @@ pub enum Command {
     Policy(PolicyArgs),
     Clusters(ClustersArgs),
     Config(ConfigArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     Manifests(ManifestsArgs),
     Machines(MachinesArgs),
     State(StateArgs),
@@ -278,7 +283,9 @@ pub enum Command {
 impl Command {
     /// Returns true if the command uses options that a project file can set.
     fn has_settings(&self) -> bool {
-        !matches!(self, Command::Schema(_)) && !self.runs_in_a_cluster()
+        let is_general =
+            matches!(self, Command::Schema(_) | Command::Completions(_) | Command::Man(_));
+        !is_general && !self.runs_in_a_cluster()
     }
 
     fn runs_in_a_cluster(&self) -> bool {
@@ -294,6 +301,7 @@ impl Command {
         use StateCommand::{Pull, Show};
         match self {
             Command::Show(_) | Command::Graph(_) | Command::Schema(_) | Command::Policy(_) => true,
+            Command::Completions(_) => true,
             Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
             _ => false,
         }

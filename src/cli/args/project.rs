@@ -14,12 +14,12 @@ use clap::parser::ValueSource;
 use toml::de::{DeTable, DeValue};
 
 /// Name of the project file in the working directory.
-pub const FILE: &str = "groundplan.toml";
+pub(super) const FILE: &str = "groundplan.toml";
 /// Environment variable with the path of another project file. An empty value selects none.
-pub const VARIABLE: &str = "GROUNDPLAN_PROJECT";
+pub(super) const VARIABLE: &str = "GROUNDPLAN_PROJECT";
 
 /// Names of the options that a project file can set. Its keys are the same names.
-pub const SETTINGS: [&str; 8] = [
+pub(super) const SETTINGS: [&str; 8] = [
     "config",
     "assets",
     "rhcos-stream",

@@ -2,12 +2,14 @@
 
 pub(crate) mod apply;
 pub(crate) mod clusters;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod destroy;
 pub(crate) mod graph;
 #[cfg(feature = "kubernetes")]
 pub(crate) mod machine_controller;
 pub(crate) mod machines;
+pub(crate) mod man;
 pub(crate) mod manifests;
 pub(crate) mod plan;
 pub(crate) mod policy;
