@@ -47,6 +47,19 @@ fn the_clusters_of_a_location_are_listed_with_locks_and_damages() {
     desk.cloud.release();
     assert_eq!(end(&mut child), Some(6));
 
+    // As the script of bash asks for completions.
+    let complete = |words: &[&str]| {
+        let line = [&["--", "groundplan"], words].concat();
+        let index = words.len().to_string();
+        let mut command = desk.command(&line);
+        let asked = [("GROUNDPLAN_COMPLETE", "bash"), ("_CLAP_IFS", "\n")];
+        command.envs(asked).env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_COMPLETE_COMP_TYPE", "9");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(complete(&["state", "show", "vpc."]).trim(), "vpc.main");
+    assert_eq!(complete(&["state", "list", "--cluster", ""]).trim(), "demo");
+    assert_eq!(complete(&["plan", "--cluster", "other", "--target", "vpc."]).trim(), "");
+
     fs::create_dir(desk.path("states/broken")).unwrap();
     fs::write(desk.path("states/broken/state.json"), "{").unwrap();
     let listed = desk.expect(1, &["clusters", "--json"]);
