@@ -20,6 +20,16 @@ const NAMESPACES: [&str; 4] =
 /// Paths of probes.
 const PROBES: [&str; 3] = ["/readyz", "/livez", "/healthz"];
 
+/// Fields of the metadata that only the server sets.
+const SERVER_FIELDS: [&str; 6] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "resourceVersion",
+];
+
 impl ApiStore {
     pub(super) fn route(&mut self, asked: &ParsedRequest) -> RouteResult {
         let user = self.authenticate(asked)?;
@@ -100,14 +110,7 @@ impl ApiStore {
             let message = "resourceVersion should not be set on objects to be created";
             return Err(ErrorResponse::new(500, "", message));
         }
-        for field in [
-            "uid",
-            "creationTimestamp",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "generation",
-            "resourceVersion",
-        ] {
+        for field in SERVER_FIELDS {
             remove(&mut object["metadata"], field);
         }
         if resource.status {
@@ -446,16 +449,7 @@ fn keep_other_parts(old: &Value, new: &mut Value, place: &RequestTarget) {
 }
 
 fn keep_metadata(old: &Value, new: &mut Value) {
-    for field in [
-        "name",
-        "namespace",
-        "uid",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "generation",
-        "resourceVersion",
-    ] {
+    for field in ["name", "namespace"].into_iter().chain(SERVER_FIELDS) {
         match old.get(field) {
             Some(value) => new[field] = value.clone(),
             None => remove(new, field),
