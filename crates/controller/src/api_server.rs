@@ -41,8 +41,7 @@ impl ApiServerError {
         self.status() == Some(code)
     }
 
-    /// Returns true if another client wrote at the same time. The next attempt follows soon, so a
-    /// conflict is no error to report.
+    /// Returns true if another client wrote at the same time.
     pub fn is_conflict(&self) -> bool {
         self.is(409)
     }

@@ -13,7 +13,7 @@ use super::health::ControllerHealth;
 use super::machine::driver::MachineController;
 use super::machine_set::driver::{MachineSetController as Sets, Reflectors};
 use super::node_link::driver::NodeLinkController as Links;
-use crate::reflector::{Reflector, WatchedKind};
+use crate::reflector::{Reflector, WatchedKind, forget_deleted};
 use crate::report::Log;
 
 /// Maximum time for work in progress after a shutdown request. A controller whose first list has
@@ -65,5 +65,6 @@ pub async fn look_after(
 }
 
 async fn watch<T: WatchedKind>(feed: Reflector<T>, log: &Log) {
-    feed.run(|error| log.error("watch", T::PLURAL, error)).await;
+    let forget = forget_deleted(feed.events(), feed.store(), log);
+    tokio::join!(feed.run(|error| log.error("watch", T::PLURAL, error)), forget);
 }

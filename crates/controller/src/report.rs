@@ -43,8 +43,15 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// Last logged problem of an object, by controller and object.
-type Problems = HashMap<(&'static str, String), String>;
+/// Last logged problem of each controller, by object.
+type Problems = HashMap<String, HashMap<&'static str, String>>;
+
+/// Error of a reconcile.
+pub trait ReconcileFailure: Error {
+    /// Returns true if another client wrote at the same time. The next reconcile follows soon, so a
+    /// conflict is no failure to report.
+    fn is_conflict(&self) -> bool;
+}
 
 /// Log of the controllers. Clones share the log. The default discards all lines.
 #[derive(Clone)]
@@ -79,8 +86,10 @@ impl Log {
 
     /// Logs the state of an object, unless it is the state that was logged last.
     pub fn state(&self, level: LogLevel, controller: &'static str, object: &str, message: &str) {
-        let key = (controller, object.to_owned());
-        let before = self.problems().insert(key, message.to_owned());
+        let before = {
+            let mut problems = self.problems();
+            problems.entry(object.to_owned()).or_default().insert(controller, message.to_owned())
+        };
         if before.as_deref() != Some(message) {
             self.line(level, controller, object, message);
         }
@@ -91,10 +100,59 @@ impl Log {
         self.state(LogLevel::Error, controller, object, &with_causes(error));
     }
 
+    /// Logs the result of a reconcile: an error once, until the result changes, and a conflict for
+    /// the developers. Returns true if the reconcile failed.
+    pub fn result<T>(
+        &self,
+        controller: &'static str,
+        object: &str,
+        result: &Result<T, impl ReconcileFailure>,
+    ) -> bool {
+        match result {
+            Ok(_) => self.solved(controller, object),
+            Err(error) if error.is_conflict() => {
+                self.line(LogLevel::Debug, controller, object, &with_causes(error));
+            }
+            Err(error) => {
+                self.error(controller, object, error);
+                return true;
+            }
+        }
+        false
+    }
+
     /// Records that an object has no problem. Its next problem is logged, even if it is the same as
     /// before.
     pub fn solved(&self, controller: &'static str, object: &str) {
-        self.problems().remove(&(controller, object.to_owned()));
+        let mut problems = self.problems();
+        let Some(of_object) = problems.get_mut(object) else { return };
+        of_object.remove(controller);
+        if of_object.is_empty() {
+            problems.remove(object);
+        }
+    }
+
+    /// Forgets all problems of a deleted object. The first problem of another object with the same
+    /// name is logged.
+    pub fn forget(&self, object: &str) {
+        self.problems().remove(object);
+    }
+
+    /// Forgets the problems of all objects of a kind that no longer exist. `exists` gets the name of
+    /// an object.
+    pub fn retain(&self, kind: &str, exists: impl Fn(&str) -> bool) {
+        self.problems().retain(|object, _| match object.split_once(' ') {
+            Some((of, name)) if of == kind => exists(name),
+            _ => true,
+        });
+    }
+
+    /// Returns the objects with a problem.
+    #[cfg(test)]
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let mut objects: Vec<String> = self.problems().keys().cloned().collect();
+        objects.sort();
+        objects
     }
 
     fn problems(&self) -> MutexGuard<'_, Problems> {
@@ -149,13 +207,58 @@ mod tests {
         assert_eq!(with_causes(&outer), "list: pods is forbidden (status 403)");
     }
 
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failure(&'static str);
+
+    impl ReconcileFailure for Failure {
+        fn is_conflict(&self) -> bool {
+            self.0 == "conflict"
+        }
+    }
+
+    fn log() -> (Log, Arc<Mutex<Vec<String>>>) {
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        let kept = Arc::clone(&lines);
+        let write = move |line: LogLine| {
+            kept.lock().unwrap().push(format!("{} {}", line.object, line.message));
+        };
+        (Log::new(write), lines)
+    }
+
+    #[test]
+    fn a_conflict_is_no_failure_and_changes_no_recorded_problem() {
+        let (log, lines) = log();
+        let reconciled = |result: Result<(), Failure>| log.result("machine", "Machine a", &result);
+        assert!(reconciled(Err(Failure("x"))));
+        assert!(!reconciled(Err(Failure("conflict"))));
+        assert!(reconciled(Err(Failure("x"))));
+        assert!(!reconciled(Ok(())));
+        assert!(reconciled(Err(Failure("x"))));
+        assert_eq!(*lines.lock().unwrap(), ["Machine a x", "Machine a conflict", "Machine a x"]);
+    }
+
+    #[test]
+    fn problems_of_deleted_objects_are_forgotten_for_all_controllers() {
+        let (log, lines) = log();
+        let fail = |controller, object: &str| {
+            log.result(controller, object, &Err::<(), _>(Failure("x")));
+        };
+        let objects = ["MachineSet a", "Machine a", "Machine b", "Lease a"];
+        objects.iter().for_each(|object| fail("one", object));
+        fail("other", "MachineSet a");
+        log.forget("MachineSet a");
+        log.retain("Machine", |name| name == "b");
+        assert_eq!(log.objects(), ["Lease a", "Machine b"]);
+        fail("other", "MachineSet a");
+        assert_eq!(lines.lock().unwrap().len(), 6, "logged again");
+        log.solved("other", "MachineSet a");
+        assert_eq!(log.objects(), ["Lease a", "Machine b"]);
+    }
+
     #[test]
     fn an_error_is_logged_once_until_it_changes_or_is_solved() {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let log = {
-            let lines = Arc::clone(&lines);
-            Log::new(move |line| lines.lock().unwrap().push(line.object + " " + &line.message))
-        };
+        let (log, lines) = log();
         let fails = |object: &str, why: &str| {
             log.error("machine", object, &std::io::Error::other(why.to_owned()));
         };

@@ -26,8 +26,8 @@ use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
-use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
-use crate::report::{Log, LogLevel, with_causes};
+use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, log_result, reference};
+use crate::report::{Log, ReconcileFailure};
 
 /// Validity of an instance type lookup.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,6 +52,12 @@ pub enum Error {
     /// The request to the API server failed.
     #[error(transparent)]
     Unanswered(#[from] ApiServerError),
+}
+
+impl ReconcileFailure for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unanswered(error) if error.is_conflict())
+    }
 }
 
 /// Dependencies and caches of the controller.
@@ -110,17 +116,9 @@ impl CapacityController {
               -> BoxFuture<'static, Result<Action, Error>> {
             let log = log.clone();
             Box::pin(async move {
-                let object = format!("MachineSet {}", set.meta_name());
                 let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
-                match &done {
-                    Ok(_) => log.solved("capacity", &object),
-                    Err(Error::Unanswered(error)) if error.is_conflict() => {
-                        log.line(LogLevel::Debug, "capacity", &object, &with_causes(error));
-                    }
-                    Err(error) => {
-                        driver.health.metrics.reconciled("capacity", false);
-                        log.error("capacity", &object, error);
-                    }
+                if log_result(&log, "capacity", (&driver.sets, &set), &done) {
+                    driver.health.metrics.reconciled("capacity", false);
                 }
                 done
             })

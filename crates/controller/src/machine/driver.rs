@@ -54,8 +54,8 @@ use crate::ec2_batcher::{Ec2Batcher, FoundInstance};
 use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::metrics::InstanceOperation;
-use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, reference};
-use crate::report::{Log, LogLevel, plain, with_causes};
+use crate::reflector::{FeedEvent, Reflector, View, WatchedObject, all_in, log_result, reference};
+use crate::report::{Log, LogLevel, ReconcileFailure, plain};
 
 /// Maximum number of concurrent AWS calls that change something. Queries are batched for all
 /// Machines, and requests to the API server have their own limits.
@@ -119,11 +119,6 @@ impl ReconcileError {
         Self::Missing(format!("the Machine cannot be read: {why}"))
     }
 
-    /// Returns true if another client wrote at the same time.
-    fn is_conflict(&self) -> bool {
-        matches!(self, Self::Cluster(kube::Error::Api(status)) if status.code == 409)
-    }
-
     /// Returns the code for the metrics.
     fn code(&self) -> &str {
         match self {
@@ -138,6 +133,12 @@ impl ReconcileError {
     fn after(&self) -> Option<Duration> {
         let Self::Aws(error) = self else { return None };
         error.after
+    }
+}
+
+impl ReconcileFailure for ReconcileError {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Cluster(kube::Error::Api(status)) if status.code == 409)
     }
 }
 
@@ -238,7 +239,7 @@ impl MachineController {
             FeedEvent::One(machine) => {
                 let reference = reference(&machine);
                 if known.get(&reference).is_none() {
-                    driver.schedule().forget(&machine.meta_uid().unwrap_or_default());
+                    driver.forget(&machine.meta_uid().unwrap_or_default());
                 }
                 vec![reference]
             }
@@ -261,39 +262,31 @@ impl MachineController {
             return Action::await_change(); // an event follows once the copy is current
         }
         let Some(seen) = watched.store.get(&reference(seen)) else { return Action::await_change() };
-        let mut one = match ReconcileTarget::of(&seen) {
-            Ok(one) => one,
-            Err(error) => {
-                self.log.error("machine", &format!("Machine {}", seen.meta_name()), &error);
-                return Action::await_change();
-            }
+        let target = ReconcileTarget::of(&seen);
+        let Ok(mut one) = target else {
+            log_result(&self.log, "machine", (&watched.store, &seen), &target);
+            return Action::await_change();
         };
         let waits = self.schedule().wait(&one.machine);
         if let Some(next) = waits {
             return action(next);
         }
-        let object = format!("Machine {}", one.name);
         let done = self.look_after(&mut one).await;
-        let is_conflict = done.as_ref().is_err_and(ReconcileError::is_conflict);
-        if !is_conflict {
-            self.health.metrics.reconciled("machine", done.is_ok());
+        let failed = log_result(&self.log, "machine", (&watched.store, &seen), &done);
+        if failed || done.is_ok() {
+            self.health.metrics.reconciled("machine", !failed);
         }
         match done {
             Ok(next) => {
-                self.log.solved("machine", &object);
                 self.schedule().looked(&one.machine, next);
                 action(next)
             }
             // A conflict means that the object has changed: the next decision follows at once.
             Err(error) if error.is_conflict() => {
-                self.log.line(LogLevel::Debug, "machine", &object, &with_causes(&error));
                 self.schedule().overtaken(&one.machine, OVERTAKEN);
                 Action::requeue(OVERTAKEN)
             }
-            Err(error) => {
-                self.log.error("machine", &object, &error);
-                Action::requeue(self.schedule().failed(&one.machine, error.after()))
-            }
+            Err(error) => Action::requeue(self.schedule().failed(&one.machine, error.after())),
         }
     }
 
@@ -301,10 +294,19 @@ impl MachineController {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets a Machine that no longer exists.
+    fn forget(&self, uid: &str) {
+        self.schedule().forget(uid);
+        self.deleted().remove(uid);
+    }
+
+    fn deleted(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.deleted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns the time since this process observed the deletion of a Machine.
     fn deleted_for(&self, uid: &str) -> Duration {
-        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
+        self.deleted().entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
     }
 
     async fn look_after(&self, one: &mut ReconcileTarget) -> Result<NextLook> {

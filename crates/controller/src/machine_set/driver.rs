@@ -39,9 +39,9 @@ use crate::event_recorder::{EventRecorder, EventType};
 use crate::health::ControllerHealth;
 use crate::node::Node;
 use crate::reflector::{
-    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
+    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, log_result, readable, reference,
 };
-use crate::report::{Log, LogLevel, with_causes};
+use crate::report::{Log, ReconcileFailure, with_causes};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
@@ -81,6 +81,12 @@ pub enum Error {
     Unanswered(#[from] ApiServerError),
 }
 
+impl ReconcileFailure for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unanswered(error) if error.is_conflict())
+    }
+}
+
 /// Controller of the MachineSets of a namespace.
 pub struct MachineSetController {
     sets: Store<WatchedObject<MachineSet>>,
@@ -97,6 +103,19 @@ pub struct MachineSetController {
     began: Instant,
     clock: Clock,
     health: Arc<ControllerHealth>,
+}
+
+/// Set, with the version of the object that it was read from.
+#[derive(Clone, Debug)]
+pub(super) struct SetCopy {
+    set: MachineSet,
+    version: Option<String>,
+}
+
+impl SetCopy {
+    pub(super) fn new(set: &MachineSet, version: Option<&str>) -> Self {
+        Self { set: set.clone(), version: version.map(str::to_owned) }
+    }
 }
 
 /// Reflectors that the controller uses.
@@ -131,18 +150,11 @@ impl MachineSetController {
               -> BoxFuture<'static, Result<Action, Error>> {
             let log = log.clone();
             Box::pin(async move {
-                let object = format!("MachineSet {}", set.meta_name());
                 let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
-                match &done {
-                    Ok(_) => log.solved("machine_set", &object),
-                    Err(Error::Unanswered(error)) if error.is_conflict() => {
-                        log.line(LogLevel::Debug, "machine_set", &object, &with_causes(error));
-                    }
-                    Err(error) => {
-                        driver.health.metrics.reconciled("machine_set", false);
-                        log.error("machine_set", &object, error);
-                        driver.tell_failed(&set, error).await;
-                    }
+                let failed = log_result(&log, "machine_set", (&driver.sets, &set), &done);
+                if let (true, Err(error)) = (failed, &done) {
+                    driver.health.metrics.reconciled("machine_set", false);
+                    driver.report_failure(&set, error).await;
                 }
                 done
             })
@@ -185,7 +197,13 @@ impl MachineSetController {
     ) -> impl Stream<Item = ObjectRef<WatchedObject<MachineSet>>> + Send + use<> {
         let [by_set, by_machine, by_node] = [(); 3].map(|()| Arc::clone(self));
         let sets = feeds.sets.events().map(move |touched| match touched {
-            FeedEvent::One(set) => vec![reference(&set)],
+            FeedEvent::One(set) => {
+                let reference = reference(&set);
+                if by_set.sets.get(&reference).is_none() {
+                    by_set.pending().remove(&set.meta_uid().unwrap_or_default());
+                }
+                vec![reference]
+            }
             FeedEvent::All => all_in(&by_set.sets),
         });
         let machines = feeds.machines.events().map(move |touched| match touched {
@@ -250,13 +268,13 @@ impl MachineSetController {
         if !is_recorded {
             return Ok(Action::await_change()); // the event of the changed set follows
         }
-        let look_again = driver.reconcile_replicas(set).await?;
+        let look_again = driver.reconcile_replicas(SetCopy::new(set, version)).await?;
         driver.health.metrics.reconciled("machine_set", true);
         Ok(look_again.map_or_else(Action::await_change, Action::requeue))
     }
 
     /// Records an Event about a failed reconcile.
-    async fn tell_failed(&self, set: &WatchedObject<MachineSet>, error: &Error) {
+    async fn report_failure(&self, set: &WatchedObject<MachineSet>, error: &Error) {
         let resource = ApiResource::erase::<WatchedObject<MachineSet>>(&());
         let mut object = DynamicObject::new(set.meta_name(), &resource);
         object.metadata = set.meta().clone();
@@ -302,24 +320,27 @@ impl MachineSetController {
     /// Decides and acts. The status is written even if the number of machines cannot be corrected.
     pub(super) async fn reconcile_replicas(
         &self,
-        set: &MachineSet,
+        mut copy: SetCopy,
     ) -> Result<Option<Duration>, Error> {
-        let machines = self.view(set);
-        let decision = decide(set, &machines, &self.readiness(), self.clock.now())?;
-        let changed = match self.may_need_change(set, &decision) {
-            true => self.act_on_live_state(set).await,
+        let machines = self.view(&copy.set);
+        let decision = decide(&copy.set, &machines, &self.readiness(), self.clock.now())?;
+        let changed = match self.may_need_change(&copy.set, &decision) {
+            true => self.act_on_live_state(&mut copy).await,
             false => Ok(None),
         };
-        let machines = self.view(set);
-        let decision = decide(set, &machines, &self.readiness(), self.clock.now())?;
-        if are_current(&self.views) {
-            self.tell_status(set, &decision.status).await?;
-        }
+        let machines = self.view(&copy.set);
+        let decision = decide(&copy.set, &machines, &self.readiness(), self.clock.now())?;
+        let reported = match are_current(&self.views) {
+            true => self.report_status(&copy, &decision.status).await,
+            false => Ok(()),
+        };
+        let look_again = changed?;
         if let Err(refusal) = &decision.change {
             return Err(refusal.clone().into());
         }
-        let overdue = self.with_pending(set, |pending| pending.overdue_in());
-        Ok([decision.requeue_after, overdue, changed?].into_iter().flatten().min())
+        reported?;
+        let overdue = self.with_pending(&copy.set, |pending| pending.overdue_in());
+        Ok([decision.requeue_after, overdue, look_again].into_iter().flatten().min())
     }
 
     /// Returns true if the live state must be read: the local copies show a difference, or a
@@ -344,13 +365,17 @@ impl MachineSetController {
         readable.map(|node| (node.metadata.name.clone(), node.readiness())).collect()
     }
 
-    async fn tell_status(&self, set: &MachineSet, status: &MachineSetStatus) -> Result<(), Error> {
-        if *status == set.status {
+    /// Writes the status, on the condition that the set has not changed since it was read. The API
+    /// server ignores a UID in a patch of this status: without the version, another set of the same
+    /// name would get the numbers of the deleted one.
+    async fn report_status(&self, copy: &SetCopy, status: &MachineSetStatus) -> Result<(), Error> {
+        if *status == copy.set.status {
             return Ok(());
         }
+        let meta = &copy.set.metadata;
         // Zeros are written, because a merge patch keeps omitted fields.
         let patch = Patch::Merge(json!({
-            "metadata": {"uid": set.metadata.uid},
+            "metadata": {"uid": meta.uid, "resourceVersion": copy.version},
             "status": {
                 "replicas": status.replicas,
                 "fullyLabeledReplicas": status.fully_labeled_replicas,
@@ -360,8 +385,7 @@ impl MachineSetController {
                 "labelSelector": status.label_selector,
             },
         }));
-        let name = &set.metadata.name;
-        answer("write the status", self.set_api.patch_status(name, &by(), &patch)).await?;
+        answer("write the status", self.set_api.patch_status(&meta.name, &by(), &patch)).await?;
         Ok(())
     }
 

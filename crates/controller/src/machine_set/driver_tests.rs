@@ -195,6 +195,10 @@ async fn c50_an_orphan_gets_an_owner_and_is_one_of_those_that_are_wanted() {
     assert_eq!((world.machines().len(), world.creations()), (2, 1));
 }
 
+fn copy_of(set: &Value) -> SetCopy {
+    SetCopy::new(&read(set).unwrap(), set["metadata"]["resourceVersion"].as_str())
+}
+
 /// Decides ten times on the same outdated data, without any watch events.
 #[tokio::test(start_paused = true)]
 async fn a_picture_that_is_old_has_nothing_made_or_deleted_twice() {
@@ -206,15 +210,13 @@ async fn a_picture_that_is_old_has_nothing_made_or_deleted_twice() {
     let feeds = Reflectors { sets: &sets, machines: &machines, nodes: &nodes };
     let driver = MachineSetController::new(&client, NAMESPACE, &feeds, Arc::default());
     for _ in 0..10 {
-        let set: MachineSet = read(&world.set()).unwrap();
-        driver.reconcile_replicas(&set).await.unwrap();
+        driver.reconcile_replicas(copy_of(&world.set())).await.unwrap();
     }
     assert_eq!((world.machines().len(), world.creations()), (5, 5));
     sleep(Duration::from_secs(20)).await; // requests of an earlier process could arrive until then
     world.scale(2).await;
     for _ in 0..10 {
-        let set: MachineSet = read(&world.set()).unwrap();
-        driver.reconcile_replicas(&set).await.unwrap();
+        driver.reconcile_replicas(copy_of(&world.set())).await.unwrap();
     }
     assert_eq!((world.machines().len(), world.creations()), (2, 5));
 }
@@ -305,6 +307,69 @@ async fn a_status_follows_nodes_and_machines_become_available_by_waiting() {
     world.cluster.delete("nodes", "", "n");
     sleep(Duration::from_secs(5)).await;
     assert_eq!(counts(), [0, 0]);
+}
+
+/// Starts a set with one machine that becomes ready. The report of that is on its way for eight
+/// seconds.
+async fn set_with_a_report_on_its_way() -> SetHarness {
+    let world = SetHarness::started(1).await;
+    let now = Timestamp::now().to_string();
+    world.cluster.put(json!({
+        "apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"},
+        "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}]},
+    }));
+    world.cluster.delay("PATCH", "machinesets", Duration::from_secs(8));
+    let name = world.machines()[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let node = json!({"status": {"nodeRef": {"kind": "Node", "name": "n"}}});
+    world.cluster.change("machines", NAMESPACE, &name, &node);
+    sleep(Duration::from_secs(5)).await;
+    assert_ne!(world.set()["status"]["readyReplicas"], 1, "the patch is on its way");
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_late_is_not_written_to_another_set_of_the_same_name() {
+    let world = set_with_a_report_on_its_way().await;
+    let mut other = world.set();
+    world.cluster.delete("machinesets", NAMESPACE, "demo-a");
+    let selector = json!({"matchLabels": {"pool": "b"}});
+    other["metadata"] = json!({"name": "demo-a", "namespace": NAMESPACE});
+    other["spec"]["selector"] = selector;
+    other["spec"]["template"]["metadata"]["labels"] = json!({"pool": "b"});
+    other["spec"]["replicas"] = json!(0);
+    other["status"] = json!({});
+    world.cluster.put(other);
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(world.cluster.conflicts(), 1, "the patch has arrived");
+    assert_eq!(world.set()["status"]["readyReplicas"], Value::Null);
+    world.settle().await;
+    let status = world.set()["status"].clone();
+    assert_eq!((&status["readyReplicas"], &status["labelSelector"]), (&json!(0), &json!("pool=b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_writer_of_a_set_delays_its_status_and_is_no_error() {
+    let world = set_with_a_report_on_its_way().await;
+    let note = json!({"metadata": {"annotations": {"note": "2"}}});
+    world.cluster.change("machinesets", NAMESPACE, "demo-a", &note);
+    world.settle().await;
+    assert_eq!(world.cluster.conflicts(), 1);
+    let set = world.set();
+    assert_eq!(
+        (&set["status"]["readyReplicas"], &set["metadata"]["annotations"]["note"]),
+        (&json!(1), &json!("2"))
+    );
+    assert!(world.told.lock().unwrap().is_empty(), "{:?}", world.told);
+    assert_eq!(world.cluster.events(), Vec::<Value>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_after_a_change_of_the_number_needs_no_second_attempt() {
+    let world = SetHarness::started(3).await;
+    world.scale(5).await;
+    world.settle().await;
+    assert_eq!(world.set()["status"]["replicas"], 5);
+    assert_eq!(world.cluster.conflicts(), 0, "own writes of the set are known");
 }
 
 #[tokio::test(start_paused = true)]

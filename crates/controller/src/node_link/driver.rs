@@ -22,9 +22,9 @@ use crate::authority::Authority;
 use crate::health::ControllerHealth;
 use crate::node::{Node, internal_ips};
 use crate::reflector::{
-    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, readable, reference,
+    FeedEvent, Reflector, View, WatchedObject, all_in, are_current, log_result, readable, reference,
 };
-use crate::report::{Log, LogLevel, with_causes};
+use crate::report::{Log, ReconcileFailure};
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -44,6 +44,12 @@ pub enum Error {
     /// The API server rejected a request, or did not respond.
     #[error(transparent)]
     Unanswered(#[from] ApiServerError),
+}
+
+impl ReconcileFailure for Error {
+    fn is_conflict(&self) -> bool {
+        matches!(self, Self::Unanswered(error) if error.is_conflict())
+    }
 }
 
 /// Controller of Node links.
@@ -85,17 +91,9 @@ impl NodeLinkController {
               -> BoxFuture<'static, Result<Action, Error>> {
             let log = log.clone();
             Box::pin(async move {
-                let object = format!("Node {}", node.meta_name());
                 let done = Self::reconcile(Arc::clone(&node), Arc::clone(&driver)).await;
-                match &done {
-                    Ok(_) => log.solved("node_link", &object),
-                    Err(Error::Unanswered(error)) if error.is_conflict() => {
-                        log.line(LogLevel::Debug, "node_link", &object, &with_causes(error));
-                    }
-                    Err(error) => {
-                        driver.health.metrics.reconciled("node_link", false);
-                        log.error("node_link", &object, error);
-                    }
+                if log_result(&log, "node_link", (&driver.nodes, &node), &done) {
+                    driver.health.metrics.reconciled("node_link", false);
                 }
                 done
             })
@@ -162,7 +160,7 @@ impl NodeLinkController {
             return Ok(());
         }
         if let Some(node) = node_ref(&machine, node) {
-            self.tell_machine(&machine, &node).await?;
+            self.write_node_reference(&machine, &node).await?;
         }
         if let Some(patch) = node_patch(&machine, node) {
             self.change_node(watched, patch).await?;
@@ -175,7 +173,11 @@ impl NodeLinkController {
         Index::of(&machines, &nodes).machine_of(node).map(Option::<&Machine>::cloned)
     }
 
-    async fn tell_machine(&self, machine: &Machine, node: &Value) -> Result<(), ApiServerError> {
+    async fn write_node_reference(
+        &self,
+        machine: &Machine,
+        node: &Value,
+    ) -> Result<(), ApiServerError> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         // The API server ignores a UID in a patch of this status. Without the version, a new Machine
         // of the same name would get the Node of the old one.

@@ -11,10 +11,11 @@ mod tests;
 mod view;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::{Stream, StreamExt, unfold};
 use groundplan_openshift::machine_api::types::{Machine, MachineSet, read};
 use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::core::ObjectMeta;
@@ -31,6 +32,7 @@ pub use list_watch::ListWatchError;
 pub use view::{View, ViewState, are_current};
 
 use super::node::Node;
+use super::report::{Log, ReconcileFailure};
 use list_watch::{ListWatchEvent, list_and_watch};
 use view::ViewWriter;
 
@@ -223,6 +225,53 @@ impl<T: WatchedKind> Reflector<T> {
             Some((touched, (receiver, false)))
         })
     }
+}
+
+/// Logs the result of a reconcile of an object of this store ([`Log::result`]). The log remembers no
+/// object that was deleted meanwhile. Returns true if the reconcile failed.
+pub fn log_result<K: WatchedKind, T>(
+    log: &Log,
+    controller: &'static str,
+    (store, object): (&Store<WatchedObject<K>>, &WatchedObject<K>),
+    result: &Result<T, impl ReconcileFailure>,
+) -> bool {
+    let failed = log.result(controller, &logged_name(object), result);
+    forget_if_deleted(log, store, object);
+    failed
+}
+
+/// Forgets the logged problems of deleted objects. Ends with the reflector.
+pub async fn forget_deleted<T: WatchedKind>(
+    events: impl Stream<Item = FeedEvent<T>>,
+    store: Store<WatchedObject<T>>,
+    log: &Log,
+) {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        match event {
+            FeedEvent::One(object) => forget_if_deleted(log, &store, &object),
+            FeedEvent::All => {
+                let there = store.state();
+                let names: HashSet<&str> = there.iter().map(|one| one.meta_name()).collect();
+                log.retain(T::KIND, |name| names.contains(name));
+            }
+        }
+    }
+}
+
+fn forget_if_deleted<T: WatchedKind>(
+    log: &Log,
+    store: &Store<WatchedObject<T>>,
+    object: &WatchedObject<T>,
+) {
+    let there = store.get(&reference(object));
+    if there.is_none_or(|there| there.meta_uid() != object.meta_uid()) {
+        log.forget(&logged_name(object));
+    }
+}
+
+fn logged_name<T: WatchedKind>(object: &WatchedObject<T>) -> String {
+    format!("{} {}", T::KIND, object.meta_name())
 }
 
 /// Returns the readable objects of a store.

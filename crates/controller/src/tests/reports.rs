@@ -134,3 +134,34 @@ async fn a_set_that_cannot_be_reconciled_has_an_event_as_upstream() {
     assert!(warning["message"].as_str().unwrap().starts_with("spec.template.metadata.labels"));
     controllers.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_problem_of_a_new_set_with_the_name_of_a_deleted_one_is_logged() {
+    let bench = Bench::new();
+    let controllers = bench.start_all();
+    let invalid = |name: &str| {
+        bench.want_set(name);
+        let odd = json!({"spec": {"selector": {"matchLabels": {"no": "such"}}}});
+        bench.cluster.change("machinesets", NAMESPACE, name, &odd);
+    };
+    let logged = || {
+        let reported = bench.reported();
+        reported.iter().filter(|line| line.starts_with("MachineSet s: ")).count()
+    };
+    invalid("s");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(logged(), 1, "once");
+    bench.cluster.delete("machinesets", NAMESPACE, "s");
+    sleep(Duration::from_secs(5)).await;
+    invalid("s");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(logged(), 2, "{:?}", bench.reported());
+    bench.cluster.cut_watches();
+    bench.cluster.compact(); // the deletion is noticed by a list
+    bench.cluster.delete("machinesets", NAMESPACE, "s");
+    sleep(Duration::from_secs(60)).await;
+    invalid("s");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(logged(), 3, "{:?}", bench.reported());
+    controllers.abort();
+}

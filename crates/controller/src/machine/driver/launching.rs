@@ -24,7 +24,7 @@ use super::super::{
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
-use crate::report::LogLevel;
+use crate::report::{LogLevel, ReconcileFailure};
 
 /// Result of one attempt to launch the instance of a Machine.
 enum LaunchOutcome {

@@ -1,7 +1,6 @@
 //! Deletion of a Machine: wait for hooks, drain the Node, terminate the instance, delete the Node,
 //! and remove the finalizer.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use groundplan_openshift::machine_api::types::Machine;
@@ -142,8 +141,7 @@ impl MachineController {
         self.log(LogLevel::Info, one, "deleted, with its instance");
         self.event_recorder.record_event(&one.object, EventType::Normal, "Delete", &message).await;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
-        let mut deleted = self.deleted.lock().unwrap_or_else(PoisonError::into_inner);
-        deleted.remove(&one.machine.metadata.uid);
+        self.deleted().remove(&one.machine.metadata.uid);
         Ok(NextLook::OnChange)
     }
 

@@ -13,8 +13,8 @@ use super::super::pending::ExpectationCheck;
 use super::super::selector::Selector;
 use super::super::{SetChange, decide};
 use super::{
-    Act, Error, MachineSetController, SETTLED, all_or_until_one_fails, authority_of, from_template,
-    is_of, made_up_name, owner_reference, readable_again,
+    Act, Error, MachineSetController, SETTLED, SetCopy, all_or_until_one_fails, authority_of,
+    from_template, is_of, made_up_name, owner_reference, readable_again,
 };
 use crate::api_server::{WRITER, answer, by};
 
@@ -58,14 +58,15 @@ impl Creation {
 }
 
 impl MachineSetController {
-    /// Settles requests, reads the set and its machines, decides on them, and acts.
+    /// Settles requests, reads the set and its machines, decides on them, and acts. `copy` becomes
+    /// the set that was read, with the version of the last own write.
     /// Returns the time until the next look, if no event announces it.
     pub(super) async fn act_on_live_state(
         &self,
-        seen: &MachineSet,
+        copy: &mut SetCopy,
     ) -> Result<Option<Duration>, Error> {
-        let name = &seen.metadata.name;
-        let Some(mut live) = answer("read the set", self.raw_sets.get_opt(name)).await? else {
+        let (seen, name) = (&copy.set, copy.set.metadata.name.clone());
+        let Some(mut live) = answer("read the set", self.raw_sets.get_opt(&name)).await? else {
             return Ok(None);
         };
         let set = readable_set(&live)?;
@@ -75,32 +76,43 @@ impl MachineSetController {
         {
             return Ok(None); // an event follows
         }
-        self.settle(&set).await?;
-        let listed = self.live_machines(&set).await?;
-        let doubted = self.doubted(&set, &live, &listed);
-        let decision = decide(&set, &listed.machines, &self.readiness(), self.clock.now())?;
+        *copy = SetCopy { set: set.clone(), version: live.resource_version() };
+        let done = self.act_on(&set, &mut live).await;
+        copy.version = live.resource_version();
+        done
+    }
+
+    async fn act_on(
+        &self,
+        set: &MachineSet,
+        live: &mut DynamicObject,
+    ) -> Result<Option<Duration>, Error> {
+        self.settle(set).await?;
+        let listed = self.live_machines(set).await?;
+        let doubted = self.doubted(set, live, &listed);
+        let decision = decide(set, &listed.machines, &self.readiness(), self.clock.now())?;
         for orphan in &decision.adopt {
-            self.adopt(&set, orphan).await?;
+            self.adopt(set, orphan).await?;
         }
         let change = match decision.change {
             Ok(change) => change,
             Err(refusal) => return Err(refusal.into()),
         };
         if let SetChange::Create(count) = change {
-            let creation = Creation::of(&set, count, doubted);
-            self.announce(&mut live, &creation.announced()).await?;
-            self.create(&set, &live, &creation.names).await?;
+            let creation = Creation::of(set, count, doubted);
+            self.announce(live, &creation.announced()).await?;
+            self.create(set, live, &creation.names).await?;
             let more = count > creation.names.len();
-            let look = self.withdraw(&set, &mut live, &creation.spare).await?;
+            let look = self.withdraw(set, live, &creation.spare).await?;
             return Ok(if more { Some(Duration::ZERO) } else { look });
         }
-        let look = self.withdraw(&set, &mut live, &doubted).await?;
+        let look = self.withdraw(set, live, &doubted).await?;
         match change {
             SetChange::Delete(_) if !self.is_settled() => {
                 Ok(Some(SETTLED.saturating_sub(self.began.elapsed())))
             }
             SetChange::Delete(machines) => {
-                let again = self.delete(&set, &machines, &listed).await?;
+                let again = self.delete(set, &machines, &listed).await?;
                 Ok([look, again].into_iter().flatten().min())
             }
             SetChange::Nothing | SetChange::Create(_) => Ok(look),
