@@ -147,13 +147,17 @@ struct HeldLease {
     name: String,
     /// Last observed version of the Lease, and the time since when it is unchanged.
     seen: Mutex<Option<(Option<String>, Instant)>>,
+    /// Last own write of the Lease, as the API server returned it. A renewal replaces this version
+    /// without another read. `None` if the write may be outdated, and while a renewal is in flight.
+    written: Mutex<Option<Lease>>,
     /// True if this process has written itself as the holder.
     is_held: AtomicBool,
 }
 
 impl HeldLease {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), seen: Mutex::default(), is_held: AtomicBool::new(false) }
+        let (name, seen, written) = (name.to_owned(), Mutex::default(), Mutex::default());
+        Self { name, seen, written, is_held: AtomicBool::new(false) }
     }
 
     async fn unchanged_for(&self, found: Option<&Lease>) -> Duration {
@@ -411,21 +415,35 @@ impl LeaderCandidate {
         }
     }
 
+    /// Renews a Lease that this process wrote last, or reads the Lease and takes it if that is
+    /// permitted. The result of the last own write is enough for a renewal, because the API server
+    /// rejects a write to another version: after a conflict the Lease is read.
     async fn try_to_hold(&self, lease: &HeldLease, take: bool) -> kube::Result<LeaseAttempt> {
+        if take {
+            // Without a response the version is unknown, so the next attempt reads the Lease.
+            let written = lease.written.lock().await.take();
+            if written.is_some()
+                && let LeaseAttempt::Ours(sent) = self.take(lease, written.as_ref()).await?
+            {
+                return Ok(LeaseAttempt::Ours(sent));
+            }
+        }
         let found = self.leases.get_opt(&lease.name).await?;
         let unchanged_for = lease.unchanged_for(found.as_ref()).await;
-        let wanted = match verdict(found.as_ref(), &self.identity, unchanged_for, self.terms) {
-            LeaseDecision::Wait => {
-                return Ok(LeaseAttempt::Theirs(holder(found.as_ref()).to_owned()));
-            }
-            LeaseDecision::Hold if !take => return Ok(LeaseAttempt::Free),
-            LeaseDecision::Hold => {
-                record::held_by(found.as_ref(), (&lease.name, &self.identity), self.terms, now())
-            }
-        };
+        match verdict(found.as_ref(), &self.identity, unchanged_for, self.terms) {
+            LeaseDecision::Wait => Ok(LeaseAttempt::Theirs(holder(found.as_ref()).to_owned())),
+            LeaseDecision::Hold if !take => Ok(LeaseAttempt::Free),
+            LeaseDecision::Hold => self.take(lease, found.as_ref()).await,
+        }
+    }
+
+    /// Writes this process as the holder, on the condition that the Lease is still as `known`.
+    async fn take(&self, lease: &HeldLease, known: Option<&Lease>) -> kube::Result<LeaseAttempt> {
+        let wanted = record::held_by(known, (&lease.name, &self.identity), self.terms, now());
         let sent = Instant::now();
-        match self.write(found.is_some(), &wanted).await {
-            Ok(_) => {
+        match self.write(known.is_some(), &wanted).await {
+            Ok(written) => {
+                *lease.written.lock().await = Some(written);
                 lease.is_held.store(true, Relaxed);
                 Ok(LeaseAttempt::Ours(sent))
             }
@@ -436,7 +454,7 @@ impl LeaderCandidate {
         }
     }
 
-    /// Writes the Lease on the condition that nothing changed since the read: the API server
+    /// Writes the Lease on the condition that nothing changed since the known version: the API server
     /// compares the resource version.
     async fn write(&self, exists: bool, lease: &Lease) -> kube::Result<Lease> {
         let by = PostParams::default();
@@ -459,6 +477,7 @@ impl LeaderCandidate {
         if !lease.is_held.swap(false, Relaxed) {
             return;
         }
+        lease.written.lock().await.take();
         let _ = timeout(PATIENCE, async {
             let found = self.leases.get_opt(&lease.name).await?;
             match record::released(found, &self.identity) {

@@ -212,6 +212,67 @@ async fn of_two_who_take_it_at_once_one_leads() {
     assert_eq!(leaders, 1);
 }
 
+/// Returns the requests of the next minute that change or read a Lease, by method.
+async fn requests_of_a_minute(cluster: &FakeApiServer) -> [usize; 2] {
+    cluster.forget_requests();
+    minutes(1).await;
+    let requests = cluster.requests();
+    ["PUT", "GET"].map(|method| requests.iter().filter(|line| line.starts_with(method)).count())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_renews_four_leases_with_one_request_each_and_reads_none() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut ours = leading(replacement(&cluster, "a").0, &stop);
+    ours.led.recv().await.unwrap();
+    let [puts, gets] = requests_of_a_minute(&cluster).await;
+    assert!((4 * 24..=4 * 30).contains(&puts) && gets == 0, "{puts} PUT, {gets} GET");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_reads_a_lease_after_a_write_of_another_client_and_keeps_that_write() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    let label = json!({"metadata": {"labels": {"team": "x"}}});
+    cluster.change("leases", PLACE.0, PLACE.1, &label);
+    let [puts, gets] = requests_of_a_minute(&cluster).await;
+    assert!((25..=31).contains(&puts) && gets == 1, "{puts} PUT, {gets} GET");
+    let lease = cluster.get("leases", PLACE.0, PLACE.1).unwrap();
+    assert_eq!(lease["metadata"]["labels"]["team"], "x");
+    assert_eq!((holder_in(&cluster), leadership.is_held()), (first.identity, true));
+    assert_eq!(cluster.conflicts(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_reads_a_lease_after_a_renewal_without_response_and_after_a_deletion() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    cluster.cut_answers(1);
+    let [_, gets] = requests_of_a_minute(&cluster).await;
+    assert_eq!((gets, cluster.conflicts()), (1, 0));
+    cluster.delete("leases", PLACE.0, PLACE.1);
+    let [_, gets] = requests_of_a_minute(&cluster).await;
+    assert_eq!(gets, 1);
+    assert_eq!((holder_in(&cluster), leadership.is_held()), (first.identity, true));
+    assert!(!first.task.is_finished());
+}
+
+/// A paused process does not know that its last write is outdated.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_arrives_after_another_process_took_the_lease_is_rejected() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let mut first = leading(candidate(&cluster, "a"), &stop);
+    let leadership = first.led.recv().await.unwrap();
+    cluster.delay("PUT", "leases", Duration::from_secs(3));
+    sleep(Duration::from_secs(3)).await; // a renewal is on its way
+    cluster.change("leases", PLACE.0, PLACE.1, &json!({"spec": {"holderIdentity": "b"}}));
+    let lost = first.task.await.unwrap().unwrap_err();
+    assert!(matches!(lost, LeadershipLost::Taken { .. }), "{lost}");
+    assert_eq!((holder_in(&cluster).as_str(), leadership.is_held()), ("b", false));
+}
+
 /// Writes a Lease as the original controllers do.
 fn original(cluster: &FakeApiServer, name: &str, holder: &str, renewed: u32) {
     cluster.put(json!({
