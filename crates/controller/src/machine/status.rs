@@ -28,14 +28,22 @@ pub struct MachineChange {
 }
 
 impl MachineChange {
-    fn of(machine: &Machine) -> Self {
+    /// Returns a change of nothing.
+    pub fn none(machine: &Machine) -> Self {
         Self { before: machine.clone(), after: machine.clone() }
     }
 
     fn with(machine: &Machine, change: impl FnOnce(&mut Machine)) -> Self {
-        let mut changes = Self::of(machine);
+        let mut changes = Self::none(machine);
         change(&mut changes.after);
         changes
+    }
+
+    /// Returns the change with another change that follows it, so that both are one write.
+    #[must_use]
+    pub fn then(self, next: impl FnOnce(&Machine) -> Self) -> Self {
+        let after = next(&self.after).after;
+        Self { before: self.before, after }
     }
 
     /// Returns the merge patch for labels, annotations and providerID, the only fields outside the

@@ -354,7 +354,7 @@ async fn without_capacity_a_launch_is_tried_at_growing_intervals() {
     assert_eq!(failures.len(), MACHINES, "one Event of each Machine, with a count");
     let repeated: i64 = failures.iter().filter_map(|one| one["count"].as_i64()).sum();
     assert_eq!(repeated, i64::try_from(attempts).unwrap());
-    assert!(statuses <= 2 * attempts + 2 * MACHINES, "{statuses} of {patched}");
+    assert!(statuses <= 2 * attempts, "{statuses} of {patched}");
     bench.ec2.clear_faults();
     bench.until("all provisioned", |bench| bench.in_phase("Provisioned") == MACHINES).await;
     process.abort();
@@ -368,7 +368,7 @@ async fn a_secret_that_is_missing_costs_few_attempts_and_no_writes() {
     sleep(Duration::from_secs(90)).await;
     let reads = bench.cluster.requests().iter().filter(|line| line.contains("/secrets/")).count();
     assert!((5..=9).contains(&reads), "{reads} attempts");
-    assert_eq!(writes(&bench, "/machines/m/status"), 2, "{:#?}", bench.cluster.audit());
+    assert_eq!(writes(&bench, "/machines/m/status"), 1, "{:#?}", bench.cluster.audit());
     assert_eq!((bench.told(), bench.ec2.count("create")), (vec!["FailedCreate".to_owned()], 0));
     controller.abort();
 }

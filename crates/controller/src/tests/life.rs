@@ -6,7 +6,7 @@ use groundplan_aws::lookups::lookup::Lookup;
 use groundplan_aws::model::metadata_options::HttpTokens;
 use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
-use groundplan_openshift::machine_api::types::NAMESPACE;
+use groundplan_openshift::machine_api::types::{Condition, NAMESPACE};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -34,6 +34,39 @@ async fn a_machine_gets_an_instance_that_has_what_was_asked_for() {
     assert!(!machine.status.addresses.is_empty());
     assert_eq!(bench.ec2.launches(), 1);
     assert!(bench.told().contains(&"Create".to_owned()));
+    controller.abort();
+}
+
+/// Each request counts: a set of a thousand Machines sends all of them a thousand times.
+#[tokio::test(start_paused = true)]
+async fn a_machine_costs_nine_requests_until_it_runs() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controller = bench.start();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    sleep(Duration::from_secs(20 * 60)).await;
+    let requests = bench.cluster.requests();
+    let of_machine = requests.iter().filter(|line| {
+        let (method, path) = line.split_once(' ').unwrap();
+        !(method == "WATCH" || (method == "GET" && path.ends_with("/machines")))
+    });
+    let short = |line: &String| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let parts = path.trim_end_matches("/m").rsplit('/').next().unwrap();
+        format!("{method} {parts}")
+    };
+    let expected = [
+        "PATCH machines",       // finalizer
+        "GET worker-user-data", // before the announcement, which is of a launch that can be sent
+        "PATCH status",         // phase, conditions and announcement of the launch
+        "PATCH machines",       // state of the instance
+        "PATCH status",         // its ID
+        "POST events",          // Create
+        "PATCH machines",       // provider ID, labels, state of the instance
+        "PATCH status",         // addresses, phase
+        "POST events",          // Update
+    ];
+    assert_eq!(of_machine.map(short).collect::<Vec<_>>(), expected);
     controller.abort();
 }
 
@@ -239,6 +272,9 @@ async fn c30_user_data_that_are_not_there_yet_are_waited_for() {
     let controller = bench.start();
     sleep(Duration::from_secs(60)).await;
     assert_eq!(bench.phase("m"), "Provisioning");
+    let conditions = bench.machine("m").unwrap().status.conditions;
+    let is_known = |one: &Condition| one.kind == "InstanceExists" && one.status == "False";
+    assert!(conditions.iter().any(is_known), "{conditions:?}");
     bench.cluster.put(json!({"apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "late", "namespace": NAMESPACE}, "data": {"other": "eA=="}}));
     sleep(Duration::from_secs(60)).await;

@@ -1,13 +1,12 @@
 //! Launch of the instance of a Machine.
 //!
 //! The status announces the launch before the request is sent, and not before all inputs are known:
-//! an attempt that ends without a request writes no status twice. The request carries the token of
-//! the Machine.
+//! each attempt writes one status before the request, and an attempt without a request writes one
+//! status in all. The request carries the token of the Machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_aws::machine_calls::LaunchRequest;
 use groundplan_engine::secret::{Secret, Secrets};
 use groundplan_openshift::machine_api::launch_spec::{self, LaunchError};
@@ -18,25 +17,23 @@ use serde_json::Value;
 
 use super::super::failure::is_unanswered;
 use super::super::{
-    MachineFailure, SOON, creation_failed, launch_unanswered, launched, launching, of_call,
-    of_refusal, provisioning, token,
+    MachineChange, MachineFailure, SOON, creation_failed, failed, launch_unanswered, launched,
+    launching, of_call, of_refusal, provisioning, token,
 };
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
-use crate::report::{LogLevel, ReconcileFailure};
+use crate::report::LogLevel;
 
-/// Result of one attempt to launch the instance of a Machine.
-enum LaunchOutcome {
-    /// The instance is launched.
-    Launched(Box<MachineOutputs>),
+/// Failure of one attempt to launch the instance of a Machine.
+enum LaunchFailure {
     /// The Machine can never be launched.
     Invalid(MachineFailure),
     /// A later attempt may succeed.
     Retry(ReconcileError),
 }
 
-impl From<ReconcileError> for LaunchOutcome {
+impl From<ReconcileError> for LaunchFailure {
     fn from(error: ReconcileError) -> Self {
         let failure = match &error {
             ReconcileError::Aws(error) => of_call(error),
@@ -44,51 +41,72 @@ impl From<ReconcileError> for LaunchOutcome {
             | ReconcileError::Authority(_)
             | ReconcileError::Missing(_) => None,
         };
-        failure.map_or(LaunchOutcome::Retry(error), LaunchOutcome::Invalid)
+        failure.map_or(LaunchFailure::Retry(error), LaunchFailure::Invalid)
     }
 }
 
-impl From<LaunchError> for LaunchOutcome {
+impl From<LaunchError> for LaunchFailure {
     fn from(rejection: LaunchError) -> Self {
         let message = rejection.to_string();
         of_refusal(&rejection).map_or_else(
-            || LaunchOutcome::Retry(ReconcileError::Missing(message)),
-            LaunchOutcome::Invalid,
+            || LaunchFailure::Retry(ReconcileError::Missing(message)),
+            LaunchFailure::Invalid,
         )
     }
 }
 
 impl MachineController {
+    /// Launches the instance. The status announces the launch in one write, before the request.
     pub(super) async fn launch(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
-        let now = self.clock.now();
-        let changes = self.with_known_fields(one, provisioning(&one.machine, now)).await;
-        self.write(one, changes).await?;
-        let config = match self.config(&one.machine) {
-            Ok(config) => config,
-            Err(failure) => return self.give_up(one, &failure).await,
+        let begun = provisioning(&one.machine, self.clock.now());
+        let begun = self.with_known_fields(one, begun).await;
+        let prepared = match self.config(&one.machine) {
+            Ok(config) => self.prepare(one, &config).await,
+            Err(failure) => Err(LaunchFailure::Invalid(failure)),
         };
-        let error = match self.attempt(one, &config).await {
-            LaunchOutcome::Launched(instance) => {
-                self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
-                let message = format!("Created Machine {}", one.name);
-                self.log(LogLevel::Info, one, &format!("launched {}", instance.id.0));
-                self.event_recorder
-                    .record_event(&one.object, EventType::Normal, "Create", &message)
-                    .await;
-                return Ok(NextLook::After(SOON));
+        let (request, warnings) = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) => return self.not_launched(one, begun, failure).await,
+        };
+        self.write(one, begun.then(|machine| launching(machine, self.clock.now()))).await?;
+        let instance = match self.change(|ec2| ec2.launch(request)).await {
+            Ok(instance) => instance,
+            Err(error) => {
+                let unchanged = MachineChange::none(&one.machine);
+                return self.not_launched(one, unchanged, error.into()).await;
             }
-            LaunchOutcome::Invalid(failure) => return self.give_up(one, &failure).await,
-            LaunchOutcome::Retry(error) if error.is_conflict() => return Err(error),
-            LaunchOutcome::Retry(error) => error,
         };
-        let (machine, message, now) = (&one.machine, error.to_string(), self.clock.now());
-        let changes = match &error {
+        self.tell_warnings(one, &warnings).await;
+        self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
+        let message = format!("Created Machine {}", one.name);
+        self.log(LogLevel::Info, one, &format!("launched {}", instance.id.0));
+        self.event_recorder.record_event(&one.object, EventType::Normal, "Create", &message).await;
+        Ok(NextLook::After(SOON))
+    }
+
+    /// Records a failed launch, after the changes that are not written yet.
+    async fn not_launched(
+        &self,
+        one: &mut ReconcileTarget,
+        begun: MachineChange,
+        failure: LaunchFailure,
+    ) -> Result<NextLook> {
+        let now = self.clock.now();
+        let error = match failure {
+            LaunchFailure::Invalid(failure) => {
+                let changes = begun.then(|machine| failed(machine, &failure, now));
+                return self.fail(one, &failure, changes, InstanceOperation::Create).await;
+            }
+            LaunchFailure::Retry(error) => error,
+        };
+        let message = error.to_string();
+        let changes = begun.then(|machine| match &error {
             ReconcileError::Aws(error) if is_unanswered(error) => {
                 launch_unanswered(machine, &message, now)
             }
             _ => creation_failed(machine, &message, now),
-        };
-        let news = changes.status(self.clock.now()).is_some();
+        });
+        let news = changes.status(now).is_some();
         self.write(one, changes).await?;
         if news {
             self.tell_failed(one, InstanceOperation::Create, &error).await;
@@ -96,38 +114,23 @@ impl MachineController {
         Err(error)
     }
 
-    /// Announces the launch, and launches the instance.
-    async fn attempt(
+    /// Returns the launch request and the warnings about it. Looks up everything that the request
+    /// needs, and writes nothing.
+    async fn prepare(
         &self,
-        one: &mut ReconcileTarget,
+        one: &ReconcileTarget,
         config: &AwsMachineProviderConfig,
-    ) -> LaunchOutcome {
+    ) -> std::result::Result<(LaunchRequest, Vec<String>), LaunchFailure> {
         let mut secrets = Secrets::default();
-        let (answers, user_data) = match self.launch_inputs(config, &mut secrets).await {
-            Ok(inputs) => inputs,
-            Err(error) => return error.into(),
-        };
+        let (answers, user_data) = self.launch_inputs(config, &mut secrets).await?;
         let (labels, site) = (&one.machine.metadata.labels, &self.settings.site);
-        let launch = launch_spec::launch(&one.name, labels, config, site, &answers, user_data);
-        let launch = match launch {
-            Ok(launch) => launch,
-            Err(rejection) => return rejection.into(),
-        };
+        let launch = launch_spec::launch(&one.name, labels, config, site, &answers, user_data)?;
         let request = LaunchRequest {
             token: token(&one.machine),
             machine: launch.machine,
             secrets: Arc::new(secrets),
         };
-        if let Err(error) = self.write(one, launching(&one.machine, self.clock.now())).await {
-            return LaunchOutcome::Retry(error);
-        }
-        match self.change(|ec2| ec2.launch(request)).await {
-            Ok(instance) => {
-                self.tell_warnings(one, &launch.warnings).await;
-                LaunchOutcome::Launched(Box::new(instance))
-            }
-            Err(error) => error.into(),
-        }
+        Ok((request, launch.warnings))
     }
 
     /// Returns the lookup results and the user data of a launch.
