@@ -230,6 +230,13 @@ fn traffic_metrics_and_evictions_are_those_of_the_pods() {
     let policy = read("base/network-policy.yaml");
     assert_eq!(policy["spec"]["podSelector"]["matchLabels"], *labels);
     assert_eq!(policy["spec"]["ingress"][0]["ports"][0]["port"], *port);
+    // The patch replaces the list of rules, so it names the port, too.
+    let patched = read("openshift/network-policy.yaml")["spec"]["ingress"].clone();
+    assert_eq!(patched.as_array().unwrap().len(), 1);
+    assert_eq!(patched[0]["ports"], policy["spec"]["ingress"][0]["ports"]);
+    let from = json!([{"namespaceSelector": {"matchLabels": {
+        "kubernetes.io/metadata.name": "openshift-monitoring"}}}]);
+    assert_eq!(patched[0]["from"], from, "metrics have no authentication");
     let monitor = read("openshift/pod-monitor.yaml");
     assert_eq!(monitor["spec"]["selector"]["matchLabels"], *labels);
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], *port);
@@ -237,8 +244,8 @@ fn traffic_metrics_and_evictions_are_those_of_the_pods() {
 
 /// A file that no kustomization names is never applied, and a patch of another name changes nothing.
 #[test]
-fn every_file_is_applied_and_every_patch_is_of_the_deployment() {
-    let deployment = objects(DEPLOYMENT)[0].clone();
+fn every_file_is_applied_and_every_patch_is_of_an_object_of_the_base() {
+    let bases = [objects(DEPLOYMENT)[0].clone(), read("base/network-policy.yaml")];
     for folder in ["base", "openshift", "kubernetes", "crds"] {
         let kustomization = read(&format!("{folder}/kustomization.yaml"));
         let mut named: BTreeSet<String> = ["kustomization.yaml".to_owned()].into();
@@ -253,8 +260,8 @@ fn every_file_is_applied_and_every_patch_is_of_the_deployment() {
             let path = patch["path"].as_str().unwrap();
             named.insert(path.to_owned());
             let patch = read(&format!("{folder}/{path}"));
-            assert_eq!(patch["kind"], deployment["kind"]);
-            assert_eq!(patch["metadata"]["name"], deployment["metadata"]["name"]);
+            let base = bases.iter().find(|base| base["kind"] == patch["kind"]).unwrap();
+            assert_eq!(patch["metadata"]["name"], base["metadata"]["name"]);
             let spec = &patch["spec"]["template"]["spec"];
             for container in spec["containers"].as_array().into_iter().flatten() {
                 assert_eq!(container["name"], pod()["containers"][0]["name"]);
