@@ -155,9 +155,15 @@ fn not_created(machine: &mut Machine, message: &str, now: Timestamp) {
 
 /// Records a launched instance. Addresses are added later, because a Machine with addresses counts
 /// as provisioned.
-pub fn launched(machine: &Machine, instance: &MachineOutputs, now: Timestamp) -> MachineChange {
+pub fn launched(
+    machine: &Machine,
+    instance: &MachineOutputs,
+    region: &str,
+    now: Timestamp,
+) -> MachineChange {
     MachineChange::with(machine, |after| {
         enter(after, "Provisioning");
+        label(after, instance, region);
         after.status.addresses = Vec::new();
         let created = ("True", "MachineCreationSucceeded", "Machine successfully created");
         provider(after, Some(instance), Some(created), now);
@@ -181,13 +187,7 @@ pub fn running(
 ) -> MachineChange {
     MachineChange::with(machine, |after| {
         after.spec.provider_id = Some(format!("aws:///{}/{}", instance.seen.zone, instance.id));
-        for (label, value) in [
-            ("machine.openshift.io/region", region),
-            ("machine.openshift.io/zone", &instance.seen.zone),
-            ("machine.openshift.io/instance-type", &instance.seen.instance_type),
-        ] {
-            after.metadata.labels.insert(label.to_owned(), value.to_owned());
-        }
+        label(after, instance, region);
         if instance.seen.spot {
             after.metadata.labels.insert(SPOT.to_owned(), String::new());
             after.spec.metadata.labels.insert(SPOT.to_owned(), String::new());
@@ -381,6 +381,17 @@ fn enter(machine: &mut Machine, phase: &str) {
     machine.status.phase = Some(phase.to_owned());
     machine.status.error_reason = None;
     machine.status.error_message = None;
+}
+
+/// Sets the labels that `kubectl get machines` shows.
+fn label(machine: &mut Machine, instance: &MachineOutputs, region: &str) {
+    for (label, value) in [
+        ("machine.openshift.io/region", region),
+        ("machine.openshift.io/zone", &instance.seen.zone),
+        ("machine.openshift.io/instance-type", &instance.seen.instance_type),
+    ] {
+        machine.metadata.labels.insert(label.to_owned(), value.to_owned());
+    }
 }
 
 fn annotate(machine: &mut Machine, instance: &MachineOutputs) {

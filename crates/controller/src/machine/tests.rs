@@ -229,7 +229,13 @@ fn c41_a_spot_instance_is_labelled_and_so_is_its_node() {
 
 #[test]
 fn a_launch_that_went_well_has_an_id_and_no_addresses() {
-    let changes = launched(&fresh(), &instance("pending"), now());
+    let changes = launched(&fresh(), &instance("pending"), "us-east-1", now());
+    let labels = &changes.object().unwrap()["metadata"]["labels"];
+    for (label, value) in
+        [("region", "us-east-1"), ("zone", "us-east-1a"), ("instance-type", "m5.large")]
+    {
+        assert_eq!(labels[format!("machine.openshift.io/{label}")], value, "shown by kubectl get");
+    }
     let status = changes.status(now()).unwrap();
     assert_eq!(status["providerStatus"]["instanceId"], "i-1");
     assert_eq!(status["providerStatus"]["conditions"][0]["reason"], "MachineCreationSucceeded");
@@ -314,7 +320,7 @@ fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
 fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     let started = launching(&fresh(), now()).after;
     let unanswered = launch_unanswered(&started, "no response", now()).after;
-    let unseen = launched(&started, &instance("pending"), now()).after;
+    let unseen = launched(&started, &instance("pending"), "r", now()).after;
     for (machine, seen) in [
         (&started, InstanceState::Nothing),
         (&unanswered, InstanceState::Nothing),

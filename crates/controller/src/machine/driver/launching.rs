@@ -77,7 +77,8 @@ impl MachineController {
             }
         };
         self.tell_warnings(one, &warnings).await;
-        self.write(one, launched(&one.machine, &instance, self.clock.now())).await?;
+        let (region, now) = (&self.settings.region, self.clock.now());
+        self.write(one, launched(&one.machine, &instance, region, now)).await?;
         let message = format!("Created Machine {}", one.name);
         self.log(LogLevel::Info, one, &format!("launched {}", instance.id.0));
         self.event_recorder.record_event(&one.object, EventType::Normal, "Create", &message).await;
