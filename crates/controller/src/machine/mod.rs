@@ -142,8 +142,13 @@ fn may_come_to_light(machine: &Machine) -> bool {
     began && !was_provisioned(machine) && is_open
 }
 
+/// Returns true if the drain of a deleted Machine is to be recorded as skipped.
+pub fn is_drain_skipped(machine: &Machine) -> bool {
+    is_drained_unasked(machine) && !is_true(machine, "Drained")
+}
+
 /// Returns true if the Machine needs no drain: it has no Node, or an annotation excludes the drain.
-pub fn is_drained_unasked(machine: &Machine) -> bool {
+fn is_drained_unasked(machine: &Machine) -> bool {
     machine.status.node_ref.is_none() || machine.metadata.annotations.contains_key(NO_DRAINING)
 }
 

@@ -37,36 +37,50 @@ async fn a_machine_gets_an_instance_that_has_what_was_asked_for() {
     controller.abort();
 }
 
+/// Returns the requests about the Machine `m` since the last call: method and last part of the path,
+/// without the name of the Machine.
+fn requests_of_machine(bench: &Bench) -> Vec<String> {
+    let requests = bench.cluster.requests();
+    bench.cluster.forget_requests();
+    let of_machine = requests.iter().filter_map(|line| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let is_of_list = method == "WATCH" || (method == "GET" && path.ends_with("/machines"));
+        let part = path.trim_end_matches("/m").rsplit('/').next().unwrap();
+        (!is_of_list).then(|| format!("{method} {part}"))
+    });
+    of_machine.collect()
+}
+
 /// Each request counts: a set of a thousand Machines sends all of them a thousand times.
 #[tokio::test(start_paused = true)]
-async fn a_machine_costs_nine_requests_until_it_runs() {
+async fn a_machine_costs_nine_requests_until_it_runs_and_four_until_it_is_gone() {
     let bench = Bench::new();
     bench.want("m", &json!({}));
     let controller = bench.start();
     bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
     sleep(Duration::from_secs(20 * 60)).await;
-    let requests = bench.cluster.requests();
-    let of_machine = requests.iter().filter(|line| {
-        let (method, path) = line.split_once(' ').unwrap();
-        !(method == "WATCH" || (method == "GET" && path.ends_with("/machines")))
-    });
-    let short = |line: &String| {
-        let (method, path) = line.split_once(' ').unwrap();
-        let parts = path.trim_end_matches("/m").rsplit('/').next().unwrap();
-        format!("{method} {parts}")
-    };
     let expected = [
         "PATCH machines",       // finalizer
         "GET worker-user-data", // before the announcement, which is of a launch that can be sent
         "PATCH status",         // phase, conditions and announcement of the launch
-        "PATCH machines",       // state of the instance
+        "PATCH machines",       // labels, state of the instance
         "PATCH status",         // its ID
         "POST events",          // Create
-        "PATCH machines",       // provider ID, labels, state of the instance
+        "PATCH machines",       // provider ID, state of the instance
         "PATCH status",         // addresses, phase
         "POST events",          // Update
     ];
-    assert_eq!(of_machine.map(short).collect::<Vec<_>>(), expected);
+    assert_eq!(requests_of_machine(&bench), expected);
+    bench.delete("m");
+    bench.until("gone", |bench| bench.machine("m").is_none()).await;
+    sleep(Duration::from_secs(60)).await;
+    let expected = [
+        "PATCH status",   // phase, and the skipped drain: there is no Node
+        "POST events",    // DrainSkipped
+        "PATCH machines", // finalizer
+        "POST events",    // Delete
+    ];
+    assert_eq!(requests_of_machine(&bench), expected);
     controller.abort();
 }
 

@@ -8,8 +8,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
 
 use super::super::{
-    DeletionAction, FINALIZER, InstanceState, SOON, before_termination, deleting, drained, holding,
-    is_drained_unasked, lifecycle_hooks, terminate, without_finalizer,
+    DeletionAction, FINALIZER, InstanceState, MachineChange, SOON, before_termination, deleting,
+    drained, holding, is_drain_skipped, lifecycle_hooks, terminate, without_finalizer,
 };
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::drain::{AGAIN, DrainResult, drain};
@@ -23,7 +23,15 @@ impl MachineController {
             return Ok(NextLook::OnChange);
         }
         self.deleted_for(&one.machine.metadata.uid);
-        self.write(one, deleting(&one.machine, self.clock.now())).await?;
+        let (now, is_skipped) = (self.clock.now(), is_drain_skipped(&one.machine));
+        let skipped = |machine: &Machine| match is_skipped {
+            true => drained(machine, Ok("Node drain skipped"), now),
+            false => MachineChange::none(machine),
+        };
+        self.write(one, deleting(&one.machine, now).then(skipped)).await?;
+        if is_skipped {
+            self.tell_drain(one, "DrainSkipped", "Node drain skipped").await;
+        }
         match before_termination(&one.machine) {
             Some(DeletionAction::Held) => {
                 self.tell_held(one).await?;
@@ -55,21 +63,17 @@ impl MachineController {
     async fn drain(&self, one: &mut ReconcileTarget) -> Result<bool> {
         let now = self.clock.now();
         let node = one.machine.status.node_ref.as_ref().and_then(|node| node["name"].as_str());
-        let unasked = is_drained_unasked(&one.machine);
         let begins = !one.machine.status.conditions.iter().any(|one| one.kind == "Drained");
-        if begins && !unasked {
+        if begins {
             self.tell_drain(one, "DrainProceeds", "Node drain proceeds").await;
         }
         let outcome = match node {
-            Some(node) if !unasked => {
+            Some(node) => {
                 drain(&self.client, node, &self.turn, now).await.map_err(|error| plain(&error))
             }
-            _ => Ok(DrainResult::Done),
+            None => Ok(DrainResult::Done),
         };
         let changes = match &outcome {
-            Ok(DrainResult::Done) if unasked => {
-                drained(&one.machine, Ok("Node drain skipped"), now)
-            }
             Ok(DrainResult::Done) => drained(&one.machine, Ok(""), now),
             Ok(DrainResult::NotYet(progress)) => drained(&one.machine, Err(&progress.message), now),
             Err(why) => drained(&one.machine, Err(why), now),
@@ -88,9 +92,7 @@ impl MachineController {
         if let Some(message) = requeued.filter(|_| news) {
             self.tell_drain(one, "DrainRequeued", &message).await;
         }
-        if news && done && unasked {
-            self.tell_drain(one, "DrainSkipped", "Node drain skipped").await;
-        } else if news && done {
+        if news && done {
             self.tell_drain(one, "DrainSucceeded", "Node drain succeeded").await;
         }
         Ok(done)
