@@ -40,12 +40,14 @@ async fn main() {
         "phase", "wall s", "cpu s", "EC2 calls", "launches", "/ machine", "API requests", "peak MB"
     );
     let controller = bench.start();
-    bench.phase("launched and running", |bench| bench.running() == machines).await;
+    let nothing = |_: &Bench| ();
+    bench.phase("launched and running", nothing, |bench| bench.running() == machines).await;
     controller.abort();
     let controller = bench.start();
-    bench.phase("looked at again", |bench| bench.ec2.count("observe machine") > 0).await;
-    bench.delete_all();
-    bench.phase("terminated and let go", |bench| bench.cluster.all("machines").is_empty()).await;
+    let is_observed = |bench: &Bench| bench.ec2.count("observe machine") > 0;
+    bench.phase("reconciled again", nothing, is_observed).await;
+    let is_empty = |bench: &Bench| bench.cluster.all("machines").is_empty();
+    bench.phase("terminated and deleted", Bench::delete_all, is_empty).await;
     controller.abort();
     assert_eq!(bench.ec2.launches(), machines, "each was launched once");
     assert!(bench.ec2.names().is_empty(), "nothing is left");
@@ -101,11 +103,12 @@ impl Bench {
         }
     }
 
-    /// Runs until `done` returns true, then counts the calls for three more seconds.
-    async fn phase(&self, name: &str, done: impl Fn(&Self) -> bool) {
+    /// Calls `begin`, runs until `done` returns true, then counts the calls for three more seconds.
+    async fn phase(&self, name: &str, begin: impl Fn(&Self), done: impl Fn(&Self) -> bool) {
         self.ec2.forget_calls();
         self.cluster.forget_requests();
         let (began, cpu) = (Instant::now(), cpu_seconds());
+        begin(self);
         while !done(self) {
             assert!(began.elapsed() < Duration::from_secs(1_800), "{name} does not come");
             sleep(Duration::from_millis(200)).await;
