@@ -152,18 +152,18 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
         let changes = actions.iter().filter(is_of).filter(|action| !is_everywhere(action));
         changes.filter(|action| **action != "iam:PassRole").copied().collect()
     };
-    let reads = actions.iter().filter(|action| is_everywhere(action)).copied().collect();
-    let any = vec!["*".to_owned()];
+    let reads: Vec<&str> = actions.iter().filter(|action| is_everywhere(action)).copied().collect();
+    let any = ["*".to_owned()];
     let mut statements = vec![
-        statement("Read", reads, any.clone()),
-        statement("Network", of("ec2"), any.clone()),
-        statement("LoadBalancing", of("elasticloadbalancing"), any.clone()),
-        statement("Dns", of("route53"), any),
-        statement("Iam", of("iam"), scope.iam(&["role", "instance-profile", "user"])),
-        statement("Buckets", of("s3"), scope.buckets()),
+        statement("Read", &reads, &any),
+        statement("Network", &of("ec2"), &any),
+        statement("LoadBalancing", &of("elasticloadbalancing"), &any),
+        statement("Dns", &of("route53"), &any),
+        statement("Iam", &of("iam"), &scope.iam(&["role", "instance-profile", "user"])),
+        statement("Buckets", &of("s3"), &scope.buckets()),
     ];
     if actions.contains("iam:PassRole") {
-        let mut passes = statement("PassRole", vec!["iam:PassRole"], scope.iam(&["role"]));
+        let mut passes = statement("PassRole", &["iam:PassRole"], &scope.iam(&["role"]));
         let service = match scope.partition.as_str() {
             "aws-cn" => "ec2.amazonaws.com.cn",
             _ => "ec2.amazonaws.com",
@@ -248,7 +248,7 @@ fn is_everywhere(action: &str) -> bool {
     is_read(action) && !action.starts_with("s3:GetObject")
 }
 
-fn statement(sid: &str, actions: Vec<&str>, resources: Vec<String>) -> Value {
+fn statement(sid: &str, actions: &[&str], resources: &[String]) -> Value {
     json!({"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources})
 }
 
@@ -281,8 +281,8 @@ impl PolicyScope {
             Task::Plan | Task::Destroy => return None,
         };
         let arn = format!("arn:{}:iam::*:role/aws-service-role/*", self.partition);
-        let action = vec!["iam:CreateServiceLinkedRole"];
-        let mut linked = statement("ServiceLinkedRoles", action, vec![arn]);
+        let action = ["iam:CreateServiceLinkedRole"];
+        let mut linked = statement("ServiceLinkedRoles", &action, &[arn]);
         linked["Condition"] = json!({"StringEquals": {"iam:AWSServiceName": services}});
         Some(linked)
     }
@@ -291,10 +291,10 @@ impl PolicyScope {
         if self.volume_keys.is_empty() || matches!(task, Task::Plan | Task::Destroy) {
             return Vec::new();
         }
-        let keys = self.volume_keys.clone();
-        let mut grant = statement("VolumeKeyGrants", vec!["kms:CreateGrant"], keys.clone());
+        let keys = &self.volume_keys;
+        let mut grant = statement("VolumeKeyGrants", &["kms:CreateGrant"], keys);
         grant["Condition"] = json!({"Bool": {"kms:GrantIsForAWSResource": "true"}});
-        vec![statement("VolumeKeys", VOLUME_KEY.to_vec(), keys), grant]
+        vec![statement("VolumeKeys", VOLUME_KEY, keys), grant]
     }
 
     fn state_statements(&self, task: Task) -> Vec<Value> {
@@ -314,8 +314,8 @@ impl PolicyScope {
             of_bucket.push("s3:GetBucketVersioning");
         }
         vec![
-            statement("State", actions, vec![objects]),
-            statement("StateBucket", of_bucket, vec![bucket]),
+            statement("State", &actions, &[objects]),
+            statement("StateBucket", &of_bucket, &[bucket]),
         ]
     }
 }
