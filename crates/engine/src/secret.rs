@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Digest that replaces a secret in everything that is written.
@@ -23,6 +24,37 @@ impl Secret {
     /// Returns the digest of this content.
     pub fn of(content: &[u8]) -> Self {
         Self { digest: format!("sha256:{}", hex(&Sha256::digest(content))) }
+    }
+
+    /// Returns the digest of a content that no run has had. It differs from the digest of every
+    /// content.
+    pub fn unknown() -> Self {
+        Self { digest: "sha256:unknown".to_owned() }
+    }
+
+    /// Returns `value` as a digest; `None` for any other value.
+    pub fn in_value(value: &Value) -> Option<Self> {
+        let digest = value.as_object()?.get("$secret")?.as_str()?;
+        Some(Self { digest: digest.to_owned() })
+    }
+}
+
+/// Calls `visit` for every digest in `after` that `before` does not have at the same place.
+pub fn each_new_secret(before: Option<&Value>, after: &Value, visit: &mut dyn FnMut(Secret)) {
+    if let Some(secret) = Secret::in_value(after) {
+        if before != Some(after) {
+            visit(secret);
+        }
+        return;
+    }
+    match after {
+        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| {
+            each_new_secret(before.and_then(|before| before.get(index)), item, visit);
+        }),
+        Value::Object(fields) => fields.iter().for_each(|(name, field)| {
+            each_new_secret(before.and_then(|before| before.get(name)), field, visit);
+        }),
+        _ => (),
     }
 }
 
@@ -64,6 +96,20 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_digests_that_change_are_new() {
+        let value = |content: &[u8]| serde_json::json!({"tags": ["a"], "user_data": [{"content": Secret::of(content)}]});
+        let new = |before: Option<&Value>| {
+            let mut found = Vec::new();
+            each_new_secret(before, &value(b"one"), &mut |secret| found.push(secret));
+            found
+        };
+        assert_eq!(new(Some(&value(b"one"))), []);
+        assert_eq!(new(Some(&value(b"two"))), [Secret::of(b"one")]);
+        assert_eq!(new(None), [Secret::of(b"one")]);
+        assert_ne!(Secret::unknown(), Secret::of(b""));
+    }
 
     #[test]
     fn a_secret_is_known_by_its_digest_alone() {

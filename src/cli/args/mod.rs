@@ -202,7 +202,9 @@ pub struct CommonArgs {
     /// Folder with the Ignition files and metadata.json.
     ///
     /// `openshift-install create ignition-configs` writes bootstrap.ign, master.ign, worker.ign and
-    /// metadata.json. Without this option machines boot, but they do not form a cluster.
+    /// metadata.json. A new cluster needs all of them: without this option machines boot, but they do
+    /// not form a cluster. Later runs compare machines with recorded digests and need a file only to
+    /// create a machine.
     #[arg(long, global = true, value_name = "DIR", env = "GROUNDPLAN_ASSETS", hide_env = true)]
     pub assets: Option<PathBuf>,
     /// RHCOS stream file that selects the boot image.

@@ -54,6 +54,7 @@ async fn search<'a>(
     ui: &mut Ui,
 ) -> Result<RecoveredState<'a>> {
     let inputs = InputFiles::read(common, ui)?;
+    inputs.ensure_complete_assets()?;
     let claimed = session.claim_empty(&inputs.config.name, ui).await?;
     let cluster = cluster(arguments.infra_id.as_deref(), &inputs, ui).await?;
     let settings = aws_session::settings(&inputs.config, &cluster);

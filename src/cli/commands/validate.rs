@@ -17,6 +17,7 @@ use crate::cli::session::input_files::InputFiles;
 /// Returns all findings if the install-config is invalid.
 pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let inputs = InputFiles::read(common, ui)?;
+    inputs.ensure_complete_assets()?;
     ui.print_line(&format!("{} is valid.\n", inputs.file))?;
     for line in summary(&inputs.config) {
         ui.print_line(&line)?;

@@ -2,11 +2,13 @@
 //! apply use only this trait.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use groundplan_aws::AwsSettings;
+use groundplan_engine::graph::Address;
 use groundplan_engine::plan::saved::Digests;
-use groundplan_engine::state::{Cluster, LookupCache, State};
-use groundplan_openshift::topology::{Compiled, Lookup, Workers};
+use groundplan_engine::state::{Cluster, State};
+use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
 use serde_json::Value;
 
 use crate::cli::output::command_error::Result;
@@ -46,9 +48,18 @@ pub(crate) trait DesiredState {
     /// Returns the settings of the AWS client.
     fn settings(&self, cluster: &Cluster) -> AwsSettings;
 
-    /// Returns true if the cluster has ignition assets. Returns an error if it was created with
-    /// assets that are missing now.
-    fn has_assets(&self, lookup_cache: &LookupCache) -> Result<bool>;
+    /// Completes the source with what the state records. Returns an error if the source lacks files
+    /// that the state does not replace.
+    fn remember(&mut self, state: &State) -> Result<()>;
+
+    /// Returns true if the cluster has Ignition assets.
+    fn has_assets(&self) -> bool;
+
+    /// Returns the Ignition config whose content a resource has; `None` if it has none.
+    fn ignition_file(&self, address: &Address) -> Option<IgnitionFile>;
+
+    /// Returns the time of the last change of an Ignition config. `None` if it is not known.
+    fn modified(&self, file: IgnitionFile) -> Option<SystemTime>;
 
     /// Returns the lookups that are required and not recorded.
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup>;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::install_config::{self, InstallConfig};
-use groundplan_openshift::topology::{Assets, CompileOptions, Stream};
+use groundplan_openshift::topology::{Assets, AssetsError, CompileOptions, IgnitionFile, Stream};
 use secrecy::SecretString;
 
 use crate::cli::args::CommonArgs;
@@ -46,6 +46,11 @@ impl InputFiles {
         let digests =
             Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
         Ok(Self { file, text: text.into(), config, assets, stream, digests })
+    }
+
+    /// Returns an error if files of the assets are missing, as a new cluster needs all.
+    pub(crate) fn ensure_complete_assets(&self) -> Result<()> {
+        self.assets.ensure_complete().map_err(|error| unusable_assets(&error))
     }
 
     /// Returns the compile options that are not part of the install-config.
@@ -106,14 +111,17 @@ pub(crate) fn cluster_name(
 
 fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
     let Some(folder) = folder else { return Ok((Assets::none(), NONE.to_owned())) };
-    let assets = Assets::read(folder).map_err(|error| {
-        let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
-        CommandError::new(Exit::Failed, diagnostic)
-    })?;
+    let assets = Assets::read(folder).map_err(|error| unusable_assets(&error))?;
     let cluster = serde_json::to_vec(&assets.cluster()).unwrap_or_default(); // plain strings
-    let parts = [assets.bootstrap(), assets.master(), assets.worker(), Some(&*cluster)];
-    let digest = digest(parts.into_iter().flatten());
+    let named = |file: IgnitionFile| Some([file.name().as_bytes(), assets.ignition(file)?]);
+    let files = IgnitionFile::ALL.into_iter().filter_map(named).flatten();
+    let digest = digest(files.chain([&*cluster]));
     Ok((assets, digest))
+}
+
+fn unusable_assets(error: &AssetsError) -> CommandError {
+    let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
 fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {

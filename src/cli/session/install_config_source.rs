@@ -3,18 +3,20 @@
 //! The module writes nothing and makes no mutating AWS calls.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use groundplan_aws::{Aws, AwsSettings};
+use groundplan_engine::graph::Address;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, LookupCache, State};
+use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
-    self, ClusterSpec, Compiled, Lookup, PlacedConfig, Workers, identify, needed_lookups,
-    validation,
+    self, ClusterSpec, Compiled, IgnitionFile, Lookup, PlacedConfig, RecordedIgnition, Workers,
+    identify, ignition_file, needed_lookups, validation,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -33,12 +35,14 @@ use crate::render::Diagnostic;
 pub(crate) struct InstallConfigSource {
     inputs: InputFiles,
     bootstrap: bool,
+    recorded_ignition: RecordedIgnition,
 }
 
 impl InstallConfigSource {
     /// Reads the install-config. Reports all findings at once.
     pub(crate) fn read(common: &CommonArgs, bootstrap: bool, ui: &mut Ui) -> Result<Self> {
-        Ok(Self { inputs: InputFiles::read(common, ui)?, bootstrap })
+        let inputs = InputFiles::read(common, ui)?;
+        Ok(Self { inputs, bootstrap, recorded_ignition: RecordedIgnition::default() })
     }
 
     fn view<'a>(
@@ -46,7 +50,8 @@ impl InstallConfigSource {
         cluster: &'a Cluster,
         recorded: &'a BTreeMap<String, Value>,
     ) -> CompileView<'a> {
-        CompileView { inputs: &self.inputs, cluster, recorded, bootstrap: self.bootstrap }
+        let (bootstrap, ignition) = (self.bootstrap, &self.recorded_ignition);
+        CompileView { inputs: &self.inputs, cluster, recorded, ignition, bootstrap }
     }
 }
 
@@ -95,9 +100,21 @@ impl DesiredState for InstallConfigSource {
         aws_session::settings(&self.inputs.config, cluster)
     }
 
-    fn has_assets(&self, lookup_cache: &LookupCache) -> Result<bool> {
-        ensure_assets(&self.inputs, lookup_cache)?;
-        Ok(self.inputs.assets.cluster().is_some())
+    fn remember(&mut self, state: &State) -> Result<()> {
+        self.recorded_ignition = recorded_ignition(&self.inputs, state)?;
+        Ok(())
+    }
+
+    fn has_assets(&self) -> bool {
+        !(self.inputs.assets.is_none() && self.recorded_ignition.is_none())
+    }
+
+    fn ignition_file(&self, address: &Address) -> Option<IgnitionFile> {
+        ignition_file(address)
+    }
+
+    fn modified(&self, file: IgnitionFile) -> Option<SystemTime> {
+        self.inputs.assets.modified(file)
     }
 
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
@@ -149,8 +166,14 @@ pub(crate) async fn compile_preview(
     let state = read_unlocked(common, &inputs.config.name, ui).await?.unwrap_or_default();
     let cluster = identify(&inputs, &state)?;
     let recorded = binding(&state);
-    let view =
-        CompileView { inputs: &inputs, cluster: &cluster, recorded: &recorded.results, bootstrap };
+    let ignition = recorded_ignition(&inputs, &state)?;
+    let view = CompileView {
+        inputs: &inputs,
+        cluster: &cluster,
+        recorded: &recorded.results,
+        ignition: &ignition,
+        bootstrap,
+    };
     let unanswered = view.lookups();
     let answers = if unanswered.is_empty() {
         LookupResults::default()
@@ -184,23 +207,22 @@ pub(crate) async fn compile_existing(
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-    let view = CompileView { inputs, cluster, recorded: &BTreeMap::new(), bootstrap };
+    let (recorded, ignition) = (&BTreeMap::new(), &RecordedIgnition::default());
+    let view = CompileView { inputs, cluster, recorded, ignition, bootstrap };
     let learnt = aws_session::answers(aws, view.lookups()).await;
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))
 }
 
-/// Rejects a run without assets if the cluster was created with assets. New machines would boot and
-/// not find their cluster.
-fn ensure_assets(inputs: &InputFiles, lookup_cache: &LookupCache) -> Result<()> {
-    if inputs.assets.cluster().is_some() || !lookup_cache.has_assets {
-        return Ok(());
+/// Returns the recorded digests of the Ignition configs. Returns an error if there are none and files
+/// of the assets are missing.
+fn recorded_ignition(inputs: &InputFiles, state: &State) -> Result<RecordedIgnition> {
+    let recorded = RecordedIgnition::of(state);
+    if recorded.is_none() {
+        inputs.ensure_complete_assets()?;
     }
-    let diagnostic =
-        Diagnostic::error("this cluster was created with assets, but --assets is missing")
-            .with_hint("pass --assets with the folder that the cluster was created with");
-    Err(CommandError::new(Exit::Refused, diagnostic))
+    Ok(recorded)
 }
 
 /// Returns the identity of the cluster: from the recorded state, from the assets, or a new one.
@@ -268,6 +290,8 @@ struct CompileView<'a> {
     cluster: &'a Cluster,
     /// Recorded lookup results.
     recorded: &'a BTreeMap<String, Value>,
+    /// Recorded digests of the Ignition configs.
+    ignition: &'a RecordedIgnition,
     bootstrap: bool,
 }
 
@@ -296,7 +320,7 @@ impl CompileView<'_> {
         let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
         let spec = placed.resolve(self.cluster, &inputs.assets, &options);
         let compiled = spec.and_then(|spec| {
-            let compiled = spec.compile(&inputs.assets)?;
+            let compiled = spec.compile(&inputs.assets, self.ignition)?;
             Ok((spec, compiled))
         });
         let compiled = match compiled {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::lookups::lookup::InstancesNamed;
@@ -10,12 +11,12 @@ use groundplan_aws::{Aws, AwsSettings, schemas};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, LookupCache, State};
+use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::diagnostics::Severity;
 use groundplan_openshift::machine_api::from_manifests::{
     self, CompileFailure, Findings, MachineSpecs, ManifestFile, ReadResult, ReferencedResources,
 };
-use groundplan_openshift::topology::{Compiled, Lookup, Workers};
+use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
@@ -181,8 +182,20 @@ impl DesiredState for ManifestsSource {
         aws_session::settings_without_config(cluster)
     }
 
-    fn has_assets(&self, _: &LookupCache) -> Result<bool> {
-        Ok(false)
+    fn remember(&mut self, _: &State) -> Result<()> {
+        Ok(())
+    }
+
+    fn has_assets(&self) -> bool {
+        false
+    }
+
+    fn ignition_file(&self, _: &Address) -> Option<IgnitionFile> {
+        None
+    }
+
+    fn modified(&self, _: IgnitionFile) -> Option<SystemTime> {
+        None
     }
 
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {

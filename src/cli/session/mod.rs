@@ -9,6 +9,7 @@ pub(crate) mod before_deletion;
 pub(crate) mod desired_state;
 pub(crate) mod destruction;
 pub(crate) mod execute;
+mod ignition;
 pub(crate) mod input_files;
 pub(crate) mod install_config_source;
 pub(crate) mod locked_state;

@@ -21,6 +21,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
+use crate::cli::session::ignition::IgnitionUse;
 use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
@@ -115,7 +116,9 @@ impl<'a> Session<'a, ToChange> {
         let locked = self.lock(source, None, &|_, _| Ok(()), ui).await?;
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(true).await?;
-        locked.plan(&live, &options, how.full, &how.guards, ui).await
+        let planned = locked.plan(&live, &options, how.full, &how.guards, ui).await?;
+        planned.inputs.ignition(&planned.plan).ensure_given()?;
+        Ok(planned)
     }
 
     async fn saved_plan(
@@ -135,10 +138,13 @@ impl<'a> Session<'a, ToChange> {
         let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
         ui.plan(&view(&saved.plan, false, &saved.warnings))?;
+        let ignition = locked.inputs.ignition(&saved.plan);
+        ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
         enforce_guards(&saved.plan, &how.guards)?;
         let state = &locked.inputs.projected_state;
         ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
         ensure_unprotected(locked.aws(), state, &saved.plan).await?;
+        ignition.ensure_given()?;
         Ok(locked.planned(|inputs| inputs, saved.plan))
     }
 }
@@ -151,7 +157,7 @@ impl<'a, P: Purpose> Session<'a, P> {
     /// created only after all checks.
     async fn lock(
         self,
-        source: Box<dyn DesiredState>,
+        mut source: Box<dyn DesiredState>,
         planned: Option<&Cluster>,
         fits: Fits<'_>,
         ui: &mut Ui,
@@ -161,11 +167,12 @@ impl<'a, P: Purpose> Session<'a, P> {
         fits(&*source, claimed.state())?;
         let nothing = State::default();
         let state = claimed.state().unwrap_or(&nothing);
+        source.remember(state)?;
         let cluster = source.cluster(state.fixed_cluster(), planned.or(state.cluster.as_ref()))?;
         let lookup_cache = claimed.state().map(binding).unwrap_or_default();
         let settings = source.settings(&cluster);
         let connected = claimed.connect(settings, lookup_cache.account.as_deref(), ui).await?;
-        let has_assets = source.has_assets(&lookup_cache)?;
+        let has_assets = source.has_assets();
         let state = connected.state().unwrap_or(&nothing);
         let mut unproven_owner = state.lookup_cache.unproven_owner.clone();
         let mut is_proven = false;
@@ -201,6 +208,13 @@ impl<'a, P: Purpose> Session<'a, P> {
     }
 }
 
+impl Desired {
+    /// Returns the Ignition configs that the plan sends.
+    fn ignition(&self, plan: &Plan) -> IgnitionUse {
+        IgnitionUse::of(plan, self.compiled.graph.secrets(), &*self.source)
+    }
+}
+
 impl<'a, P: Purpose> Locked<'a, P, Desired> {
     /// Returns the plan options of the arguments, resolved to addresses.
     fn options(&self, renewal: &Renewal, part: &TargetingArgs) -> Result<PlanOptions> {
@@ -226,9 +240,12 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         let plan = self.computed(live, options);
         let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
         warnings.extend(self.not_compared());
+        let ignition = self.inputs.ignition(&plan);
+        warnings.extend(ignition.missing.values().map(|missing| missing.warning()));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
         ui.plan(&view(&plan, full, &warnings))?;
+        ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         ensure_unprotected(self.aws(), state, &plan).await?;

@@ -28,6 +28,7 @@ pub use crate::drift::{Classify, DriftClass, FieldChange, UnmanagedDrift};
 use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, DependentsStart, Graph};
 use crate::provider::{Observed, Schemas};
+use crate::secret::{Secret, each_new_secret};
 use crate::state::{Cluster, State};
 
 /// Live state of the recorded resources. An absent address was not refreshed; its recorded state is
@@ -397,6 +398,27 @@ impl Plan {
     /// Returns true if refresh found unmanaged drift, whether the plan reverts it or not.
     pub fn has_unmanaged_drift(&self) -> bool {
         self.changes.iter().any(|change| !change.unmanaged.is_empty())
+    }
+
+    /// Returns the secret contents that the calls of the steps send, with the address of the step. A
+    /// change in place sends only contents that change, and no create-only input.
+    pub fn sent_secrets(&self, schemas: &dyn Schemas) -> Vec<(&Address, Secret)> {
+        let mut sent = Vec::new();
+        for step in &self.steps {
+            let (address, before, inputs) = match &step.op {
+                Op::Create { address, inputs, found, .. } => (address, found.as_ref(), inputs),
+                Op::Update { address, inputs, before, .. } => (address, Some(before), inputs),
+                Op::Finish { .. } | Op::Delete { .. } => continue,
+            };
+            let create_only = schemas.schema(address.kind()).map_or(&[][..], |s| s.create_only);
+            for (name, input) in inputs.as_object().into_iter().flatten() {
+                if before.is_none() || !create_only.contains(&name.as_str()) {
+                    let before = before.and_then(|before| before.get(name));
+                    each_new_secret(before, input, &mut |secret| sent.push((address, secret)));
+                }
+            }
+        }
+        sent
     }
 
     /// Returns the changes that delete or replace a protected resource.

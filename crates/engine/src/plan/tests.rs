@@ -10,6 +10,7 @@ use super::{Action, DriftClass, Op, Plan, PlanOptions, Reason, Step, UnmanagedDr
 use crate::event::{Event, FaultKind};
 use crate::graph::{Address, Graph, Handle, Identity, Resource, Schema};
 use crate::provider::ErrorClass;
+use crate::secret::Secret;
 use crate::state::Entry;
 use crate::test_support::fake_provider::When;
 use crate::test_support::harness::{Harness, RIGID_KINDS, node};
@@ -73,6 +74,36 @@ fn stopped() -> UnmanagedDrift {
 
 fn reverting() -> PlanOptions {
     PlanOptions { revert_drift: true, ..PlanOptions::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_creations_and_changed_contents_send_secrets() {
+    let secret = |content: &str| json!(Secret::of(content.as_bytes()));
+    let graph = |image: &str, data: &str, free: u32| {
+        graph(&[
+            ("machine.a", json!({"image": secret(image), "data": secret(data), "free": free}), &[]),
+            ("machine.b", json!({"image": secret(image), "free": 1}), &[]),
+        ])
+    };
+    let mut harness = Harness::default();
+    let sent = |plan: &Plan, harness: &Harness| {
+        let sent = plan.sent_secrets(&*harness.cloud);
+        sent.into_iter().map(|(address, secret)| (address.to_string(), secret)).collect::<Vec<_>>()
+    };
+    let of = |address: &str, content: &str| (address.to_owned(), Secret::of(content.as_bytes()));
+    let first = harness.plan(&graph("i", "d", 1)).await;
+    let all = [of("machine.a", "d"), of("machine.a", "i"), of("machine.b", "i")];
+    assert_eq!(sent(&first, &harness), all);
+    assert!(harness.walk(&first).await.summary.complete());
+
+    // `image` is create-only: a change in place does not send it.
+    let changed = harness.plan(&graph("other", "d", 2)).await;
+    assert_eq!((acted(&changed), sent(&changed, &harness)), (vec!["machine.a"], vec![]));
+    let changed = harness.plan(&graph("i", "other", 2)).await;
+    assert_eq!(sent(&changed, &harness), [of("machine.a", "other")]);
+    let replace = PlanOptions { replace: addresses(&["machine.b"]), ..PlanOptions::default() };
+    let replaced = harness.plan_with(&graph("i", "d", 1), &replace).await;
+    assert_eq!(sent(&replaced, &harness), [of("machine.b", "i")]);
 }
 
 #[tokio::test(start_paused = true)]

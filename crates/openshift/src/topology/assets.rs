@@ -2,88 +2,204 @@
 //! and `metadata.json` with the cluster identity.
 //!
 //! The configs contain private keys. They are kept as secrets, and no error quotes them. Reading
-//! checks only for JSON with `ignition.version`.
+//! checks only for JSON with `ignition.version`. A new cluster needs all files; see
+//! [`Assets::ensure_complete`]. A later run needs only the Ignition configs that it sends, because
+//! the state records the digests of the others.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use groundplan_engine::state::Cluster;
+use groundplan_engine::graph::Address;
+use groundplan_engine::secret::Secret;
+use groundplan_engine::state::{Cluster, Record, State};
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-/// The assets of a cluster, or no assets.
-#[derive(Debug)]
-pub struct Assets(Option<AssetFiles>);
+use super::naming::is_control_plane;
 
+/// The files of a folder of assets, or no assets.
+#[derive(Debug, Default)]
+pub struct Assets {
+    /// The folder. `None` without assets.
+    folder: Option<PathBuf>,
+    bootstrap: Option<IgnitionContent>,
+    master: Option<IgnitionContent>,
+    worker: Option<IgnitionContent>,
+    cluster: Option<Cluster>,
+}
+
+/// Ignition config of openshift-install.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IgnitionFile {
+    /// Config of the bootstrap machine.
+    Bootstrap,
+    /// Config of the masters.
+    Master,
+    /// Config of the workers, which the plan of a cluster does not have.
+    Worker,
+}
+
+impl IgnitionFile {
+    /// All Ignition configs.
+    pub const ALL: [Self; 3] = [Self::Bootstrap, Self::Master, Self::Worker];
+
+    /// Returns the name of the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "bootstrap.ign",
+            Self::Master => "master.ign",
+            Self::Worker => "worker.ign",
+        }
+    }
+}
+
+/// Content of an Ignition config.
 #[derive(Debug)]
-struct AssetFiles {
-    bootstrap: SecretSlice<u8>,
-    master: SecretSlice<u8>,
-    worker: SecretSlice<u8>,
-    cluster: Cluster,
+struct IgnitionContent {
+    text: SecretSlice<u8>,
+    /// Time of the last change of the file. `None` if the file system has no such time.
+    modified: Option<SystemTime>,
 }
 
 impl Assets {
-    /// Returns no assets. Machines of such a plan boot, but do not form a cluster.
+    /// Returns no assets. Machines of a new cluster without assets boot, but do not form a cluster.
     pub fn none() -> Self {
-        Self(None)
+        Self::default()
     }
 
-    /// Reads the assets from a folder written by `openshift-install create ignition-configs`.
+    /// Reads the assets from a folder written by `openshift-install create ignition-configs`. Files
+    /// can be missing; the folder must exist.
     ///
     /// # Errors
     /// Returns the problems of all files, one for each file.
     pub fn read(folder: &Path) -> Result<Self, AssetsError> {
         let mut problems = Vec::new();
-        let mut read =
-            |name| read_file(folder, name).map_err(|problem| problems.push(problem)).ok();
-        let bootstrap = read("bootstrap.ign");
-        let master = read("master.ign");
-        let worker = read("worker.ign");
-        let metadata = read(METADATA_FILE);
-        for (name, content) in
-            [("bootstrap.ign", &bootstrap), ("master.ign", &master), ("worker.ign", &worker)]
-        {
-            problems.extend(content.as_ref().and_then(|content| check_ignition(name, content)));
-        }
-        let cluster = metadata.and_then(|text| {
-            identity(text.expose_secret()).map_err(|problem| problems.push(problem)).ok()
+        let [bootstrap, master, worker] = IgnitionFile::ALL
+            .map(|file| read_ignition(folder, file).map_err(|problem| problems.push(problem)).ok());
+        let metadata = read_file(folder, METADATA_FILE).and_then(|text| match text {
+            Some(text) => identity(text.expose_secret()).map(Some),
+            None => Ok(None),
         });
-        match (bootstrap, master, worker, cluster) {
-            (Some(bootstrap), Some(master), Some(worker), Some(cluster)) if problems.is_empty() => {
-                Ok(Self(Some(AssetFiles { bootstrap, master, worker, cluster })))
-            }
-            _ => Err(AssetsError { folder: folder.to_owned(), problems }),
+        let cluster = metadata.map_err(|problem| problems.push(problem)).ok().flatten();
+        let assets = Self {
+            folder: Some(folder.to_owned()),
+            bootstrap: bootstrap.flatten(),
+            master: master.flatten(),
+            worker: worker.flatten(),
+            cluster,
+        };
+        if problems.is_empty() && folder.is_dir() {
+            return Ok(assets);
         }
+        let is_named = |file: &str| problems.iter().any(|problem| problem.file() == file);
+        let missing: Vec<_> = assets.missing().filter(|file| !is_named(file)).collect();
+        problems.extend(missing.into_iter().map(|file| AssetProblem::Missing { file }));
+        Err(AssetsError { folder: folder.to_owned(), problems })
+    }
+
+    /// Returns an error if there are assets and a file is missing, as a new cluster needs all.
+    ///
+    /// # Errors
+    /// Names all missing files.
+    pub fn ensure_complete(&self) -> Result<(), AssetsError> {
+        let problems: Vec<_> = self.missing().map(|file| AssetProblem::Missing { file }).collect();
+        match &self.folder {
+            Some(folder) if !problems.is_empty() => {
+                Err(AssetsError { folder: folder.clone(), problems })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the names of the missing files.
+    fn missing(&self) -> impl Iterator<Item = &'static str> {
+        let ignition = IgnitionFile::ALL.into_iter().filter(|file| self.file(*file).is_none());
+        let metadata = self.cluster.is_none().then_some(METADATA_FILE);
+        ignition.map(IgnitionFile::name).chain(metadata)
     }
 
     /// Returns true if there are no assets.
     pub fn is_none(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// Returns the cluster identity from `metadata.json`. `None` if the file is missing.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.cluster.clone()
+    }
+
+    fn file(&self, file: IgnitionFile) -> Option<&IgnitionContent> {
+        match file {
+            IgnitionFile::Bootstrap => self.bootstrap.as_ref(),
+            IgnitionFile::Master => self.master.as_ref(),
+            IgnitionFile::Worker => self.worker.as_ref(),
+        }
+    }
+
+    /// Returns the content of an Ignition config. `None` if the file is missing.
+    pub fn ignition(&self, file: IgnitionFile) -> Option<&[u8]> {
+        self.file(file).map(|content| content.text.expose_secret())
+    }
+
+    /// Returns the time of the last change of an Ignition config. `None` if it is not known.
+    pub fn modified(&self, file: IgnitionFile) -> Option<SystemTime> {
+        self.file(file)?.modified
+    }
+}
+
+/// Ignition configs of a cluster that was created with assets, as the state records them: as digests.
+/// A run without the files compares the existing machines with these.
+#[derive(Clone, Debug, Default)]
+pub struct RecordedIgnition(Option<BTreeMap<Address, Secret>>);
+
+impl RecordedIgnition {
+    /// Returns the digests that the state records; none if the cluster was not created with assets.
+    pub fn of(state: &State) -> Self {
+        if state.has_nothing() || !state.lookup_cache.has_assets {
+            return Self(None);
+        }
+        let digest = |(address, record): (&Address, &Record)| {
+            let content = match address.kind() {
+                "instance" => record.inputs.pointer("/user_data/content"),
+                "s3_object" => record.inputs.get("content"),
+                _ => None,
+            };
+            Some((address.clone(), Secret::in_value(content?)?))
+        };
+        Self(Some(state.resources.iter().filter_map(digest).collect()))
+    }
+
+    /// Returns true if the cluster was not created with assets.
+    pub fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Returns the cluster identity from `metadata.json`. `None` without assets.
-    pub fn cluster(&self) -> Option<Cluster> {
-        self.0.as_ref().map(|files| files.cluster.clone())
+    /// Returns the digest of the Ignition config of a resource. A resource that is not recorded has
+    /// that of another resource with the same config, or else an unknown one. `None` if the cluster
+    /// was not created with assets.
+    pub(super) fn digest(&self, address: &Address) -> Option<Secret> {
+        let digests = self.0.as_ref()?;
+        let is_like = |other: &Address| {
+            ignition_file(other).is_some() && ignition_file(other) == ignition_file(address)
+        };
+        let own = digests.get(address);
+        let like = || digests.iter().find(|(other, _)| is_like(other)).map(|(_, digest)| digest);
+        Some(own.or_else(like).cloned().unwrap_or_else(Secret::unknown))
     }
+}
 
-    /// Returns the content of `bootstrap.ign`. `None` without assets.
-    pub fn bootstrap(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|files| files.bootstrap.expose_secret())
-    }
-
-    /// Returns the content of `master.ign`. `None` without assets.
-    pub fn master(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|files| files.master.expose_secret())
-    }
-
-    /// Returns the content of `worker.ign`, for workers, which the plan of a cluster does not have.
-    /// `None` without assets.
-    pub fn worker(&self) -> Option<&[u8]> {
-        self.0.as_ref().map(|files| files.worker.expose_secret())
+/// Returns the Ignition config whose content a resource of a cluster has. `None` for a resource
+/// without one, such as the bootstrap machine, whose user data groundplan writes.
+pub fn ignition_file(address: &Address) -> Option<IgnitionFile> {
+    match address.kind() {
+        "s3_object" => Some(IgnitionFile::Bootstrap),
+        "instance" if is_control_plane(address) => Some(IgnitionFile::Master),
+        _ => None,
     }
 }
 
@@ -100,7 +216,8 @@ impl AssetsError {
     /// Returns the command that writes the assets.
     pub fn hint(&self) -> String {
         format!(
-            "create them with `openshift-install create ignition-configs --dir {}`",
+            "create them with `openshift-install create ignition-configs --dir {}`; if the machines of \
+             the cluster exist, omit --assets",
             self.folder.display()
         )
     }
@@ -160,18 +277,42 @@ pub enum AssetProblem {
     },
 }
 
-fn read_file(folder: &Path, file: &'static str) -> Result<SecretSlice<u8>, AssetProblem> {
-    match std::fs::read(folder.join(file)) {
-        Ok(content) => Ok(content.into()),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {
-            Err(AssetProblem::Missing { file })
+impl AssetProblem {
+    /// Returns the name of the file.
+    fn file(&self) -> &'static str {
+        match self {
+            Self::Missing { file }
+            | Self::Unreadable { file, .. }
+            | Self::Malformed { file, .. }
+            | Self::Incomplete { file, .. } => file,
         }
+    }
+}
+
+/// Reads a file. `None` if the file is missing.
+fn read_file(folder: &Path, file: &'static str) -> Result<Option<SecretSlice<u8>>, AssetProblem> {
+    match std::fs::read(folder.join(file)) {
+        Ok(content) => Ok(Some(content.into())),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(AssetProblem::Unreadable { file, source }),
     }
 }
 
+/// Reads and checks an Ignition config. `None` if the file is missing.
+fn read_ignition(
+    folder: &Path,
+    file: IgnitionFile,
+) -> Result<Option<IgnitionContent>, AssetProblem> {
+    let Some(text) = read_file(folder, file.name())? else { return Ok(None) };
+    if let Some(problem) = check_ignition(file.name(), &text) {
+        return Err(problem);
+    }
+    let modified = std::fs::metadata(folder.join(file.name())).and_then(|file| file.modified());
+    Ok(Some(IgnitionContent { text, modified: modified.ok() }))
+}
+
 #[derive(Deserialize)]
-struct IgnitionFile {
+struct IgnitionDocument {
     #[serde(rename = "ignition")]
     _ignition: IgnitionHeader,
 }
@@ -184,7 +325,7 @@ struct IgnitionHeader {
 
 /// Returns the problem of a file that is not JSON with `ignition.version`. `None` if it is.
 fn check_ignition(file: &'static str, content: &SecretSlice<u8>) -> Option<AssetProblem> {
-    let error = serde_json::from_slice::<IgnitionFile>(content.expose_secret()).err()?;
+    let error = serde_json::from_slice::<IgnitionDocument>(content.expose_secret()).err()?;
     Some(malformed(file, "an Ignition config", &error))
 }
 
@@ -257,11 +398,27 @@ mod tests {
             ("metadata.json", METADATA),
         ]);
         let assets = Assets::read(folder.path()).unwrap();
-        assert_eq!(assets.master(), Some(IGNITION.as_bytes()));
+        assets.ensure_complete().unwrap();
+        assert_eq!(assets.ignition(IgnitionFile::Master), Some(IGNITION.as_bytes()));
+        assert!(assets.modified(IgnitionFile::Worker).unwrap() <= SystemTime::now());
         let cluster = assets.cluster().unwrap();
         assert_eq!(cluster.infra_id, "demo-x7k2p");
         assert_eq!((&*cluster.name, &*cluster.region), ("demo", "us-west-2"));
         assert!(!format!("{assets:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn files_can_be_missing_and_a_new_cluster_needs_them_all() {
+        let folder = folder(&[("master.ign", IGNITION)]);
+        let assets = Assets::read(folder.path()).unwrap();
+        assert_eq!(assets.ignition(IgnitionFile::Master), Some(IGNITION.as_bytes()));
+        assert_eq!((assets.ignition(IgnitionFile::Bootstrap), assets.cluster()), (None, None));
+        let error = assets.ensure_complete().unwrap_err().to_string();
+        let missing = "bootstrap.ign is missing; worker.ign is missing; metadata.json is missing";
+        assert!(error.ends_with(missing), "{error}");
+        Assets::none().ensure_complete().unwrap();
+        let gone = Assets::read(&folder.path().join("gone")).unwrap_err();
+        assert_eq!(gone.problems.len(), 4, "{gone}");
     }
 
     #[test]

@@ -8,12 +8,12 @@ use groundplan_aws::kinds::s3_bucket::S3Bucket;
 use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::model::ids::{BucketName, SubnetId};
 use groundplan_aws::model::metadata_options::metadata_options;
-use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
 use groundplan_engine::out;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::spec::BootstrapSpec;
-use super::{CompileContext, CompileError, iam, ignition, security_groups};
+use super::{CompileContext, CompileError, IgnitionFile, iam, ignition, security_groups};
 use crate::install_config::Publish;
 
 const KEY: &str = "bootstrap.ign";
@@ -94,11 +94,8 @@ fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Ha
     let suffix = names.layout.bootstrap_bucket;
     let (name, tags) = (BucketName(names.name(suffix)), names.tags(suffix));
     let bucket = graph.add("bootstrap", &S3Bucket { name, tags });
-    let content = match site.assets.bootstrap() {
-        Some(given) => given.to_vec(),
-        None => ignition::empty().into_bytes(),
-    };
-    let content = graph.keep_secret(content);
+    let address = Address::new(S3Object::SCHEMA.kind, "bootstrap");
+    let content = site.ignition(&address, graph, IgnitionFile::Bootstrap, ignition::empty);
     let tags = names.object_tags(suffix);
     let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
     let object = graph.add("bootstrap", &object);

@@ -10,11 +10,11 @@ use groundplan_aws::kinds::network_interface::NetworkInterface;
 use groundplan_aws::model::USER_DATA_LIMIT;
 use groundplan_aws::model::ids::SecurityGroupId;
 use groundplan_aws::model::metadata_options::metadata_options;
-use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::graph::{Address, Graph, Input, Resource};
 use groundplan_engine::out;
 
 use super::iam::Profiles;
-use super::{CompileContext, CompileError, ignition};
+use super::{CompileContext, CompileError, IgnitionFile, ignition};
 
 /// Adds the masters, each with its own network interface and registered with the load balancers.
 pub(crate) fn add(
@@ -23,7 +23,7 @@ pub(crate) fn add(
     profiles: &Profiles,
 ) -> Result<(), CompileError> {
     let (names, pool) = (&site.spec.names, &site.spec.masters);
-    let user_data = user_data(graph, site)?;
+    ensure_user_data_fits(site)?;
     let mut masters = Vec::new();
     for (index, zone) in pool.zone_of_each().enumerate() {
         let name = format!("{}-{index}", names.layout.master.role);
@@ -41,7 +41,7 @@ pub(crate) fn add(
             profile_id: profiles.master.id.clone(),
             network: InstanceNetwork::Interface(out!(interface.id)),
             root_volume: root_volume(site),
-            user_data: user_data.clone(),
+            user_data: user_data(&name, graph, site),
             metadata_options: metadata_options(pool.metadata_service),
             tags,
             volume_tags: names.tags(&format!("{name}-{}", names.layout.volume)),
@@ -55,17 +55,22 @@ pub(crate) fn add(
     Ok(())
 }
 
-fn user_data(graph: &mut Graph, site: &CompileContext) -> Result<UserDataSource, CompileError> {
-    let content = match site.assets.master() {
-        Some(given) => given.to_vec(),
-        None => ignition::pointer(&site.spec.dns.domain, site.spec.names.layout.master.role)
-            .into_bytes(),
-    };
-    let (bytes, limit) = (content.len(), USER_DATA_LIMIT);
-    if bytes > limit {
-        return Err(CompileError::UserData { machine: "the masters".into(), bytes, limit });
+/// Rejects an Ignition config that exceeds the limit of EC2.
+fn ensure_user_data_fits(site: &CompileContext) -> Result<(), CompileError> {
+    let bytes = site.assets.ignition(IgnitionFile::Master).map_or(0, <[u8]>::len);
+    let limit = USER_DATA_LIMIT;
+    match bytes > limit {
+        true => Err(CompileError::UserData { machine: "the masters".into(), bytes, limit }),
+        false => Ok(()),
     }
-    Ok(UserDataSource { content: graph.keep_secret(content), presigned: None })
+}
+
+fn user_data(master: &str, graph: &mut Graph, site: &CompileContext) -> UserDataSource {
+    let address = Address::new(Instance::SCHEMA.kind, master);
+    let role = site.spec.names.layout.master.role;
+    let pointer = || ignition::pointer(&site.spec.dns.domain, role);
+    let content = site.ignition(&address, graph, IgnitionFile::Master, pointer);
+    UserDataSource { content, presigned: None }
 }
 
 fn groups(site: &CompileContext) -> Vec<Input<SecurityGroupId>> {

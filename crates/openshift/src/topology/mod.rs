@@ -18,7 +18,8 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_engine::graph::Graph;
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::secret::Secret;
 use groundplan_engine::state::Cluster;
 use serde_json::Value;
 
@@ -49,7 +50,7 @@ pub mod stream;
 mod tests;
 pub mod validation;
 
-pub use assets::{Assets, AssetsError, identity};
+pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, ignition_file};
 pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
 pub use lookups::{Lookup, needed_lookups};
@@ -83,7 +84,7 @@ pub struct Compiled {
     pub warnings: Vec<String>,
 }
 
-/// Returns the resource graph of the cluster. Requires the results of all [lookups].
+/// Returns the resource graph of a new cluster. Requires the results of all [lookups].
 ///
 /// # Errors
 /// Returns all errors. A check is skipped only if an earlier error makes its result meaningless.
@@ -94,15 +95,21 @@ pub fn compile(
     assets: &Assets,
     options: &CompileOptions,
 ) -> Result<Compiled, Vec<CompileError>> {
-    PlacedConfig::of(config, lookup_cache).resolve(cluster, assets, options)?.compile(assets)
+    let spec = PlacedConfig::of(config, lookup_cache).resolve(cluster, assets, options)?;
+    spec.compile(assets, &RecordedIgnition::default())
 }
 
 impl ClusterSpec {
-    /// Returns the resource graph of the cluster with these assets.
+    /// Returns the resource graph of the cluster with these assets. The recorded digest stands for
+    /// each Ignition config that the assets lack; the graph then has no content for it.
     ///
     /// # Errors
     /// Returns an error for each Ignition config that exceeds the limit of EC2.
-    pub fn compile(&self, assets: &Assets) -> Result<Compiled, Vec<CompileError>> {
+    pub fn compile(
+        &self,
+        assets: &Assets,
+        recorded: &RecordedIgnition,
+    ) -> Result<Compiled, Vec<CompileError>> {
         let (names, region) = (&self.names, &self.region);
         let mut errors = CompileErrors::default();
         let mut graph = Graph::default();
@@ -113,15 +120,16 @@ impl ClusterSpec {
         let balancers = load_balancers::add(&mut graph, names, self.publish, &network);
         dns::add(&mut graph, names, &self.dns, &network, &balancers);
         let image = self.image.add(&mut graph, names, region);
-        let site = CompileContext { spec: self, assets, network, groups, balancers, image };
+        let site =
+            CompileContext { spec: self, assets, recorded, network, groups, balancers, image };
         errors.keep(control_plane::add(&mut graph, &site, &profiles));
         errors.keep(bootstrap::add(&mut graph, &site));
-        errors.none().map(|()| Compiled { graph, warnings: self.all_warnings(assets) })
+        errors.none().map(|()| Compiled { graph, warnings: self.all_warnings(assets, recorded) })
     }
 
-    fn all_warnings(&self, assets: &Assets) -> Vec<String> {
+    fn all_warnings(&self, assets: &Assets, recorded: &RecordedIgnition) -> Vec<String> {
         let mut warnings = self.warnings.clone();
-        if assets.is_none() {
+        if assets.is_none() && recorded.is_none() {
             warnings.push(
                 "no --assets of openshift-install: the machines will boot, but no cluster will form"
                     .to_owned(),
@@ -164,8 +172,27 @@ impl CompileErrors {
 struct CompileContext<'a> {
     spec: &'a ClusterSpec,
     assets: &'a Assets,
+    recorded: &'a RecordedIgnition,
     network: network::Network,
     groups: security_groups::SecurityGroups,
     balancers: load_balancers::LoadBalancers,
     image: image::BootImage,
+}
+
+impl CompileContext<'_> {
+    /// Returns the digest of the Ignition config of a resource: of the file, or else the recorded
+    /// one, or else, without assets, of `substitute`.
+    fn ignition(
+        &self,
+        address: &Address,
+        graph: &mut Graph,
+        file: IgnitionFile,
+        substitute: impl FnOnce() -> String,
+    ) -> Secret {
+        match (self.assets.ignition(file), self.recorded.digest(address)) {
+            (Some(given), _) => graph.keep_secret(given.to_vec()),
+            (None, Some(digest)) => digest,
+            (None, None) => graph.keep_secret(substitute().into_bytes()),
+        }
+    }
 }

@@ -44,7 +44,10 @@ pub(crate) async fn run(
         return Err(CommandError::new(Exit::Usage, diagnostic));
     }
     let folder = ManifestFolder::of(out)?;
-    let identify = |inputs: &InputFiles, state: &State| cluster(inputs, state, &folder);
+    let identify = |inputs: &InputFiles, state: &State| {
+        inputs.ensure_complete_assets()?;
+        cluster(inputs, state, &folder)
+    };
     let looking = compile_preview(common, true, &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
     let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);

@@ -15,7 +15,9 @@ use crate::machine_api::types::{
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::layout::{BalancerLayout, Prefix, RELEASE_4_15, ReleaseLayout, RoleLayout};
-use crate::topology::{CompileError, CompileOptions, PlacedConfig, Stream};
+use crate::topology::{
+    CompileError, CompileOptions, IgnitionFile, PlacedConfig, RecordedIgnition, Stream,
+};
 
 /// Returns the configs of `plans/` whose manifests are recorded.
 fn cases() -> Vec<PathBuf> {
@@ -236,7 +238,7 @@ fn a_layout_names_resources_in_the_graph_and_in_the_manifests_alike() {
     for (layout, expected) in [(RELEASE_4_15, "demo-x7k2p-master-sg"), (OTHER, "demo-x7k2p-node")] {
         let mut spec = world.spec();
         spec.names.layout = layout;
-        let graph = spec.compile(&world.assets).unwrap().graph;
+        let graph = spec.compile(&world.assets, &RecordedIgnition::default()).unwrap().graph;
         let names = graph.nodes().iter().flat_map(|node| {
             let names = [node.inputs.get("name"), node.inputs.pointer("/tags/Name")];
             names.into_iter().flatten().filter_map(Value::as_str)
@@ -309,7 +311,7 @@ fn user_data_is_rendered_from_assets_alone_and_never_shown() {
     assert_eq!(head, expected);
     use base64::Engine;
     let ignition = base64::engine::general_purpose::STANDARD.decode(data.trim_end()).unwrap();
-    assert_eq!(ignition, world.assets.worker().unwrap());
+    assert_eq!(ignition, world.assets.ignition(IgnitionFile::Worker).unwrap());
 }
 
 #[test]

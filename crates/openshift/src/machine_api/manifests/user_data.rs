@@ -5,13 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{FileContent, Manifest};
 use crate::machine_api::types::NAMESPACE;
-use crate::topology::Assets;
+use crate::topology::{Assets, IgnitionFile};
 
 /// Returns the Secrets of masters and workers, as far as the assets contain their Ignition configs.
 /// The Machine API copies the content into the user data of each machine.
 pub(super) fn secrets(assets: &Assets) -> Vec<Manifest> {
-    let roles = [("master", assets.master()), ("worker", assets.worker())];
-    roles.into_iter().filter_map(|(role, ignition)| Some(secret(role, ignition?))).collect()
+    let roles = [("master", IgnitionFile::Master), ("worker", IgnitionFile::Worker)];
+    let secrets = roles.map(|(role, file)| Some(secret(role, assets.ignition(file)?)));
+    secrets.into_iter().flatten().collect()
 }
 
 /// Returns a Secret with its fields in the order of openshift-install's template, which is not

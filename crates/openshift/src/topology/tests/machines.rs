@@ -2,13 +2,15 @@
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
 use groundplan_aws::model::metadata_options::Authentication;
+use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::secret::Secret;
+use groundplan_engine::state::{Entry, RecordStatus, State};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::lookups::ImageFact;
-use crate::topology::{Assets, CompileError, Stream};
+use crate::topology::{Assets, CompileError, RecordedIgnition, Stream};
 
 #[test]
 fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
@@ -294,6 +296,81 @@ fn no_secret_is_in_the_inputs_of_anything() {
     assert!(reveal(&inputs(graph, "s3_object.bootstrap")["content"]).contains("canary-bootstrap"));
     assert!(user_data("master-0").contains("canary-master"));
     assert!(user_data("bootstrap").contains("canary-proxy"));
+}
+
+/// Returns a state that records the resources of the graph, but not those of `without`.
+fn recorded(graph: &Graph, has_assets: bool, without: &[&str]) -> State {
+    let mut state = State::new("lineage".into());
+    let lookup = "assets".to_owned();
+    state.record(&Entry::LookupRecorded { lookup, answer: json!(has_assets) }).unwrap();
+    for node in graph.nodes().iter().filter(|node| !without.contains(&node.address.as_str())) {
+        let (address, inputs) = (node.address.clone(), node.inputs.clone());
+        let started = Entry::CreateStarted { address, generation: 1, inputs, after: vec![] };
+        state.record(&started).unwrap();
+        let (address, outputs) = (node.address.clone(), json!({"id": "x"}));
+        let created = Entry::Created { address, outputs, status: RecordStatus::Ready };
+        state.record(&created).unwrap();
+    }
+    state
+}
+
+#[test]
+fn without_files_the_recorded_digests_compile_to_the_same_graph() {
+    let mut world = ExampleCluster::standard();
+    with_assets(&mut world, "canary-master");
+    let given = world.compile().unwrap();
+    let state = recorded(&given.graph, true, &["instance.master-1"]);
+    let ignition = RecordedIgnition::of(&state);
+    let remembered = world.spec().compile(&Assets::none(), &ignition).unwrap();
+    assert_eq!(remembered.graph.nodes(), given.graph.nodes());
+    assert_eq!(remembered.warnings, Vec::<String>::new());
+    let content = |graph: &Graph, address: &str, pointer: &str| {
+        let secret = Secret::in_value(inputs(graph, address).pointer(pointer).unwrap()).unwrap();
+        graph.secrets().reveal(&secret).map(<[u8]>::to_vec)
+    };
+    let (graph, user_data) = (&remembered.graph, "/user_data/content");
+    assert_eq!(content(graph, "instance.master-1", user_data), None);
+    assert_eq!(content(graph, "s3_object.bootstrap", "/content"), None);
+    assert!(content(graph, "instance.bootstrap", user_data).is_some(), "groundplan writes it");
+
+    // Without any recorded machine, the digest is not known.
+    let masters = ["instance.master-0", "instance.master-1", "instance.master-2"];
+    let state = recorded(&given.graph, true, &masters);
+    let remembered = world.spec().compile(&Assets::none(), &RecordedIgnition::of(&state)).unwrap();
+    let user_data = &inputs(&remembered.graph, "instance.master-0")["user_data"]["content"];
+    assert_eq!(Secret::in_value(user_data), Some(Secret::unknown()));
+}
+
+#[test]
+fn a_machine_keeps_the_digest_that_it_was_created_with() {
+    let mut world = ExampleCluster::standard();
+    with_assets(&mut world, "canary-master");
+    let mut state = recorded(&world.graph(), true, &[]);
+    let replaced = Secret::of(b"another master.ign");
+    let record = state.resources.get_mut(&Address::from("instance.master-2")).unwrap();
+    record.inputs["user_data"]["content"] = json!(replaced);
+    let spec = world.spec();
+    let remembered = spec.compile(&Assets::none(), &RecordedIgnition::of(&state)).unwrap();
+    let digest = |graph: &Graph, address: &str| {
+        Secret::in_value(&inputs(graph, address)["user_data"]["content"]).unwrap()
+    };
+    assert_eq!(digest(&remembered.graph, "instance.master-2"), replaced);
+    assert_ne!(digest(&remembered.graph, "instance.master-1"), replaced);
+    let given = spec.compile(&world.assets, &RecordedIgnition::of(&state)).unwrap();
+    assert_ne!(digest(&given.graph, "instance.master-2"), replaced, "the given file counts");
+}
+
+#[test]
+fn a_cluster_that_was_created_without_assets_has_the_config_of_groundplan() {
+    let world = ExampleCluster::standard();
+    let graph = world.graph();
+    for state in [recorded(&graph, false, &[]), State::default()] {
+        let ignition = RecordedIgnition::of(&state);
+        assert!(ignition.is_none());
+        let compiled = world.spec().compile(&Assets::none(), &ignition).unwrap();
+        assert_eq!(compiled.graph.nodes(), graph.nodes());
+        assert!(compiled.warnings[0].contains("no cluster will form"), "{:?}", compiled.warnings);
+    }
 }
 
 #[test]
