@@ -121,6 +121,9 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Plan(arguments) => commands::plan::run(arguments, common, ui, &stop).await,
         Command::Apply(arguments) => commands::apply::run(arguments, common, ui, &stop).await,
         Command::Destroy(arguments) => commands::destroy::run(arguments, common, ui, &stop).await,
+        Command::Bootstrap(arguments) => {
+            commands::bootstrap::run(arguments, common, ui, &stop).await
+        }
         Command::Show(arguments) => commands::show::run(arguments, common, ui).await,
         Command::Schema(arguments) => commands::schema::run(arguments, ui),
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),

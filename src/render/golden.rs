@@ -455,7 +455,7 @@ fn golden_plans_show_every_action_and_every_reason() {
     assert_eq!(actions.len(), 7, "{actions:?}");
     let name = |reason: &Reason| json!(reason)["why"].as_str().unwrap().to_owned();
     let reasons: BTreeSet<_> = changes().map(|change| name(&change.reason)).collect();
-    assert_eq!(reasons.len(), 14, "{reasons:?}");
+    assert_eq!(reasons.len(), 15, "{reasons:?}");
     let because =
         |left: &groundplan_engine::plan::IgnoredDifference| json!(left.because).to_string();
     let left: BTreeSet<_> = changes().flat_map(|change| &change.left).map(because).collect();

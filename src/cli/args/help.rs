@@ -24,6 +24,8 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["plan"], &[DESIRED, STATE, LOCK, CLOUD, OUTPUT]),
     (&["apply"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
     (&["destroy"], &[STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["bootstrap"], &[]),
+    (&["bootstrap", "destroy"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
     (&["show"], &[STATE, OUTPUT]),
     (&["graph"], &[DESIRED, STATE, CLOUD]),
     (&["schema"], &[]),

@@ -261,6 +261,7 @@ pub enum Command {
     Plan(PlanArgs),
     Apply(ApplyArgs),
     Destroy(DestroyArgs),
+    Bootstrap(BootstrapArgs),
     Show(ShowArgs),
     Graph(GraphArgs),
     Schema(SchemaArgs),
@@ -358,7 +359,7 @@ pub struct PlanArgs {
     /// Show what `destroy` would delete.
     ///
     /// With --out, `apply` destroys exactly that.
-    #[arg(long, conflicts_with_all = ["no_bootstrap", "refresh", "refresh_only", "replace", "revert_drift", "full"])]
+    #[arg(long, conflicts_with_all = ["no_bootstrap", "bootstrap", "refresh", "refresh_only", "replace", "revert_drift", "full"])]
     pub destroy: bool,
     /// Desired state.
     #[command(flatten)]
@@ -425,12 +426,12 @@ pub struct PlanningArgs {
     "groundplan apply --assets assets
 groundplan apply --assets assets --auto-approve
 groundplan apply cluster.plan
-groundplan apply --assets assets --no-bootstrap    # after the installation",
+groundplan apply --bootstrap --assets assets       # add the bootstrap again after its removal",
     &Exit::ALL,
 ))]
 pub struct ApplyArgs {
     /// Plan saved with `plan --out` or `destroy --out`; `-` is standard input.
-    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "replace", "revert_drift", "target", "exclude"])]
+    #[arg(value_name = "PLAN", conflicts_with_all = ["full", "no_bootstrap", "bootstrap", "replace", "revert_drift", "target", "exclude"])]
     pub plan: Option<PathBuf>,
     /// Desired state.
     #[command(flatten)]
@@ -534,8 +535,64 @@ pub struct WaitArgs {
 #[derive(Clone, Copy, Debug, Args)]
 pub struct DesiredStateArgs {
     /// Leave out the bootstrap resources (after the installation).
+    ///
+    /// An apply records the removal, and later runs leave them out without this option. `groundplan
+    /// bootstrap destroy` removes them and changes nothing else.
     #[arg(long)]
     pub no_bootstrap: bool,
+    /// Add the bootstrap resources again after their removal.
+    #[arg(long, conflicts_with = "no_bootstrap")]
+    pub bootstrap: bool,
+}
+
+impl DesiredStateArgs {
+    /// Returns the choice of the user; `None` leaves it to the state.
+    pub fn bootstrap_choice(self) -> Option<bool> {
+        (self.bootstrap || self.no_bootstrap).then_some(self.bootstrap)
+    }
+}
+
+/// Remove the bootstrap machine of an installed cluster.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after("groundplan bootstrap destroy", &[Exit::Done, Exit::Usage]))]
+pub struct BootstrapArgs {
+    /// Command for the bootstrap.
+    #[command(subcommand)]
+    pub command: BootstrapCommand,
+}
+
+/// Command for the bootstrap.
+#[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
+#[derive(Debug, Subcommand)]
+pub enum BootstrapCommand {
+    Destroy(BootstrapDestroyArgs),
+}
+
+/// Delete the bootstrap machine and everything that only it needs.
+///
+/// Run this after `openshift-install wait-for bootstrap-complete`. Shows the plan and asks for approval.
+/// Other pending changes are left out. The bucket with the bootstrap Ignition stays if the install-config
+/// preserves it.
+///
+/// The state records the removal before the first deletion. Later plans leave out the bootstrap and say
+/// so; --bootstrap of `plan` and `apply` adds it again. After an interruption, run the same command or
+/// `groundplan apply`.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan bootstrap destroy
+groundplan bootstrap destroy --auto-approve",
+    WRITING,
+))]
+pub struct BootstrapDestroyArgs {
+    /// Check permissions before the first change.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
+    /// Waits for AWS.
+    #[command(flatten)]
+    pub waits: WaitArgs,
+    /// Conditions that a plan must meet.
+    #[command(flatten)]
+    pub guards: GuardArgs,
 }
 
 /// Delete the infrastructure of a cluster.
@@ -555,7 +612,7 @@ pub struct DesiredStateArgs {
 #[command(after_long_help = help::after(
     "groundplan destroy
 groundplan destroy --cluster demo --auto-approve
-groundplan destroy --target instance.bootstrap
+groundplan destroy --target swept
 groundplan destroy --out destroy.plan && groundplan apply destroy.plan
 groundplan destroy --exclude 'swept.volume:*'
 groundplan destroy --metadata cluster/metadata.json

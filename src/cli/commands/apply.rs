@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let is_saved = saved.is_some();
     let session = Session::to_change("apply", common, stop);
     let read = |bootstrap: Option<bool>, ui: &mut Ui| -> Result<Box<dyn DesiredState>> {
-        let bootstrap = bootstrap.unwrap_or(!arguments.wanted.no_bootstrap);
+        let bootstrap = bootstrap.or(arguments.wanted.bootstrap_choice());
         Ok(Box::new(InstallConfigSource::read(common, bootstrap, ui)?))
     };
     let planned = session.plan_or_saved(&read, saved, how, ui).await?;

@@ -16,7 +16,7 @@ pub(crate) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let looking = compile_preview(common, !arguments.wanted.no_bootstrap, &cluster, ui);
+    let looking = compile_preview(common, arguments.wanted.bootstrap_choice(), &cluster, ui);
     let graph = unless_stopped(stop, looking).await?.compiled.graph;
     match arguments.format {
         GraphFormat::Dot => ui.document(|out| dot::dot(&graph, out)),

@@ -1,6 +1,7 @@
 //! Subcommands, one file each: from top to bottom the user story.
 
 pub(crate) mod apply;
+pub(crate) mod bootstrap;
 pub(crate) mod clusters;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -22,7 +22,7 @@ pub(crate) async fn run(
         return destroy(arguments, common, ui, stop).await;
     }
     let planning = async {
-        let bootstrap = !arguments.wanted.no_bootstrap;
+        let bootstrap = arguments.wanted.bootstrap_choice();
         let source = InstallConfigSource::read(common, bootstrap, ui)?;
         Session::to_plan(common, stop).plan_only(Box::new(source), &arguments.how, ui).await
     };

@@ -17,6 +17,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
+use crate::cli::session::bootstrap::{self, BootstrapChoice};
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::install_config_source::compile_existing;
 use crate::cli::session::recovery::{
@@ -59,18 +60,31 @@ async fn search<'a>(
     let cluster = cluster(arguments.infra_id.as_deref(), &inputs, ui).await?;
     let settings = aws_session::settings(&inputs.config, &cluster);
     let connected = claimed.connect(settings, None, ui).await?;
-    let bootstrap = !arguments.wanted.no_bootstrap;
+    let asked = arguments.wanted.bootstrap_choice();
+    let bootstrap = BootstrapChoice::of(asked);
     let (compiled, results) =
-        compile_existing(&inputs, &cluster, bootstrap, connected.aws(), ui).await?;
+        compile_existing(&inputs, &cluster, &bootstrap, connected.aws(), ui).await?;
     let has_assets = inputs.assets.cluster().is_some();
     let (recovered, token_salt) =
         looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
     let account = Some(connected.account().to_owned());
-    let lookup_cache =
+    let mut lookup_cache =
         LookupCache { account, has_assets, results, token_salt, ..LookupCache::default() };
+    let is_gone = asked != Some(true) && bootstrap::is_gone(&recovered.entries, &mut lookup_cache);
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let locked = connected.lock_empty(ui).await?;
+    if is_gone {
+        ui.diagnostic(&without_bootstrap())?;
+    }
     Ok(RecoveredState { locked, state, recovered })
+}
+
+/// Returns the warning about a cluster with masters and without a bootstrap machine.
+fn without_bootstrap() -> Diagnostic {
+    Diagnostic::warning("masters were found, but no bootstrap machine: it is recorded as removed")
+        .with_hint(
+            "if the installation is not complete, add it again with `groundplan apply --bootstrap`",
+        )
 }
 
 /// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use groundplan_aws::AwsSettings;
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::saved::Digests;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
 use serde_json::Value;
 
@@ -28,6 +29,12 @@ pub(crate) trait DesiredState {
 
     /// Returns true if the bootstrap machine is desired.
     fn bootstrap(&self) -> bool;
+
+    /// Returns a note for the user about what the state has decided; `None` if there is none.
+    fn note(&self) -> Option<String>;
+
+    /// Returns the entry about the bootstrap to record before the first change of this plan.
+    fn bootstrap_entry(&self, plan: &Plan, desired: &Graph, state: &State) -> Option<Entry>;
 
     /// Returns a phrase for the input that differs from these digests; `None` if all are equal.
     fn moved(&self, then: &Digests) -> Option<&'static str>;

@@ -17,6 +17,7 @@ use crate::cli::args::CommonArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
+use crate::cli::session::bootstrap::BootstrapChoice;
 use crate::render::Diagnostic;
 
 /// Valid input files.
@@ -54,8 +55,12 @@ impl InputFiles {
     }
 
     /// Returns the compile options that are not part of the install-config.
-    pub(crate) fn options(&self, bootstrap: bool) -> CompileOptions {
-        CompileOptions { bootstrap, stream: self.stream.clone() }
+    pub(crate) fn options(&self, bootstrap: &BootstrapChoice) -> CompileOptions {
+        CompileOptions {
+            bootstrap: bootstrap.wanted(),
+            bootstrap_removed_at: bootstrap.removed_at().map(str::to_owned),
+            stream: self.stream.clone(),
+        }
     }
 }
 

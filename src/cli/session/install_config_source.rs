@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use groundplan_aws::{Aws, AwsSettings};
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Graph};
+use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
@@ -26,6 +27,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, LookupResults};
+use crate::cli::session::bootstrap::BootstrapChoice;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::locked_state::{binding, read_unlocked};
@@ -34,14 +36,16 @@ use crate::render::Diagnostic;
 /// Install-config with the other input files.
 pub(crate) struct InstallConfigSource {
     inputs: InputFiles,
-    bootstrap: bool,
+    bootstrap: BootstrapChoice,
     recorded_ignition: RecordedIgnition,
 }
 
 impl InstallConfigSource {
-    /// Reads the install-config. Reports all findings at once.
-    pub(crate) fn read(common: &CommonArgs, bootstrap: bool, ui: &mut Ui) -> Result<Self> {
+    /// Reads the install-config. Reports all findings at once. `bootstrap` is the choice of the user
+    /// or of a saved plan.
+    pub(crate) fn read(common: &CommonArgs, bootstrap: Option<bool>, ui: &mut Ui) -> Result<Self> {
         let inputs = InputFiles::read(common, ui)?;
+        let bootstrap = BootstrapChoice::of(bootstrap);
         Ok(Self { inputs, bootstrap, recorded_ignition: RecordedIgnition::default() })
     }
 
@@ -50,7 +54,7 @@ impl InstallConfigSource {
         cluster: &'a Cluster,
         recorded: &'a BTreeMap<String, Value>,
     ) -> CompileView<'a> {
-        let (bootstrap, ignition) = (self.bootstrap, &self.recorded_ignition);
+        let (bootstrap, ignition) = (&self.bootstrap, &self.recorded_ignition);
         CompileView { inputs: &self.inputs, cluster, recorded, ignition, bootstrap }
     }
 }
@@ -69,7 +73,15 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn bootstrap(&self) -> bool {
-        self.bootstrap
+        self.bootstrap.wanted()
+    }
+
+    fn note(&self) -> Option<String> {
+        self.bootstrap.note()
+    }
+
+    fn bootstrap_entry(&self, plan: &Plan, desired: &Graph, state: &State) -> Option<Entry> {
+        self.bootstrap.entry(plan, desired, state)
     }
 
     fn moved(&self, then: &Digests) -> Option<&'static str> {
@@ -101,6 +113,7 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn remember(&mut self, state: &State) -> Result<()> {
+        self.bootstrap.remember(state);
         self.recorded_ignition = recorded_ignition(&self.inputs, state)?;
         Ok(())
     }
@@ -118,7 +131,7 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
-        needed_lookups(&self.inputs.config, recorded, &self.inputs.options(self.bootstrap))
+        needed_lookups(&self.inputs.config, recorded, &self.inputs.options(&self.bootstrap))
     }
 
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup> {
@@ -155,10 +168,11 @@ pub(crate) struct CompilePreview {
 /// Function that returns the identity of the cluster, given the recorded state.
 pub(crate) type Identify<'a> = &'a dyn Fn(&InputFiles, &State) -> Result<Cluster>;
 
-/// Compiles without recording anything. Queries AWS only for lookups that the state lacks.
+/// Compiles without recording anything. Queries AWS only for lookups that the state lacks. `bootstrap`
+/// is the choice of the user.
 pub(crate) async fn compile_preview(
     common: &CommonArgs,
-    bootstrap: bool,
+    bootstrap: Option<bool>,
     identify: Identify<'_>,
     ui: &mut Ui,
 ) -> Result<CompilePreview> {
@@ -167,12 +181,14 @@ pub(crate) async fn compile_preview(
     let cluster = identify(&inputs, &state)?;
     let recorded = binding(&state);
     let ignition = recorded_ignition(&inputs, &state)?;
+    let mut bootstrap = BootstrapChoice::of(bootstrap);
+    bootstrap.remember(&state);
     let view = CompileView {
         inputs: &inputs,
         cluster: &cluster,
         recorded: &recorded.results,
         ignition: &ignition,
-        bootstrap,
+        bootstrap: &bootstrap,
     };
     let unanswered = view.lookups();
     let answers = if unanswered.is_empty() {
@@ -203,7 +219,7 @@ impl CompilePreview {
 pub(crate) async fn compile_existing(
     inputs: &InputFiles,
     cluster: &Cluster,
-    bootstrap: bool,
+    bootstrap: &BootstrapChoice,
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
@@ -292,7 +308,7 @@ struct CompileView<'a> {
     recorded: &'a BTreeMap<String, Value>,
     /// Recorded digests of the Ignition configs.
     ignition: &'a RecordedIgnition,
-    bootstrap: bool,
+    bootstrap: &'a BootstrapChoice,
 }
 
 impl CompileView<'_> {

@@ -8,10 +8,11 @@ use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::lookups::lookup::InstancesNamed;
 use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::{Aws, AwsSettings, schemas};
-use groundplan_engine::graph::{Address, Resource};
+use groundplan_engine::graph::{Address, Graph, Resource};
+use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_engine::provider::ProviderError;
-use groundplan_engine::state::{Cluster, State};
+use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::diagnostics::Severity;
 use groundplan_openshift::machine_api::from_manifests::{
     self, CompileFailure, Findings, MachineSpecs, ManifestFile, ReadResult, ReferencedResources,
@@ -180,6 +181,14 @@ impl DesiredState for ManifestsSource {
 
     fn settings(&self, cluster: &Cluster) -> AwsSettings {
         aws_session::settings_without_config(cluster)
+    }
+
+    fn note(&self) -> Option<String> {
+        None
+    }
+
+    fn bootstrap_entry(&self, _: &Plan, _: &Graph, _: &State) -> Option<Entry> {
+        None
     }
 
     fn remember(&mut self, _: &State) -> Result<()> {

@@ -20,8 +20,9 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
+use crate::cli::session::bootstrap;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
-use crate::cli::session::ignition::IgnitionUse;
+use crate::cli::session::ignition::{IgnitionUse, MissingIgnition};
 use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
 use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
@@ -33,6 +34,7 @@ use crate::cli::session::sole_owner::{
 use crate::cli::session::stages::{
     Locked, PlanInputs, Planned, Purpose, Session, ToChange, ToPlan,
 };
+use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::targeting;
 use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
 
@@ -145,7 +147,31 @@ impl<'a> Session<'a, ToChange> {
         ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
         ensure_unprotected(locked.aws(), state, &saved.plan).await?;
         ignition.ensure_given()?;
-        Ok(locked.planned(|inputs| inputs, saved.plan))
+        let entry = locked.bootstrap_entry(&saved.plan);
+        Ok(locked.planned(|inputs| inputs.with(entry), saved.plan))
+    }
+
+    /// Plans the removal of the bootstrap, and nothing else, and shows the plan. The source must not
+    /// have the bootstrap.
+    pub(crate) async fn plan_removal(
+        self,
+        source: Box<dyn DesiredState>,
+        guards: &GuardArgs,
+        ui: &mut Ui,
+    ) -> Result<Planned<'a, ToChange, Desired>> {
+        let (stop, place) = (self.stop, self.common.state.of(source.name()));
+        let must_exist = |source: &dyn DesiredState, state: Option<&State>| match state {
+            Some(state) if !state.has_nothing() => Ok(()),
+            _ => Err(nothing_recorded(source.name(), &place)),
+        };
+        let planning = async {
+            let locked = self.lock(source, None, &must_exist, ui).await?;
+            let targets = bootstrap::removed(&locked.inputs.compiled.graph, locked.held.state());
+            let options = PlanOptions { targets, ..PlanOptions::default() };
+            let live = locked.refresh(true).await?;
+            locked.plan(&live, &options, false, guards, ui).await
+        };
+        unless_stopped(stop, planning).await
     }
 }
 
@@ -204,11 +230,18 @@ impl<'a, P: Purpose> Session<'a, P> {
         locked.inputs.projected_state =
             projected.map_err(|error| CommandError::could_not("use the state", &error))?;
         locked.inputs.new_entries = new_entries;
+        locked.inputs.source.note().map_or(Ok(()), |note| ui.talk(&note))?;
         Ok(locked)
     }
 }
 
 impl Desired {
+    /// Adds an entry to record before the first change.
+    fn with(mut self, entry: Option<Entry>) -> Self {
+        self.new_entries.extend(entry);
+        self
+    }
+
     /// Returns the Ignition configs that the plan sends.
     fn ignition(&self, plan: &Plan) -> IgnitionUse {
         IgnitionUse::of(plan, self.compiled.graph.secrets(), &*self.source)
@@ -241,7 +274,7 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
         warnings.extend(self.not_compared());
         let ignition = self.inputs.ignition(&plan);
-        warnings.extend(ignition.missing.values().map(|missing| missing.warning()));
+        warnings.extend(ignition.missing.values().map(MissingIgnition::warning));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
         ui.plan(&view(&plan, full, &warnings))?;
@@ -249,7 +282,14 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         enforce_guards(&plan, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         ensure_unprotected(self.aws(), state, &plan).await?;
-        Ok(self.planned(|inputs| Desired { warnings, ..inputs }, plan))
+        let entry = self.bootstrap_entry(&plan);
+        Ok(self.planned(|inputs| Desired { warnings, ..inputs.with(entry) }, plan))
+    }
+
+    /// Returns the entry about the bootstrap to record before the first change of this plan.
+    fn bootstrap_entry(&self, plan: &Plan) -> Option<Entry> {
+        let Desired { source, compiled, .. } = &self.inputs;
+        source.bootstrap_entry(plan, &compiled.graph, self.held.state())
     }
 
     fn computed(&self, live: &LiveState, options: &PlanOptions) -> Plan {

@@ -70,6 +70,7 @@ pub(in crate::render) fn reason(reason: &Reason) -> String {
         Reason::DeletionUnfinished => "deletion started by an earlier run".into(),
         Reason::Requested => "replaced, because --replace requests it".into(),
         Reason::NotInConfiguration => "no longer in the configuration".into(),
+        Reason::Retired { because } => because.clone(),
         Reason::Superseded => "old resource of an earlier replacement".into(),
         Reason::Destroy => "destroyed with the cluster".into(),
         Reason::NotSelected => "not selected".into(),

@@ -60,6 +60,38 @@ fn killed_edited_and_run_again_it_ends_as_the_edited_configuration() {
     });
 }
 
+/// The removal is recorded before its first deletion, so a plain apply finishes it, too, and no plan
+/// wants the bootstrap back.
+#[test]
+fn a_killed_removal_of_the_bootstrap_is_finished_by_itself_or_by_an_apply() {
+    let removal = ["bootstrap", "destroy", "--auto-approve"];
+    let cloud = Cloud::start();
+    let reference = Desk::on(cloud.another_account());
+    reference.apply();
+    reference.cloud.clear_requests();
+    reference.expect(0, &removal);
+    let (calls, removed) = (reference.cloud.mutating_calls(), comparable(&reference));
+    let trials = [(1, "before"), (calls / 2, "after"), (calls / 2, "before"), (calls, "after")];
+    std::thread::scope(|scope| {
+        for (index, (place, when)) in trials.into_iter().enumerate() {
+            let desk = Desk::on(cloud.another_account());
+            let removed = &removed;
+            scope.spawn(move || {
+                let story = format!("killed {when} call {place} of {calls}");
+                desk.apply();
+                desk.kill(&removal, place, when);
+                let planned = desk.expect(2, &["plan", "--detailed-exitcode"]).out;
+                assert!(planned.contains("  bootstrap removal requested on 20"), "{planned}");
+                assert!(!planned.contains("instance.bootstrap  new"), "{story}: {planned}");
+                let again = if index % 2 == 0 { &removal[..] } else { &["apply", removal[2]] };
+                desk.expect(0, again);
+                assert_eq!(comparable(&desk), *removed, "{story}");
+                desk.expect(0, &["plan", "--detailed-exitcode"]);
+            });
+        }
+    });
+}
+
 /// Results of runs without a kill.
 struct Undisturbed {
     /// Inventory before the apply and after the destroy: only a foreign network.

@@ -98,9 +98,13 @@ fn the_bootstrap_machine_goes_and_the_rest_stays() {
     desk.apply();
     let ran = desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]);
     assert!(ran.out.contains("  - instance.bootstrap"), "{}", ran.out);
-    assert!(ran.out.contains("no longer in the configuration"), "{}", ran.out);
+    assert!(ran.out.contains("  bootstrap removal requested  "), "{}", ran.out);
     assert!(ran.out.contains("Resources: 0 added, "), "{}", ran.out);
     desk.expect(0, &["plan", "--no-bootstrap", "--detailed-exitcode"]);
+    let ran = desk.expect(0, &["plan", "--detailed-exitcode"]);
+    assert!(ran.err.contains("--bootstrap adds it again"), "{}", ran.err);
+    desk.expect(0, &["apply", "--bootstrap", "--auto-approve"]);
+    assert_eq!(desk.expect(0, &["plan", "--detailed-exitcode"]).err, "");
 }
 
 #[test]

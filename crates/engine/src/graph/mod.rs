@@ -8,7 +8,7 @@
 pub mod pattern;
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -388,6 +388,7 @@ pub struct Graph {
     nodes: Vec<GraphNode>,
     index: HashMap<Address, usize>,
     serial_groups: Vec<Vec<Address>>,
+    retired: BTreeMap<Address, String>,
     secrets: Secrets,
 }
 
@@ -456,6 +457,29 @@ impl Graph {
     /// Returns the groups whose members are replaced one at a time.
     pub fn serial_groups(&self) -> &[Vec<Address>] {
         &self.serial_groups
+    }
+
+    /// Declares a part of the cluster that is retired: desired once, and not any more although the
+    /// configuration is the same. A plan deletes recorded resources at these addresses with the reason
+    /// `because`.
+    ///
+    /// # Panics
+    /// If the graph has a resource at one of the addresses.
+    pub fn retire(&mut self, addresses: impl IntoIterator<Item = Address>, because: &str) {
+        for address in addresses {
+            assert!(!self.index.contains_key(&address), "BUG: {address} is desired and retired");
+            self.retired.insert(address, because.to_owned());
+        }
+    }
+
+    /// Returns the addresses of retired parts, sorted.
+    pub fn retired(&self) -> impl Iterator<Item = &Address> {
+        self.retired.keys()
+    }
+
+    /// Returns the reason of the retirement; `None` if the address is not retired.
+    pub fn retirement(&self, address: &Address) -> Option<&str> {
+        self.retired.get(address).map(String::as_str)
     }
 
     /// Keeps a secret beside the graph and returns the digest that replaces the secret in inputs.

@@ -487,14 +487,15 @@ fn unwanted<'a>(
     state: &'a State,
     observed: &'a LiveState,
 ) -> impl Iterator<Item = ObjectDecision> + 'a {
-    let reason = match operation {
-        Operation::Apply => Reason::NotInConfiguration,
-        Operation::Destroy => Reason::Destroy,
+    let reason = move |address: &Address| match (operation, desired.retirement(address)) {
+        (Operation::Destroy, _) => Reason::Destroy,
+        (Operation::Apply, Some(because)) => Reason::Retired { because: because.to_owned() },
+        (Operation::Apply, None) => Reason::NotInConfiguration,
     };
     let orphans = state.resources.iter().filter(|(address, _)| desired.get(address).is_none()).map(
         move |(address, record)| ObjectDecision {
             unseen: observed.get(address) == Some(&Observed::Missing),
-            ..delete(address, record, reason.clone())
+            ..delete(address, record, reason(address))
         },
     );
     let superseded = state.deposed.iter().flat_map(|(address, lives)| {

@@ -191,6 +191,11 @@ pub enum Reason {
     Requested,
     /// The configuration does not contain the resource any more.
     NotInConfiguration,
+    /// The resource is in a retired part of the cluster.
+    Retired {
+        /// Reason of the retirement, in words.
+        because: String,
+    },
     /// Deposed: a replacement took the place of the object.
     Superseded,
     /// The operation deletes all resources.

@@ -239,7 +239,7 @@ impl<'a> Order<'a> {
             }
             match change.reason {
                 Reason::New => new.entry(kind).or_default().extend(self.make.get(&change.address)),
-                Reason::NotInConfiguration => {
+                Reason::NotInConfiguration | Reason::Retired { .. } => {
                     let gone = self.unmake.get(&change.address);
                     going.entry(kind).or_default().extend(gone.and_then(|steps| steps.first()));
                 }

@@ -77,6 +77,34 @@ fn reverting() -> PlanOptions {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retired_part_is_deleted_with_its_reason_and_comes_back_when_it_is_desired() {
+    let nodes = |names: &[&str]| {
+        let mut graph = Graph::default();
+        names.iter().for_each(|name| node(&mut graph, name, json!({}), &[]));
+        graph
+    };
+    let mut harness = Harness::default();
+    let whole = nodes(&["node.a", "node.first", "node.last"]);
+    assert!(harness.apply(&whole).await.summary.complete());
+    let mut rest = nodes(&["node.a"]);
+    rest.retire(addresses(&["node.first"]), "it is done");
+    let plan = harness.plan(&rest).await;
+    let reason = |address: &str| {
+        let found = plan.changes.iter().find(|change| change.address.as_str() == address);
+        found.map(|change| (change.action, change.reason.clone())).unwrap()
+    };
+    let retired = Reason::Retired { because: "it is done".into() };
+    assert_eq!(reason("node.first"), (Action::Delete, retired));
+    assert_eq!(reason("node.last"), (Action::Delete, Reason::NotInConfiguration));
+    let destroy = harness.plan_destroy().await;
+    assert!(destroy.changes.iter().all(|change| change.reason == Reason::Destroy));
+
+    assert!(harness.walk(&plan).await.summary.complete());
+    assert!(harness.plan(&rest).await.is_empty());
+    assert_eq!(acted(&harness.plan(&whole).await), ["node.first", "node.last"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn only_creations_and_changed_contents_send_secrets() {
     let secret = |content: &str| json!(Secret::of(content.as_bytes()));
     let graph = |image: &str, data: &str, free: u32| {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Entry;
 
@@ -19,6 +19,9 @@ const SALT: &str = "token_salt";
 
 /// Key of [`LookupCache::unproven_owner`] in files.
 const UNPROVEN: &str = "unproven_owner";
+
+/// Key of [`LookupCache::retired`] in files. Older programs than format 4.2 keep it as a result.
+const RETIRED: &str = "retired";
 
 /// Lookup cache. In state files it is one map: the fields of fixed meaning are keys beside the
 /// lookups.
@@ -35,6 +38,9 @@ pub struct LookupCache {
     /// Time of the last check that found no other owner of the cluster, if the check after the first
     /// creation is still to come. `None` if no check is due.
     pub unproven_owner: Option<String>,
+    /// Retired parts of the cluster, such as its bootstrap, with the time of the request (RFC 3339).
+    /// The desired state has them no longer, although the configuration is the same.
+    pub retired: BTreeMap<String, String>,
     /// Results of lookups, by lookup.
     pub results: BTreeMap<String, Value>,
 }
@@ -53,6 +59,7 @@ impl LookupCache {
             ASSETS => self.has_assets = false,
             SALT => self.token_salt = None,
             UNPROVEN => self.unproven_owner = None,
+            RETIRED => self.retired.clear(),
             _ => {}
         }
         match (key, answer) {
@@ -61,8 +68,21 @@ impl LookupCache {
             (ASSETS, Value::Bool(true)) => self.has_assets = true,
             (SALT, Value::String(salt)) => self.token_salt = Some(salt.clone()),
             (UNPROVEN, Value::String(since)) => self.unproven_owner = Some(since.clone()),
+            (RETIRED, parts) if times(parts).is_some() => {
+                self.retired = times(parts).unwrap_or_default();
+            }
             _ => drop(self.results.insert(key.to_owned(), answer.clone())),
         }
+    }
+
+    /// Returns the entry that records since when a part is retired; `None` records that the part is
+    /// desired again.
+    pub fn retired_entry(&self, part: &str, since: Option<String>) -> Entry {
+        let mut parts = self.retired.clone();
+        parts.remove(part);
+        parts.extend(since.map(|since| (part.to_owned(), since)));
+        let answer = if parts.is_empty() { Value::Null } else { json!(parts) };
+        Entry::LookupRecorded { lookup: RETIRED.to_owned(), answer }
     }
 
     /// Returns the entry that records the time of [`LookupCache::unproven_owner`]; `None` records
@@ -90,7 +110,7 @@ impl LookupCache {
 impl From<BTreeMap<String, Value>> for LookupCache {
     fn from(map: BTreeMap<String, Value>) -> Self {
         let mut cache = Self { results: map, ..Self::default() };
-        for key in [ACCOUNT, ASSETS, SALT, UNPROVEN] {
+        for key in [ACCOUNT, ASSETS, SALT, UNPROVEN, RETIRED] {
             if let Some(answer) = cache.results.remove(key) {
                 cache.record(key, &answer);
             }
@@ -106,34 +126,61 @@ impl From<LookupCache> for BTreeMap<String, Value> {
         map.extend(cache.has_assets.then(|| (ASSETS.to_owned(), true.into())));
         map.extend(cache.token_salt.map(|salt| (SALT.to_owned(), salt.into())));
         map.extend(cache.unproven_owner.map(|since| (UNPROVEN.to_owned(), since.into())));
+        if !cache.retired.is_empty() {
+            map.insert(RETIRED.to_owned(), json!(cache.retired));
+        }
         map
     }
 }
 
+/// Returns a map of times; `None` for any other value.
+fn times(value: &Value) -> Option<BTreeMap<String, String>> {
+    let fields = value.as_object()?.iter();
+    fields.map(|(part, since)| Some((part.clone(), since.as_str()?.to_owned()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_cache_is_one_map_in_files_with_the_keys_of_older_programs() {
         let map = json!({"account": "123456789012", "assets": true, "zones": ["a", "b"],
-            "token_salt": "0a1b2c3d", "unproven_owner": "2026-11-30T20:00:00Z"});
+            "token_salt": "0a1b2c3d", "unproven_owner": "2026-11-30T20:00:00Z",
+            "retired": {"bootstrap": "2026-11-30T21:00:00Z"}});
         let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
         assert_eq!((cache.account.as_deref(), cache.has_assets), (Some("123456789012"), true));
         assert_eq!(cache.token_salt.as_deref(), Some("0a1b2c3d"));
         assert_eq!(cache.unproven_owner.as_deref(), Some("2026-11-30T20:00:00Z"));
+        assert_eq!(cache.retired["bootstrap"], "2026-11-30T21:00:00Z");
         assert_eq!(cache.results.keys().collect::<Vec<_>>(), ["zones"]);
         assert_eq!(serde_json::to_value(&cache).unwrap(), map);
     }
 
     #[test]
     fn a_value_of_another_type_survives_a_round_trip() {
-        let map = json!({"account": 7, "assets": false});
+        let map = json!({"account": 7, "assets": false, "retired": {"bootstrap": true}});
         let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
         assert_eq!((&cache.account, cache.has_assets), (&None, false));
+        assert!(cache.retired.is_empty());
         assert_eq!(serde_json::to_value(&cache).unwrap(), map);
+    }
+
+    #[test]
+    fn a_part_is_retired_and_desired_again_by_itself() {
+        let mut cache = LookupCache::default();
+        let mut record = |part: &str, since: Option<&str>| {
+            let entry = cache.retired_entry(part, since.map(str::to_owned));
+            let Entry::LookupRecorded { lookup, answer } = &entry else { panic!("{entry}") };
+            cache.record(lookup, answer);
+            cache.clone()
+        };
+        record("bootstrap", Some("2026-11-30T21:00:00Z"));
+        let both = record("other", Some("2026-12-01T08:00:00Z"));
+        assert_eq!(both.retired.len(), 2);
+        let other = record("bootstrap", None);
+        assert_eq!(other.retired.keys().collect::<Vec<_>>(), ["other"]);
+        assert!(record("other", None).is_empty());
     }
 
     #[test]

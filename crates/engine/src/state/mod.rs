@@ -45,10 +45,10 @@ use crate::graph::{Address, Ref};
 /// Format of the states that this program writes. Newer majors are rejected and older ones are
 /// migrated; unknown fields of newer minors survive a round trip.
 ///
-/// A minor may add fields to the state and to a [`Record`]. A field that a minor adds to an
-/// [`Entry`] belongs to the record that the entry is about. Every other change requires a new
-/// major.
-pub const FORMAT: Format = Format { major: 4, minor: 1 };
+/// A minor may add fields to the state and to a [`Record`], and keys of fixed meaning to the
+/// [`LookupCache`], which older programs keep as results. A field that a minor adds to an [`Entry`]
+/// belongs to the record that the entry is about. Every other change requires a new major.
+pub const FORMAT: Format = Format { major: 4, minor: 2 };
 
 /// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

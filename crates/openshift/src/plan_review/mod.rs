@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
-use groundplan_engine::plan::{Action, DriftClass, Plan, Step};
+use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Step};
 
 use crate::topology::is_control_plane;
 
@@ -59,8 +59,27 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
                 .to_owned(),
         );
     }
+    cautions.extend(late_bootstrap(plan));
     cautions.extend(machines::plan_warnings(plan));
     cautions
+}
+
+/// Returns the warning about a new bootstrap machine beside masters that exist.
+fn late_bootstrap(plan: &Plan) -> Option<String> {
+    let is_made = |action: Action| action == Action::Create || action.replaces();
+    let mut changes = plan.changes.iter();
+    let bootstrap = changes.find(|change| change.address.as_str() == "instance.bootstrap")?;
+    let exists = |change: &&Change| {
+        is_control_plane(&change.address)
+            && !matches!(change.action, Action::Create | Action::Finish | Action::Delete)
+    };
+    let master = plan.changes.iter().find(exists).filter(|_| is_made(bootstrap.action))?;
+    Some(format!(
+        "a new bootstrap machine starts a second control plane behind the API of the cluster, and {} \
+         exists: if the cluster is installed, leave it out with --no-bootstrap, or record its removal \
+         with `groundplan bootstrap destroy`",
+        master.address
+    ))
 }
 
 fn names(addresses: &[&Address]) -> String {

@@ -28,10 +28,10 @@ const LONGEST_URL: usize = 2_000;
 pub(crate) fn add(graph: &mut Graph, site: &CompileContext) -> Result<(), CompileError> {
     match &site.spec.bootstrap {
         BootstrapSpec::Machine { stub } => add_machine(graph, site, stub)?,
-        BootstrapSpec::Bucket => {
+        BootstrapSpec::Removed { keeps_bucket: true, .. } => {
             add_object(graph, site);
         }
-        BootstrapSpec::Nothing => (),
+        BootstrapSpec::Removed { .. } => (),
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ pub use lookups::{Lookup, needed_lookups};
 pub use machine_pools::Workers;
 pub use naming::{identify, infra_id, is_control_plane, is_infra_id_of, name_in};
 pub use placed::PlacedConfig;
-pub use spec::ClusterSpec;
+pub use spec::{ClusterSpec, date};
 pub use stream::Stream;
 
 /// Compile options that do not come from the install-config.
@@ -65,13 +65,16 @@ pub use stream::Stream;
 pub struct CompileOptions {
     /// True if the graph has a bootstrap machine and the resources that only it needs.
     pub bootstrap: bool,
+    /// Time (RFC 3339) since which the bootstrap is removed, for the reasons of a plan. `None` if the
+    /// removal is new.
+    pub bootstrap_removed_at: Option<String>,
     /// Source of the image if the install-config names none.
     pub stream: Option<Stream>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { bootstrap: true, stream: None }
+        Self { bootstrap: true, bootstrap_removed_at: None, stream: None }
     }
 }
 
@@ -110,6 +113,28 @@ impl ClusterSpec {
         assets: &Assets,
         recorded: &RecordedIgnition,
     ) -> Result<Compiled, Vec<CompileError>> {
+        let mut graph = self.graph(assets, recorded)?;
+        if let Some(because) = self.bootstrap.removal() {
+            let removed: Vec<Address> = self.whole_graph_addresses();
+            let removed = removed.into_iter().filter(|address| graph.get(address).is_none());
+            graph.retire(removed.collect::<Vec<_>>(), because);
+        }
+        Ok(Compiled { graph, warnings: self.all_warnings(assets, recorded) })
+    }
+
+    /// Returns the addresses of all resources of the cluster with a bootstrap machine.
+    fn whole_graph_addresses(&self) -> Vec<Address> {
+        let whole = Self { bootstrap: spec::BootstrapSpec::for_addresses(), ..self.clone() };
+        let graph = whole.graph(&Assets::none(), &RecordedIgnition::default());
+        let graph = graph.expect("BUG: the configs of groundplan fit into user data");
+        graph.nodes().iter().map(|node| node.address.clone()).collect()
+    }
+
+    fn graph(
+        &self,
+        assets: &Assets,
+        recorded: &RecordedIgnition,
+    ) -> Result<Graph, Vec<CompileError>> {
         let (names, region) = (&self.names, &self.region);
         let mut errors = CompileErrors::default();
         let mut graph = Graph::default();
@@ -124,7 +149,7 @@ impl ClusterSpec {
             CompileContext { spec: self, assets, recorded, network, groups, balancers, image };
         errors.keep(control_plane::add(&mut graph, &site, &profiles));
         errors.keep(bootstrap::add(&mut graph, &site));
-        errors.none().map(|()| Compiled { graph, warnings: self.all_warnings(assets, recorded) })
+        errors.none().map(|()| graph)
     }
 
     fn all_warnings(&self, assets: &Assets, recorded: &RecordedIgnition) -> Vec<String> {

@@ -81,22 +81,45 @@ pub(crate) enum BootstrapSpec {
         /// Ignition config that points to the bucket. Contains the proxy's password, if any.
         stub: SecretString,
     },
-    /// Only the bucket with the Ignition config, which the config preserves.
-    Bucket,
-    /// No resources.
-    Nothing,
+    /// The machine is removed.
+    Removed {
+        /// True if the bucket with the Ignition config stays, because the config preserves it.
+        keeps_bucket: bool,
+        /// Reason of the deletions, in words.
+        because: String,
+    },
 }
 
 impl BootstrapSpec {
     fn of(config: &InstallConfig, options: &CompileOptions) -> Self {
         if options.bootstrap {
             Self::Machine { stub: ignition::stub(config, PRESIGNED_URL).into() }
-        } else if config.aws.preserve_bootstrap_ignition {
-            Self::Bucket
         } else {
-            Self::Nothing
+            let because = match &options.bootstrap_removed_at {
+                Some(at) => format!("bootstrap removal requested on {}", date(at)),
+                None => "bootstrap removal requested".to_owned(),
+            };
+            Self::Removed { keeps_bucket: config.aws.preserve_bootstrap_ignition, because }
         }
     }
+
+    /// Returns a machine without a config. Its graph has the addresses of every bootstrap machine.
+    pub(super) fn for_addresses() -> Self {
+        Self::Machine { stub: PRESIGNED_URL.to_owned().into() }
+    }
+
+    /// Returns the reason of the removal; `None` if the machine is desired.
+    pub(super) fn removal(&self) -> Option<&str> {
+        match self {
+            Self::Machine { .. } => None,
+            Self::Removed { because, .. } => Some(because),
+        }
+    }
+}
+
+/// Returns the date of a time (RFC 3339).
+pub fn date(time: &str) -> &str {
+    time.split_once('T').map_or(time, |(date, _)| date)
 }
 
 impl PlacedConfig<'_> {

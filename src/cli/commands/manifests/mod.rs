@@ -48,7 +48,7 @@ pub(crate) async fn run(
         inputs.ensure_complete_assets()?;
         cluster(inputs, state, &folder)
     };
-    let looking = compile_preview(common, true, &identify, ui);
+    let looking = compile_preview(common, Some(true), &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
     let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);
     let laid = lay::over(&folder.files, &manifests, arguments.force)?;

@@ -128,9 +128,18 @@ fn without_the_bootstrap_nothing_of_it_is_left() {
     let kept: Vec<_> =
         whole.nodes().iter().filter(|node| rest.get(&node.address).is_some()).collect();
     assert_eq!(kept, rest.nodes().iter().collect::<Vec<_>>(), "and nothing else has changed");
+    let retired: Vec<_> = rest.retired().map(ToString::to_string).collect();
+    assert_eq!(retired, missing(&whole, &rest));
+    assert_eq!(whole.retired().count(), 0);
+    let machine = Address::from("instance.bootstrap");
+    assert_eq!(rest.retirement(&machine), Some("bootstrap removal requested"));
+    world.options.bootstrap_removed_at = Some("2026-11-30T21:00:00Z".into());
+    let reason = world.graph().retirement(&machine).map(str::to_owned);
+    assert_eq!(reason.as_deref(), Some("bootstrap removal requested on 2026-11-30"));
     world.config.aws.preserve_bootstrap_ignition = true;
     let preserved = world.graph();
     assert_eq!(missing(&preserved, &rest), ["s3_bucket.bootstrap", "s3_object.bootstrap"]);
+    assert_eq!(preserved.retirement(&Address::from("s3_bucket.bootstrap")), None);
 }
 
 #[test]

@@ -96,6 +96,25 @@ fn every_state_of_an_older_program_becomes_what_is_kept_beside_it() {
     }
 }
 
+/// A minor is written with the first entry. Older programs keep the new keys as lookup results.
+#[test]
+fn a_state_of_an_older_minor_gets_the_current_one_and_both_keep_a_retired_part() {
+    let (_root, dir) = place();
+    let older = Format { major: 4, minor: 1 };
+    let state = State { format: older, serial: 3, ..State::new("lineage".to_owned()) };
+    put(&dir, SNAPSHOT, &snapshot::write_unsealed(&state));
+    let mut opened = open(&dir);
+    assert_eq!(opened.state.format, FORMAT);
+    let retired = opened.state.lookup_cache.retired_entry("bootstrap", Some("today".to_owned()));
+    opened.state.record(&retired).unwrap();
+    opened.backend.append(&[retired]).unwrap();
+    opened.backend.compact(&opened.state).unwrap();
+    let text: Value = serde_json::from_slice(&bytes(&dir, SNAPSHOT)).unwrap();
+    assert_eq!(text["format"], json!(FORMAT));
+    assert_eq!(text["facts"], json!({ "retired": { "bootstrap": "today" } }));
+    assert_eq!(open(&dir).state.lookup_cache.retired["bootstrap"], "today");
+}
+
 /// Case R7 of the reviewers' list.
 #[test]
 fn r7_a_state_of_an_older_format_is_migrated_and_its_original_is_kept() {
