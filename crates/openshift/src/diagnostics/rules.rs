@@ -92,15 +92,15 @@ rules! {
     CredentialsMode = "credentials-mode", Error, Installer: "`credentialsMode` is `Mint`, `Passthrough` or `Manual`";
     CpuPartitioning = "cpu-partitioning", Error, Installer: "`cpuPartitioningMode` is `None` or `AllNodes`";
     BootstrapInPlace = "bootstrap-in-place", Error, Groundplan: "`bootstrapInPlace` is absent, because it is for clusters without a bootstrap machine";
-    CapabilitySet = "capability-set", Error, Installer: "`baselineCapabilitySet` is a known set";
+    CapabilitySet = "capability-set", Error, Installer: "`capabilities` has a `baselineCapabilitySet`, which is a known set";
     Capability = "capability", Error, Installer: "`additionalEnabledCapabilities` are known capabilities";
     CloudCredential = "cloud-credential", Error, Installer: "the capability `CloudCredential` is enabled";
     CapabilityNeeds = "capability-needs", Error, Installer: "on the set `None`, `baremetal` requires `MachineAPI`, and `marketplace` requires `OperatorLifecycleManager`";
     FeatureSet = "feature-set", Error, Installer: "`featureSet` is a known set";
     FeatureGates = "feature-gates", Error, Installer: "`featureGates` require the set `CustomNoUpgrade`";
-    FeatureGate = "feature-gate", Error, Installer: "a feature gate is `Name=true` or `Name=false`";
+    FeatureGate = "feature-gate", Error, Installer: "a feature gate is `Name=true` or `Name=false`; `True`, `TRUE`, `t`, `T` and `1`, and the same of false, are accepted, too";
     ImageSources = "image-sources", Error, Installer: "`imageContentSources` and `imageDigestSources` are not both set";
-    ImageRepository = "image-repository", Error, Installer: "sources and mirrors are repositories, without scheme, tag or digest";
+    ImageRepository = "image-repository", Error, Installer: "sources and mirrors are repositories, without scheme, tag or digest; a repository with a path begins with the host of its registry";
 
     // Secrets and trust.
     PullSecret = "pull-secret", Error, Installer: "`pullSecret` is JSON with `auths`, and `auth` or `credsStore` for each registry";
@@ -132,7 +132,7 @@ rules! {
     SubnetRoom = "subnet-room", Error, Aws: "the machine network has room for two subnets of /28 or larger in each zone";
 
     // Machine pools.
-    ControlPlaneName = "control-plane-name", Error, Installer: "`controlPlane.name` is `master`";
+    ControlPlaneName = "control-plane-name", Warning, Installer: "`controlPlane.name` is `master`; other names have no effect";
     PoolName = "pool-name", Error, Installer: "a compute pool is named `worker`";
     EdgePool = "edge-pool", Error, Groundplan: "there is no `edge` pool, because this version does not support it";
     RepeatedPool = "repeated-pool", Error, Installer: "each compute pool has a different name";
@@ -154,7 +154,7 @@ rules! {
     InstanceType = "instance-type", Error, Groundplan: "`type` is a family and a size";
     Zone = "zone", Error, InstallerAws: "a zone begins with the region";
     VolumeType = "volume-type", Error, InstallerAws: "`rootVolume.type` is a volume type";
-    VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive";
+    VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive; 0 counts as omitted";
     VolumeSizeMissing = "volume-size-missing", Warning, InstallerAws: "`rootVolume.type` has a size, because openshift-install 4.15 requires it";
     VolumeBounds = "volume-bounds", Error, Aws: "`rootVolume.size` and `rootVolume.iops` are in the range of EC2 for the volume type";
     VolumeRelation = "volume-relation", Error, Aws: "`rootVolume.iops` fits `rootVolume.size`: at most 500 for each GiB of gp3, 50 of io1, 1,000 of io2";

@@ -117,7 +117,8 @@ fn has_items<T>(list: &FieldValue<Vec<Spanned<T>>>) -> bool {
 
 fn subnets(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) -> Vec<SubnetId> {
     let newer = given.vpc.get().map_or(&[][..], |vpc| vpc.subnets.items());
-    if let (Some(at), false) = (given.subnets.get(), newer.is_empty()) {
+    let older = given.subnets.get().filter(|list| !list.is_empty());
+    if let (Some(at), false) = (older, newer.is_empty()) {
         report
             .breach(Rule::SubnetsInBoth, &at.spot, "is set together with `vpc.subnets`")
             .expected("one of the two");
@@ -125,7 +126,7 @@ fn subnets(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector
     let mut ids: Vec<&Spanned<String>> = given.subnets.items().iter().collect();
     for subnet in newer {
         ids.extend(subnet.id.require(&subnet.spot, "id", report));
-        if let Some(roles) = subnet.roles.get() {
+        if let Some(roles) = subnet.roles.get().filter(|roles| !roles.is_empty_list()) {
             report.breach(Rule::Unsupported, &roles.spot, unsupported("roles"));
         }
     }
@@ -156,7 +157,7 @@ fn check_hosted_zone(
     let Some(role) = given.hosted_zone_role.filled() else {
         return;
     };
-    if !given.hosted_zone.is_given() {
+    if zone.is_none() && !matches!(given.hosted_zone, FieldValue::Unreadable) {
         report
             .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
             .expected("`hostedZone`, the zone that the role is for");

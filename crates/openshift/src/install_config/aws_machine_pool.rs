@@ -266,14 +266,16 @@ fn span_of(volume: &document::RootVolume, setting: VolumeSetting) -> Option<Fiel
     }
 }
 
+/// Reports a size that is no positive number. The size 0 counts as omitted: programs in Go write it
+/// for a volume without settings.
 fn check_size(volume: &Spanned<document::RootVolume>, report: &mut FindingCollector) {
-    match volume.size.get() {
+    match volume.size.get().filter(|at| at.value != 0) {
         Some(at) if !(1..=i64::from(i32::MAX)).contains(&at.value) => {
             report
                 .breach(Rule::VolumeSize, &at.spot, format!("found `{}`", at.value))
                 .expected("a positive number of GiB");
         }
-        None if volume.volume_type.is_given() && !volume.size.is_given() => {
+        None if volume.volume_type.text().is_some() && !is_unreadable(&volume.size) => {
             report
                 .breach(
                     Rule::VolumeSizeMissing,
@@ -284,6 +286,10 @@ fn check_size(volume: &Spanned<document::RootVolume>, report: &mut FindingCollec
         }
         _ => (),
     }
+}
+
+fn is_unreadable<T>(given: &FieldValue<T>) -> bool {
+    matches!(given, FieldValue::Unreadable)
 }
 
 /// Reports an IOPS value that the volume type needs and lacks, or has and does not take.
@@ -298,7 +304,7 @@ fn check_iops(
     let found = at.map_or_else(|| "is missing".to_owned(), |at| format!("found `{}`", at.value));
     let sane = iops <= i64::from(i32::MAX);
     match volume_type {
-        _ if let FieldValue::Unreadable = volume.iops => (),
+        _ if is_unreadable(&volume.iops) => (),
         "io1" | "io2" if iops <= 0 || !sane => {
             report
                 .breach(Rule::VolumeIops, &spot, found)

@@ -104,15 +104,50 @@ fn ssh_key_type(text: &str) -> Result<String, &'static str> {
     Ok(kind.to_owned())
 }
 
-/// Returns true if the encoded key starts with this type (RFC 4253, section 6.6).
+/// Returns true if the encoded key is a whole key of this type (RFC 4253, section 6.6): its fields
+/// have their stated lengths, and nothing follows the last one.
 fn decodes_to(encoded: &str, kind: &str) -> bool {
     let Some(key) = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok()
     else {
         return false;
     };
-    let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let rest = key.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
-    rest.is_some_and(|rest| rest.len() > length.len())
+    let Some((first, mut rest)) = ssh_field(&key) else { return false };
+    if first != kind.as_bytes() {
+        return false;
+    }
+    let Some(fields) = fields_of(kind) else { return rest.len() > LENGTH_BYTES };
+    for _ in 0..fields {
+        let Some((field, after)) = ssh_field(rest) else { return false };
+        if field.is_empty() {
+            return false;
+        }
+        rest = after;
+    }
+    rest.is_empty()
+}
+
+/// Bytes of the length before each field of a key.
+const LENGTH_BYTES: usize = 4;
+
+/// Returns the first field of an encoded key and the bytes after it. `None` if the key ends before
+/// the field does.
+fn ssh_field(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// Returns the number of fields after the type. `None` for types of another form, such as
+/// certificates.
+fn fields_of(kind: &str) -> Option<usize> {
+    match kind {
+        "ssh-ed25519" => Some(1),                        // the point
+        "ssh-rsa" => Some(2),                            // exponent, modulus
+        "ssh-dss" => Some(4),                            // p, q, g, y
+        "sk-ssh-ed25519@openssh.com" => Some(2),         // the point, the application
+        "sk-ecdsa-sha2-nistp256@openssh.com" => Some(3), // curve, point, application
+        "ecdsa-sha2-nistp256" | "ecdsa-sha2-nistp384" | "ecdsa-sha2-nistp521" => Some(2), // curve, point
+        _ => None,
+    }
 }
 
 /// Returns the concatenated PEM certificates after validation.

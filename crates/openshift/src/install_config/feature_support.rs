@@ -4,10 +4,10 @@
 //! openshift-install would reject them later. Rules: `pkg/types/validation/installconfig.go`,
 //! release-4.15.
 
-use super::choices::{Choices, choose, choose_word};
+use super::choices::{Choices, choose, choose_word, words};
 use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
-use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, one_of, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{CredentialsMode, Publish};
 
@@ -19,15 +19,15 @@ pub(super) const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
     ("Manual", CredentialsMode::Manual),
 ];
 pub(super) const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
-/// openshift/api `config/v1/types_feature.go`, up to 4.19.
+/// openshift/api `config/v1/types_feature.go`, up to 4.19. openshift-install rejects the word
+/// `Default` for the default set, which has an empty name.
 pub(super) const FEATURE_SETS: &Choices<()> = &[
-    ("Default", ()),
     ("TechPreviewNoUpgrade", ()),
     ("DevPreviewNoUpgrade", ()),
     ("CustomNoUpgrade", ()),
     ("LatencySensitive", ()),
 ];
-/// openshift/api `config/v1/types_cluster_version.go`, up to 4.19. The value is true if the set has
+/// openshift/api `config/v1/types_cluster_version.go`; `v4.18` is the last one. The value is true if the set has
 /// `CloudCredential`, which every cluster on a cloud needs.
 pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
     ("None", false),
@@ -40,7 +40,6 @@ pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
     ("v4.16", true),
     ("v4.17", true),
     ("v4.18", true),
-    ("v4.19", true),
 ];
 const CLOUD_CREDENTIAL: &str = "CloudCredential";
 pub(super) const CAPABILITIES: &Choices<()> = &[
@@ -125,9 +124,22 @@ fn check_capabilities(document: &Document, report: &mut FindingCollector) {
     let Some(given) = document.capabilities.get() else { return };
     let set_has_it =
         choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
+    if given.baseline.text().is_none() && !matches!(given.baseline, FieldValue::Unreadable) {
+        let at = given.baseline.get().map_or(&given.spot, |at| &at.spot);
+        report
+            .breach(Rule::CapabilitySet, at, "does not name a baselineCapabilitySet")
+            .expected(one_of(&words(CAPABILITY_SETS)))
+            .hint("write `baselineCapabilitySet: vCurrent` for all capabilities");
+    }
     let items = given.additional.items();
     for item in items {
         choose_word(Rule::Capability, item, CAPABILITIES, report);
+        if item.value.is_empty() {
+            report
+                .breach(Rule::Capability, &item.spot, "is empty")
+                .expected(one_of(&words(CAPABILITIES)))
+                .hint("remove the item");
+        }
     }
     let is_added = |name: &str| items.iter().any(|item| item.value == name);
     if given.baseline.text() == Some("None") {
@@ -168,12 +180,20 @@ fn check_features(document: &Document, report: &mut FindingCollector) {
             .breach(Rule::FeatureGates, &at.spot, "is set")
             .expected("featureSet `CustomNoUpgrade` to be set");
     }
-    let is_gate = |text: &str| matches!(text.split_once('='), Some((name, "true" | "false")) if !name.is_empty());
+    let is_gate = |text: &str| {
+        text.split_once('=').is_some_and(|(name, word)| !name.is_empty() && is_go_bool(word))
+    };
     for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
         report
             .breach(Rule::FeatureGate, &gate.spot, format!("found {}", shown(&gate.value)))
             .expected("a gate such as `Name=true` or `Name=false`");
     }
+}
+
+/// Returns true for a word that Go's `strconv.ParseBool` accepts, as openshift-install does.
+fn is_go_bool(word: &str) -> bool {
+    let words = ["1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
+    words.contains(&word)
 }
 
 fn check_image_sources(document: &Document, report: &mut FindingCollector) {
@@ -201,12 +221,27 @@ fn check_image_source(given: &Spanned<document::ImageSource>, report: &mut Findi
                 .breach(Rule::ImageRepository, &at.spot, format!("found {}", shown(&at.value)))
                 .expected(
                     "a repository such as `registry.example.com:5000/name`, without tag or digest",
-                );
+                )
+                .hint_if(lacks_host(&at.value).then(|| HOST_HINT.to_owned()));
         }
     }
 }
 
-/// Returns true for a host, an optional port and a path of names, without scheme, tag or digest.
+const HOST_HINT: &str = "begin with the host of the registry, such as `quay.io/`";
+
+/// Returns true if the first part of a path is not a registry: it has no dot, no port, and is not
+/// `localhost`. Container tools take such a name for one of Docker Hub.
+fn lacks_host(text: &str) -> bool {
+    let first = text.split_once('/').map(|(first, _)| first);
+    first.is_some_and(|first| {
+        let has_upper_case = first.bytes().any(|b| b.is_ascii_uppercase());
+        first != "localhost" && !first.contains(['.', ':']) && !has_upper_case
+    })
+}
+
+/// Returns true for a host, an optional port and a path of names, without scheme, tag or digest. A
+/// name with a path begins with the host of a registry. Reference: openshift/installer
+/// `pkg/types/validation/installconfig.go`, `validateNamedRepository`.
 fn is_repository(text: &str) -> bool {
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
     let in_path = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-/".contains(&b);
@@ -215,6 +250,7 @@ fn is_repository(text: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(in_host)
         && port.parse::<u16>().is_ok()
+        && !lacks_host(text)
         && path.bytes().all(in_path)
         && path.split('/').all(|part| path.is_empty() || !part.is_empty())
 }

@@ -140,8 +140,10 @@ fn refine(definitions: &mut Definitions) {
     of("AwsPlatform", "lbType", or(words(aws::LOAD_BALANCERS), "Classic"));
     of("AwsPlatform", "propagateUserTags", json!({"default": false}));
     let (volume_type, size) = (aws_machine_pool::VOLUME_TYPE, aws_machine_pool::VOLUME_SIZE);
-    of("RootVolume", "type", or(words(&aws_machine_pool::volume_types()), volume_type));
-    of("RootVolume", "size", json!({"minimum": 1, "default": size}));
+    let mut volume_types = words(&aws_machine_pool::volume_types());
+    volume_types.push(""); // the zero value of Go
+    of("RootVolume", "type", or(volume_types, volume_type));
+    of("RootVolume", "size", json!({"minimum": 0, "default": size}));
     of("RootVolume", "iops", json!({"minimum": 0}));
     // Without a default, because groundplan sends nothing for an omitted field.
     of("MetadataService", "authentication", one_of(words(Authentication::WORDS)));
@@ -167,4 +169,5 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("VpcSubnet", &["id"]),
     ("ServiceEndpoint", &["name", "url"]),
     ("ImageSource", &["source"]),
+    ("Capabilities", &["baselineCapabilitySet"]),
 ];

@@ -42,8 +42,8 @@ pub(super) fn control_plane(
     if let Some(name) = name {
         let found = format!("found {}", shown(&name.value));
         report
-            .breach(Rule::ControlPlaneName, &name.spot, found)
-            .expected(format!("`{CONTROL_PLANE}`"));
+            .breach(Rule::ControlPlaneName, &name.spot, format!("{found}, which has no effect"))
+            .hint(format!("write `{CONTROL_PLANE}`, which is always the name of this pool"));
     }
     let pool = pool(CONTROL_PLANE, given, Architecture::default(), around, report);
     quorum(given, report);
@@ -141,7 +141,7 @@ fn pool(
     report: &mut FindingCollector,
 ) -> Option<MachinePool> {
     for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
-        if let Some(at) = given.get() {
+        if let Some(at) = given.get().filter(|at| !at.is_empty_list()) {
             report.breach(Rule::Unsupported, &at.spot, unsupported(field));
         }
     }

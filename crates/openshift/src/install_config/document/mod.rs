@@ -109,14 +109,24 @@ pub(super) trait FromNode: Sized {
 pub(super) type Sensitive = SecretString;
 
 /// A value of any shape that groundplan does not read.
-pub(super) struct Anything;
+pub(super) struct Anything {
+    is_empty_list: bool,
+}
+
+impl Anything {
+    /// Returns true for a list without items, which counts as an omitted field.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.is_empty_list
+    }
+}
 
 /// A mapping with keys chosen by the user.
 pub(super) type Pairs = Vec<(Spanned<String>, Spanned<String>)>;
 
 impl FromNode for Anything {
-    fn read(_: &YamlNode, _: &FieldSpan, _: &mut FindingCollector) -> Option<Self> {
-        Some(Self)
+    fn read(node: &YamlNode, _: &FieldSpan, _: &mut FindingCollector) -> Option<Self> {
+        let is_empty_list = matches!(&node.content, YamlContent::List(items) if items.is_empty());
+        Some(Self { is_empty_list })
     }
 }
 

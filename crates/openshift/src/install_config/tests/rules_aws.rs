@@ -77,3 +77,14 @@ fn an_empty_list_of_subnets_is_none() {
         "platform.aws.hostedZone: is set without `subnets`",
     );
 }
+
+#[test]
+fn empty_values_of_the_platform_are_omitted_fields() {
+    let vpc = "vpc: {subnets: [{id: subnet-0a, roles: []}]}\nsubnets: []";
+    fine(&with_aws(vpc));
+    fine(&with_aws("vpc: {}\nhostedZone: ''\nhostedZoneRole: ''\npublicIpv4Pool: ''"));
+    let role = "subnets: [subnet-0a]\nhostedZone: ''\n\
+                hostedZoneRole: 'arn:aws:iam::123456789012:role/dns'";
+    let text = with_aws(role).replacen("credentialsMode: Mint", "credentialsMode: Manual", 1);
+    one_error(&text, "platform.aws.hostedZoneRole: is set without `hostedZone`");
+}

@@ -100,3 +100,36 @@ fn a_fault_in_the_control_plane_is_not_repeated_for_the_workers() {
     ]);
     one_error(&text, "controlPlane.architecture: found `arm`");
 }
+
+#[test]
+fn zero_values_of_go_give_the_same_pool_as_omitted_fields() {
+    let volume = "      rootVolume:\n        iops: 4000\n        size: 500\n        type: io1\n";
+    let zeros = "      rootVolume: {iops: 0, size: 0, type: '', kmsKeyARN: ''}\n      \
+                 additionalSecurityGroupIDs: []\n      amiID: ''\n      iamRole: ''\n";
+    assert!(TWO_POOLS.contains(volume), "{TWO_POOLS}");
+    let without: Vec<&str> = TWO_POOLS.split(volume).collect();
+    let omitted = config(&without.concat()).control_plane.aws;
+    let zero = config(&with(&[(volume, zeros)])).control_plane.aws;
+    assert_eq!(format!("{zero:?}"), format!("{omitted:?}"));
+    assert_eq!((zero.root_volume.size, zero.root_volume.volume_type.as_str()), (120, "gp3"));
+}
+
+#[test]
+fn zero_values_of_go_take_the_settings_of_the_default_machine_platform() {
+    let default = "defaultMachinePlatform: {rootVolume: {size: 300, type: gp2}, type: r5.xlarge}";
+    let text = with_aws(default)
+        .replacen("iops: 4000", "iops: 0", 1)
+        .replacen("size: 500", "size: 0", 1)
+        .replacen("type: io1", "type: ''", 1)
+        .replacen("type: m5.xlarge", "type: ''", 1);
+    let pool = config(&text).control_plane.aws;
+    assert_eq!((pool.root_volume.size, pool.root_volume.volume_type.as_str()), (300, "gp2"));
+    assert_eq!(pool.instance_type.as_deref(), Some("r5.xlarge"));
+}
+
+#[test]
+fn another_name_of_the_control_plane_gives_the_pool_master() {
+    let text = with(&[("  name: master", "  name: control-plane")]);
+    one_warning(&text, "controlPlane.name: found `control-plane`");
+    assert_eq!(config(&text).control_plane.name, "master");
+}
