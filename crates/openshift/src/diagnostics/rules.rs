@@ -167,7 +167,8 @@ rules! {
 
     // `platform.aws`.
     OtherPlatform = "other-platform", Error, Groundplan: "the platform is aws";
-    Region = "region", Error, Groundplan: "`region` has the form of an AWS region";
+    Region = "region", Error, Groundplan: "`region` has the form of an AWS region, with a direction and a number";
+    UnknownRegion = "unknown-region", Warning, Groundplan: "`region` is one that this version knows";
     AwsId = "aws-id", Error, Aws: "the IDs of subnets, images and security groups have the form of such IDs";
     SubnetsInBoth = "subnets-in-both", Error, InstallerAws: "`subnets` and `vpc.subnets` are not both set";
     RepeatedSubnet = "repeated-subnet", Error, InstallerAws: "a subnet is listed once";

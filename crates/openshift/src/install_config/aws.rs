@@ -82,16 +82,98 @@ pub(super) fn resolve(
 
 fn region(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) -> Option<String> {
     let at = given.region.require(&given.spot, "region", report)?;
-    let of_letters = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-    };
-    if at.value.split('-').count() < 3 || !at.value.split('-').all(of_letters) {
-        let found = format!("found {}", shown(&at.value));
-        report.breach(Rule::Region, &at.spot, found).expected("a region such as `us-west-2`");
+    let found = format!("found {}", shown(&at.value));
+    let meant = || did_you_mean(&at.value, REGIONS);
+    if !is_region(&at.value) {
+        report
+            .breach(Rule::Region, &at.spot, format!("{found}, and AWS has no such region"))
+            .expected("a region such as `us-west-2`")
+            .hint_if(meant());
         return None;
+    }
+    if !is_known_region(&at.value) {
+        report
+            .breach(
+                Rule::UnknownRegion,
+                &at.spot,
+                format!("{found}, which this version of groundplan does not know"),
+            )
+            .expected("a region of AWS")
+            .hint_if(meant());
     }
     Some(at.value.clone())
 }
+
+/// Returns true for the form of a region: a partition or continent, a direction and a number.
+pub(super) fn is_region(text: &str) -> bool {
+    const DIRECTIONS: [&str; 9] = [
+        "central",
+        "east",
+        "north",
+        "northeast",
+        "northwest",
+        "south",
+        "southeast",
+        "southwest",
+        "west",
+    ];
+    let of_letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    let [area @ .., direction, number] = &*text.split('-').collect::<Vec<_>>() else {
+        return false;
+    };
+    (1..=2).contains(&area.len())
+        && area.iter().all(|part| of_letters(part))
+        && DIRECTIONS.contains(direction)
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Returns true for a region of the list below, and for regions of isolated partitions.
+pub(super) fn is_known_region(text: &str) -> bool {
+    REGIONS.contains(&text) || ["us-iso", "eu-iso", "eusc-"].iter().any(|p| text.starts_with(p))
+}
+
+/// Regions of AWS, for warnings about misspelt ones.
+const REGIONS: &[&str] = &[
+    "af-south-1",
+    "ap-east-1",
+    "ap-east-2",
+    "ap-northeast-1",
+    "ap-northeast-2",
+    "ap-northeast-3",
+    "ap-south-1",
+    "ap-south-2",
+    "ap-southeast-1",
+    "ap-southeast-2",
+    "ap-southeast-3",
+    "ap-southeast-4",
+    "ap-southeast-5",
+    "ap-southeast-6",
+    "ap-southeast-7",
+    "ca-central-1",
+    "ca-west-1",
+    "cn-north-1",
+    "cn-northwest-1",
+    "eu-central-1",
+    "eu-central-2",
+    "eu-north-1",
+    "eu-south-1",
+    "eu-south-2",
+    "eu-west-1",
+    "eu-west-2",
+    "eu-west-3",
+    "il-central-1",
+    "me-central-1",
+    "me-south-1",
+    "mx-central-1",
+    "sa-east-1",
+    "us-east-1",
+    "us-east-2",
+    "us-gov-east-1",
+    "us-gov-west-1",
+    "us-west-1",
+    "us-west-2",
+];
 
 /// Reports an ID without the prefix of its kind, or with characters that AWS does not use in IDs.
 pub(super) fn check_id(at: &Spanned<String>, prefix: &str, report: &mut FindingCollector) {

@@ -170,7 +170,8 @@ fn check_zones(
     around: &PoolContext,
     report: &mut FindingCollector,
 ) {
-    let Some(region) = around.region else { return };
+    // Without a valid region, every zone would be a finding, and none the cause.
+    let Some(region) = around.region.filter(|region| super::aws::is_region(region)) else { return };
     for zone in given.zones.items().iter().filter(|zone| !zone.value.starts_with(region)) {
         report
             .breach(Rule::Zone, &zone.spot, format!("found {}", shown(&zone.value)))

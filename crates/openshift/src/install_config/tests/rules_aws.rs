@@ -88,3 +88,36 @@ fn empty_values_of_the_platform_are_omitted_fields() {
     let text = with_aws(role).replacen("credentialsMode: Mint", "credentialsMode: Manual", 1);
     one_error(&text, "platform.aws.hostedZoneRole: is set without `hostedZone`");
 }
+
+#[test]
+fn a_misspelt_region_is_one_finding_with_the_region_that_was_meant() {
+    for (wrong, meant) in [
+        ("us-wset-2", Some("us-west-2")),
+        ("eu-cenral-1", Some("eu-central-1")),
+        ("uswest2", Some("us-west-2")),
+        ("us-west-2a", Some("us-west-2")),
+        ("Frankfurt", None),
+    ] {
+        let text = with(&[("    region: us-west-2\n", &format!("    region: {wrong}\n"))]);
+        one_error(&text, &format!("platform.aws.region: found `{wrong}`, and AWS has no such"));
+        assert_eq!(underlined(&text), wrong);
+        assert_eq!(
+            hint(&text),
+            meant.map_or(String::new(), |one| format!("did you mean `{one}`?"))
+        );
+    }
+}
+
+#[test]
+fn a_region_that_is_not_in_the_list_is_a_warning() {
+    let of = |region: &str| {
+        let text = TWO_POOLS.replace("us-west-2", region);
+        assert_ne!(text, TWO_POOLS);
+        text
+    };
+    one_warning(&of("us-west-3"), "platform.aws.region: found `us-west-3`, which this version");
+    assert_eq!(hint(&of("us-west-3")), "did you mean `us-west-1`?");
+    for fine_one in ["us-gov-west-1", "us-isob-east-1", "eusc-de-east-1", "il-central-1"] {
+        fine(&of(fine_one));
+    }
+}
