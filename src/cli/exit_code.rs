@@ -11,7 +11,7 @@ pub enum Exit {
     Failed = 1,
     /// Pending changes or drift, only with `plan --detailed-exitcode`.
     Changes = 2,
-    /// Missing or invalid install-config or manifest.
+    /// Missing or invalid input file: install-config, manifest, assets, stream, metadata.json.
     ConfigInvalid = 3,
     /// State locked by another run.
     Locked = 4,
@@ -52,7 +52,7 @@ impl Exit {
             Exit::Changes => {
                 "changes are pending, or there is drift (only with plan --detailed-exitcode)"
             }
-            Exit::ConfigInvalid => "the install-config, or a manifest, is missing or invalid",
+            Exit::ConfigInvalid => "the install-config or another input file is missing or invalid",
             Exit::Locked => "the state is locked by another run",
             Exit::Stale => "the saved plan is stale",
             Exit::Stopped => "stopped by a signal; completed steps are recorded",

@@ -90,8 +90,19 @@ fn ensure_one_standard_output(arguments: &CliArguments) -> Result<()> {
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
+/// Rejects two inputs from standard input, which can be read only once.
+fn ensure_one_standard_input(arguments: &CliArguments) -> Result<()> {
+    if arguments.standard_inputs() < 2 {
+        return Ok(());
+    }
+    let diagnostic = Diagnostic::error("standard input is used for two files")
+        .with_hint("pass the install-config as a file with --config");
+    Err(CommandError::new(Exit::Usage, diagnostic))
+}
+
 fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     ensure_one_standard_output(arguments)?;
+    ensure_one_standard_input(arguments)?;
     if let Some(file) = &arguments.common.json_into {
         ui.tell_into(StreamFile::create(file)?);
     }

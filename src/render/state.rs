@@ -34,7 +34,9 @@ pub fn human(state: &State, out: &mut dyn Write) -> io::Result<()> {
             (false, Some(status)) => painted(UPDATE, format!("  {status}")),
             (false, None) => String::new(),
         };
-        writeln!(out, "{line}{note}")?;
+        let is_protected = !superseded && state.protected.contains(address);
+        let protected = if is_protected { painted(STRONG, "  [protected]") } else { String::new() };
+        writeln!(out, "{line}{note}{protected}")?;
     }
     let total = rows(state).count();
     if total > 0 {
@@ -51,6 +53,7 @@ pub fn resource(
     address: &Address,
     record: &Record,
     superseded: bool,
+    protected: bool,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let note =
@@ -59,6 +62,9 @@ pub fn resource(
     let status = status(record.status).unwrap_or("ready");
     writeln!(out, "  status      {status}")?;
     writeln!(out, "  generation  {}", record.generation)?;
+    if protected {
+        writeln!(out, "  protected   until `groundplan unprotect {address}`")?;
+    }
     if let Some(id) = id(&record.outputs) {
         writeln!(out, "  id          {id}")?;
     }
@@ -188,6 +194,18 @@ mod tests {
     }
 
     #[test]
+    fn a_protected_resource_is_marked() {
+        let mut state = state();
+        let address = Address::from("vpc.main");
+        state.record(&Entry::Protected { address: address.clone() }).unwrap();
+        let shown = text(|out| human(&state, out));
+        assert!(shown.contains("vpc.main       vpc-1  [protected]\n"), "{shown}");
+        assert_eq!(shown.matches("protected").count(), 1, "{shown}");
+        let shown = text(|out| resource(&address, &state.resources[&address], false, true, out));
+        assert!(shown.contains("  protected   until `groundplan unprotect vpc.main`\n"), "{shown}");
+    }
+
+    #[test]
     fn a_resource_is_everything_that_is_recorded_of_it() {
         let state = state();
         let address = Address::from("nat_gateway.a");
@@ -195,7 +213,7 @@ mod tests {
         record.inputs = json!({"subnet_id": "subnet-1"});
         record.after = vec!["elastic_ip.a".into(), "subnet.a".into()];
         assert_eq!(
-            text(|out| resource(&address, &record, true, out)),
+            text(|out| resource(&address, &record, true, false, out)),
             "nat_gateway.a  deposed, not yet deleted\n\
              \x20 status      configured, not yet ready\n\
              \x20 generation  1\n\

@@ -70,10 +70,12 @@ mod s3_state_store;
 pub mod sweep;
 
 #[cfg(feature = "sdk")]
+pub use client::hints::fails_every_call;
+#[cfg(feature = "sdk")]
 pub use client::interceptor::CallCounts;
 #[cfg(feature = "sdk")]
 pub use client::{Aws, AwsSettings, Caller};
 pub use model::Tags;
 pub use registry::schemas;
 #[cfg(feature = "sdk")]
-pub use s3_state_store::{Encryption, S3StateStore, S3StateStoreSettings};
+pub use s3_state_store::{Encryption, S3StateStore, S3StateStoreSettings, configured_region};

@@ -396,15 +396,18 @@ enum ExpectedResponse {
     Absent,
 }
 
-/// Returns the region of the environment or the profile. The instance's region is not queried:
-/// outside EC2 that query takes long.
 async fn usual_region() -> Region {
-    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+    configured_region().await.map_or_else(|| Region::new(ANYWHERE), Region::new)
+}
+
+/// Returns the region of `AWS_REGION`, `AWS_DEFAULT_REGION` or the profile, in this order. `None` if
+/// none has one. The instance's region is not queried: outside EC2 that query takes long.
+pub async fn configured_region() -> Option<String> {
+    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
         .or_else(ProfileFileRegionProvider::new())
-        .or_else(ANYWHERE)
         .region()
-        .await
-        .unwrap_or_else(|| Region::new(ANYWHERE))
+        .await?;
+    Some(region.as_ref().to_owned()).filter(|region| !region.is_empty())
 }
 
 fn client_in(config: &SdkConfig, settings: &S3StateStoreSettings, region: &str) -> Client {

@@ -186,6 +186,9 @@ pub struct MachinesDestroy {
     /// Recorded machines that are not in the manifests are terminated, too.
     #[arg(long, value_name = "PATH", conflicts_with = "cluster")]
     pub manifests: Vec<PathBuf>,
+    /// Check permissions before the first change.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub preflight: bool,
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,

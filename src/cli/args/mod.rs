@@ -117,6 +117,17 @@ impl CliArguments {
         let events = self.common.json_into.as_deref();
         self.command.saved_plan().into_iter().chain(events)
     }
+
+    /// Returns the number of inputs that are to come from standard input.
+    pub(super) fn standard_inputs(&self) -> usize {
+        let named: Vec<&Path> = match &self.command {
+            Command::Apply(ApplyArgs { plan, .. }) => plan.as_deref().into_iter().collect(),
+            Command::State(StateArgs { command: StateCommand::Push(push) }) => vec![&push.file],
+            _ => Vec::new(),
+        };
+        let inputs = named.into_iter().chain([self.common.config.as_path()]);
+        inputs.filter(|path| *path == Path::new("-")).count()
+    }
 }
 
 impl CommonArgs {
@@ -152,7 +163,7 @@ pub fn quoted(path: &Path) -> String {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Shared options")]
 pub struct CommonArgs {
-    /// Path of the install-config.
+    /// Path of the install-config; `-` is standard input.
     #[arg(
         long,
         global = true,
@@ -467,7 +478,7 @@ pub struct ApplyingArgs {
 /// Changes that the desired state does not require.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Renewal {
-    /// Replace this resource (repeatable).
+    /// Replace this resource: an address, a kind, or either with `*` (repeatable).
     ///
     /// For example with a new image or new user data, which alone never replace a running machine.
     #[arg(long, value_name = "ADDRESS")]
@@ -626,8 +637,8 @@ pub struct DestroyArgs {
     /// Infra ID of a cluster that has no state.
     #[arg(long, value_name = "INFRA-ID", value_parser = infra_id, conflicts_with = "cluster")]
     pub infra_id: Option<String>,
-    /// Region of the cluster that --infra-id names.
-    #[arg(long, value_name = "REGION", env = "AWS_REGION", hide_env_values = true)]
+    /// Region of the cluster that --infra-id names. Default: AWS_REGION, AWS_DEFAULT_REGION or the region of the profile.
+    #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
     /// metadata.json of a cluster that has no state.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
@@ -879,6 +890,21 @@ mod tests {
         }
         let line = ["groundplan", "state", "list", "--cluster", "prod-2.eu"];
         assert!(CliArguments::parse_line(line).is_ok());
+    }
+
+    #[test]
+    fn inputs_from_standard_input_are_counted() {
+        for (line, count) in [
+            ("plan", 0),
+            ("plan --config -", 1),
+            ("apply -", 1),
+            ("apply - --config -", 2),
+            ("state push - --config -", 2),
+            ("state push state.json --config -", 1),
+        ] {
+            let words = ["groundplan"].into_iter().chain(line.split(' '));
+            assert_eq!(CliArguments::parse_line(words).unwrap().standard_inputs(), count, "{line}");
+        }
     }
 
     #[test]

@@ -33,6 +33,6 @@ fn show_plan(path: &Path, full: bool, ui: &mut Ui) -> Result<()> {
 async fn show_state(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
     let name = cluster_name(arguments.cluster.as_deref(), common, ui)?;
     let recorded = read_unlocked(common, &name, ui).await?;
-    let recorded = recorded.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
+    let recorded = recorded.ok_or_else(|| nothing_recorded(&name, &common.state))?;
     Ok(ui.show(|out| state::human(&recorded, out), || document::state(&recorded, &schemas()))?)
 }

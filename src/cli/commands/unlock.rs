@@ -14,7 +14,7 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
     let name = cluster_name(arguments.of.cluster.as_deref(), common, ui)?;
     let place = common.state.of(&name);
     if !state_backend::is_there(&place, common).await? {
-        return Err(nothing_recorded(&name, &place));
+        return Err(nothing_recorded(&name, &common.state));
     }
     let broken = state_backend::break_open(&place, &arguments.id, arguments.force, common).await?;
     let holder = broken.as_ref().and_then(|broken| broken.holder.as_deref());

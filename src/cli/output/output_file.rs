@@ -68,9 +68,11 @@ impl OutputKind {
         let known = match fs::metadata(path) {
             Ok(known) => known,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return target(path)
-                    .map(Destination::File)
-                    .map_err(|error| self.failed(path, &error));
+                let target = target(path).map_err(|error| self.failed(path, &error))?;
+                if !folder_of(&target).is_dir() {
+                    return Err(self.without_folder(path, folder_of(&target)));
+                }
+                return Ok(Destination::File(target));
             }
             Err(error) => return Err(self.failed(path, &error)),
         };
@@ -143,6 +145,15 @@ impl OutputKind {
         failure
     }
 
+    /// Returns the error for a file in a folder that does not exist.
+    fn without_folder(&self, path: &Path, folder: &Path) -> CommandError {
+        let diagnostic =
+            Diagnostic::error(format!("could not {} {}", self.attempt, path.display()))
+                .with_detail(format!("the folder {} does not exist", folder.display()))
+                .with_hint(format!("create the folder, or pass another path with {}", self.option));
+        CommandError::new(Exit::Usage, diagnostic)
+    }
+
     fn refused(&self, path: &Path, found: &str) -> CommandError {
         let (path, noun) = (path.display(), self.noun);
         let diagnostic =
@@ -192,7 +203,10 @@ fn folder_of(path: &Path) -> &Path {
 
 /// Replaces a file in one step by a file that only its owner can read.
 fn replace(target: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut file = NamedTempFile::new_in(folder_of(target))?; // 0600 from the first byte
+    // 0600 from the first byte. The error would name the temporary file, which the user has not
+    // chosen.
+    let created = NamedTempFile::new_in(folder_of(target));
+    let mut file = created.map_err(|error| io::Error::from(error.kind()))?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(target)?;
@@ -218,6 +232,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         (folder, path)
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_named_before_anything_is_done() {
+        let (_folder, dir) = folder();
+        let path = dir.join("nosuch/list");
+        for failure in
+            [KIND.destination(&path).unwrap_err(), KIND.write(&path, b"LIST").unwrap_err()]
+        {
+            assert_eq!(failure.exit, Exit::Usage);
+            let missing = format!("the folder {} does not exist", dir.join("nosuch").display());
+            assert_eq!(failure.diagnostics[0].detail, [missing]);
+        }
+    }
+
+    #[test]
+    fn a_failed_write_does_not_name_a_temporary_file() {
+        let (_folder, dir) = folder();
+        let (gone, target) = (dir.join("gone"), dir.join("gone/list"));
+        fs::create_dir(&gone).unwrap();
+        fs::remove_dir(&gone).unwrap();
+        let error = replace(&target, |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(!error.to_string().contains(".tmp"), "{error}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use groundplan_aws::lookups::queries;
 use groundplan_aws::model::cluster_tag_key;
-use groundplan_aws::{Aws, AwsSettings, Caller};
+use groundplan_aws::{Aws, AwsSettings, Caller, fails_every_call};
 use groundplan_engine::provider::{ProviderError, all, retry_reads};
 use groundplan_engine::state::Cluster;
 use groundplan_engine::state::fence::Fence;
@@ -97,7 +97,7 @@ fn another_account(known: &str, account: &str) -> CommandError {
     CommandError::new(Exit::Failed, diagnostic)
 }
 
-fn unreachable_aws(error: &ProviderError) -> CommandError {
+pub(super) fn unreachable_aws(error: &ProviderError) -> CommandError {
     CommandError::new(Exit::Failed, Diagnostic::call_failed("reach AWS", error))
 }
 
@@ -109,7 +109,10 @@ pub(crate) struct LookupResults {
 }
 
 /// Runs all lookups concurrently. The failure of one lookup does not affect the others.
-pub(crate) async fn answers(aws: &Aws, lookups: Vec<Lookup>) -> LookupResults {
+///
+/// # Errors
+/// If a lookup fails with an error that every call fails with, such as expired credentials.
+pub(crate) async fn answers(aws: &Aws, lookups: Vec<Lookup>) -> Result<LookupResults> {
     let ask = |lookup| retry_reads(move || queries::answer(aws, lookup));
     let asked = all(lookups.iter().map(ask).collect()).await;
     let mut answers = LookupResults::default();
@@ -118,8 +121,72 @@ pub(crate) async fn answers(aws: &Aws, lookups: Vec<Lookup>) -> LookupResults {
             Ok(answer) => {
                 answers.given.insert(lookup.key(), answer);
             }
+            Err(error) if fails_every_call(&error) => return Err(unreachable_aws(&error)),
             Err(error) => answers.missing.push((lookup, error)),
         }
     }
-    answers
+    Ok(answers)
+}
+
+/// Returns one error for each failure of lookups. Lookups that failed in the same call with the same
+/// code and message are one failure.
+pub(crate) fn failed_lookups<'a>(
+    attempt: &str,
+    missing: impl IntoIterator<Item = &'a (Lookup, ProviderError)>,
+) -> Vec<Diagnostic> {
+    let mut failures: Vec<(Vec<String>, &ProviderError)> = Vec::new();
+    for (lookup, error) in missing {
+        match failures.iter_mut().find(|(_, known)| is_same(known, error)) {
+            Some((lookups, _)) => lookups.push(lookup.to_string()),
+            None => failures.push((vec![lookup.to_string()], error)),
+        }
+    }
+    let told = failures.into_iter().map(|(lookups, error)| {
+        Diagnostic::call_failed(&format!("{attempt} {}", lookups.join("; ")), error)
+    });
+    told.collect()
+}
+
+/// Returns true if two errors are of the same call, with the same code and message.
+pub(crate) fn is_same(one: &ProviderError, other: &ProviderError) -> bool {
+    let said =
+        |error: &ProviderError| (error.call.clone(), error.code.clone(), error.message.clone());
+    said(one) == said(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use groundplan_engine::provider::ErrorClass;
+
+    use super::*;
+
+    fn denied(call: &str, request_id: &str) -> ProviderError {
+        let error = ProviderError::new(ErrorClass::Permanent, call, "not authorized")
+            .with_code("UnauthorizedOperation");
+        ProviderError { request_id: Some(request_id.to_owned()), ..error }
+    }
+
+    #[test]
+    fn one_denied_call_is_one_error_and_others_stay_apart() {
+        let region = "us-west-2".to_owned();
+        let offerings = |name: &str| Lookup::InstanceTypeOfferings {
+            region: region.clone(),
+            types: vec![name.to_owned()],
+        };
+        let missing = [
+            (offerings("m5.xlarge"), denied("DescribeInstanceTypeOfferings", "r-1")),
+            (Lookup::KeyPairs { region: region.clone() }, denied("DescribeKeyPairs", "r-2")),
+            (offerings("r5.xlarge"), denied("DescribeInstanceTypeOfferings", "r-3")),
+        ];
+        let told = failed_lookups("look up", &missing);
+        let summaries: Vec<&str> = told.iter().map(|one| one.summary.as_str()).collect();
+        assert_eq!(
+            summaries,
+            [
+                "could not look up the zones that have the instance types m5.xlarge; the zones that \
+                 have the instance types r5.xlarge",
+                "could not look up the key pairs of us-west-2"
+            ]
+        );
+    }
 }

@@ -182,7 +182,8 @@ fn incomplete(operation: Operation, summary: &Summary) -> String {
     let Summary { added, changed, destroyed, failed, skipped, abandoned } = summary;
     format!(
         "{word} incomplete. Resources: {added} added, {changed} changed, {destroyed} destroyed; \
-         {failed} failed, {skipped} not started, {abandoned} left for the next run.\n\
+         {failed} failed, {skipped} not started because of that, {abandoned} \
+         left for the next run.\n\
          Completed steps are recorded: run the same command again to continue."
     )
 }
@@ -281,7 +282,10 @@ mod tests {
     fn what_is_incomplete_says_what_is_missing_and_how_to_go_on() {
         let summary = Summary { added: 3, failed: 1, skipped: 4, ..Summary::default() };
         let text = incomplete(Operation::Apply, &summary);
-        assert!(text.contains("1 failed, 4 not started, 0 left"), "{text}");
+        assert!(
+            text.contains("1 failed, 4 not started because of that, 0 left for the next run"),
+            "{text}"
+        );
         assert!(text.contains("run the same command again"), "{text}");
     }
 }

@@ -1,7 +1,7 @@
 //! Input files: install-config, assets, RHCOS stream. Read, validated and digested.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -29,6 +29,8 @@ pub(crate) struct InputFiles {
     pub(crate) text: SecretString,
     pub(crate) config: InstallConfig,
     pub(crate) assets: Assets,
+    /// Name of the metadata.json of the assets, for messages.
+    pub(crate) metadata_file: String,
     pub(crate) stream: Option<Stream>,
     pub(crate) digests: Digests,
 }
@@ -39,14 +41,16 @@ pub(crate) const NONE: &str = "none";
 impl InputFiles {
     /// Reads all input files. Reports all findings of the install-config at once.
     pub(crate) fn read(common: &CommonArgs, ui: &mut Ui) -> Result<Self> {
-        let file = common.config.display().to_string();
+        let file = name_of(&common.config);
         let (config, text) = read_config(&common.config, ui)?;
         let (assets, assets_digest) = read_assets(common.assets.as_deref())?;
         let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
         let config_digest = digest([text.as_bytes()]);
         let digests =
             Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
-        Ok(Self { file, text: text.into(), config, assets, stream, digests })
+        let folder = common.assets.as_deref().unwrap_or(Path::new(""));
+        let metadata_file = folder.join("metadata.json").display().to_string();
+        Ok(Self { file, text: text.into(), config, assets, metadata_file, stream, digests })
     }
 
     /// Returns an error if files of the assets are missing, as a new cluster needs all.
@@ -64,11 +68,23 @@ impl InputFiles {
     }
 }
 
+/// Returns the name of an input file in messages. `-` is standard input.
+fn name_of(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Returns true for `-`.
+fn is_standard_input(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
 /// Reads an install-config and prints all its findings.
 pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, String)> {
-    let file = path.display().to_string();
+    let file = name_of(path);
     let bytes = contents(path).map_err(|error| {
-        let hint = if path.is_dir() {
+        let hint = if is_standard_input(path) {
+            "redirect a file or a pipe with the install-config to `groundplan validate --config -`"
+        } else if path.is_dir() {
             "pass a file with --config, such as the install-config.yaml in this folder"
         } else {
             "create it with `openshift-install create install-config`, or pass its path with \
@@ -92,12 +108,23 @@ const SILENT: Duration = Duration::from_secs(30);
 /// because a read without a writer never ends, not even by a signal.
 fn contents(path: &Path) -> io::Result<Vec<u8>> {
     let read = |path: &Path| File::open(path).and_then(diagnostics::read_bounded);
+    if is_standard_input(path) {
+        if io::stdin().is_terminal() {
+            return Err(io::Error::other("standard input is a terminal"));
+        }
+        return in_time(|| diagnostics::read_bounded(io::stdin().lock()));
+    }
     if fs::metadata(path)?.is_file() {
         return read(path);
     }
-    let (sender, receiver) = mpsc::channel();
     let path = path.to_owned();
-    thread::spawn(move || sender.send(read(&path)));
+    in_time(move || read(&path))
+}
+
+/// Runs a read in a thread of its own, for a limited time.
+fn in_time(read: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static) -> io::Result<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(read()));
     let silent = |_| io::Error::new(io::ErrorKind::TimedOut, "no input within 30 seconds");
     receiver.recv_timeout(SILENT).map_err(silent)?
 }
@@ -126,7 +153,7 @@ fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
 
 fn unusable_assets(error: &AssetsError) -> CommandError {
     let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
-    CommandError::new(Exit::Failed, diagnostic)
+    CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
 fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
@@ -134,7 +161,7 @@ fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let hint = "create the file with `openshift-install coreos print-stream-json`";
     let unusable = |error: &(dyn std::error::Error + 'static)| {
         let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
-        CommandError::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
     };
     let stream = Stream::read(path).map_err(|error| unusable(&error))?;
     let text = fs::read(path).map_err(|error| unusable(&error))?;

@@ -196,7 +196,7 @@ pub(crate) async fn compile_preview(
     } else {
         let account = recorded.account.as_deref();
         let session = aws_session::connect(&inputs.config, &cluster, account, ui).await?;
-        aws_session::answers(session.aws(), unanswered).await
+        aws_session::answers(session.aws(), unanswered).await?
     };
     let known = view.known(&answers);
     let placed = PlacedConfig::of(&inputs.config, &known);
@@ -225,7 +225,7 @@ pub(crate) async fn compile_existing(
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
     let (recorded, ignition) = (&BTreeMap::new(), &RecordedIgnition::default());
     let view = CompileView { inputs, cluster, recorded, ignition, bootstrap };
-    let learnt = aws_session::answers(aws, view.lookups()).await;
+    let learnt = aws_session::answers(aws, view.lookups()).await?;
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))
@@ -277,15 +277,36 @@ pub(crate) fn known_cluster(
         && known != given
     {
         let diagnostic = Diagnostic::error("the assets belong to another cluster than the state")
-            .with_detail(format!("assets: {} ({})", given.infra_id, given.cluster_id))
-            .with_detail(format!("state:  {} ({})", known.infra_id, known.cluster_id))
+            .with_detail(format!("{}: {} ({})", inputs.metadata_file, given.infra_id, given.cluster_id))
+            .with_detail(format!("the state: {} ({})", known.infra_id, known.cluster_id))
             .with_hint(
                 "pass the assets that this cluster was created with, or use another --state; after a \
                  complete destroy, this state takes new assets",
             );
-        return Err(CommandError::new(Exit::Failed, diagnostic));
+        return Err(CommandError::new(Exit::ConfigInvalid, diagnostic));
+    }
+    if let Some(given) = given.as_ref().filter(|given| !fits(given, inputs)) {
+        return Err(of_another_config(given, inputs));
     }
     Ok(fixed.cloned().or(given))
+}
+
+/// Returns the error for assets that were not made from the install-config.
+fn of_another_config(given: &Cluster, inputs: &InputFiles) -> CommandError {
+    let InputFiles { file, metadata_file, config, .. } = inputs;
+    let diagnostic = Diagnostic::error(
+        "the assets belong to another cluster than the install-config",
+    )
+    .with_detail(format!(
+        "{metadata_file}: cluster {} ({}) in {}",
+        given.name, given.infra_id, given.region
+    ))
+    .with_detail(format!("{file}: cluster {} in {}", config.name, config.aws.region))
+    .with_hint(
+        "pass the folder in which openshift-install made the assets from this install-config with \
+             --assets, or the install-config of those assets with --config",
+    );
+    CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
 /// Returns the error that the state contains machines of manifests. A plan of a cluster with that
@@ -368,9 +389,7 @@ fn print_refused(
         let diagnostic = Diagnostic::error(summary).with_detail(flaw.to_string());
         Diagnostic { hint: flaw.hint(), ..diagnostic }
     });
-    let missing = missing
-        .iter()
-        .map(|(lookup, error)| Diagnostic::call_failed(&format!("look up {lookup}"), error));
+    let missing = aws_session::failed_lookups("look up", missing);
     let diagnostics = nowhere.chain(missing).collect();
     let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
     Ok(CommandError { exit, diagnostics })

@@ -62,7 +62,7 @@ impl LockedState {
         let name = cluster_name(cluster, common, ui)?;
         let place = common.state.of(&name);
         if !state_backend::is_there(&place, common).await? {
-            return Err(nothing_recorded(&name, &place));
+            return Err(nothing_recorded(&name, &common.state));
         }
         unless_stopped(stop, Self::take(common, &name, operation, ui)).await
     }

@@ -101,10 +101,7 @@ impl ManifestsSource {
         ui: &mut Ui,
     ) -> Result<CommandError> {
         print_findings(&self.files, &trouble.findings, ui)?;
-        let diagnostics = missing
-            .iter()
-            .map(|(one, error)| Diagnostic::call_failed(&format!("look up {one}"), error))
-            .collect();
+        let diagnostics = aws_session::failed_lookups("look up", missing);
         let is_flawed = trouble.findings.iter().any(|findings| !findings.is_empty());
         let exit = if is_flawed { Exit::ConfigInvalid } else { Exit::Failed };
         Ok(CommandError { exit, diagnostics })
@@ -117,7 +114,7 @@ impl ManifestsSource {
         aws: &Aws,
         ui: &mut Ui,
     ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-        let answers = aws_session::answers(aws, self.fleet.lookups()).await;
+        let answers = aws_session::answers(aws, self.fleet.lookups()).await?;
         match self.fleet.compile(&answers.given, &InstancesNamed::new(), &self.files) {
             Ok(compiled) => Ok((compiled, answers.given)),
             Err(trouble) => Err(self.refused(&trouble, &answers.missing, ui)?),
@@ -128,7 +125,7 @@ impl ManifestsSource {
     pub(crate) async fn others(&self, aws: &Aws, state: &State) -> Result<InstancesNamed> {
         let Some(lookup) = self.namesakes(state) else { return Ok(InstancesNamed::new()) };
         let key = lookup.key();
-        let answers = aws_session::answers(aws, vec![lookup]).await;
+        let answers = aws_session::answers(aws, vec![lookup]).await?;
         others(answers.given.get(&key))
     }
 }

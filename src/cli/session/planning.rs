@@ -393,12 +393,15 @@ async fn compile(
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
-    let answers = aws_session::answers(aws, source.lookups(recorded)).await;
+    let answers = aws_session::answers(aws, source.lookups(recorded)).await?;
     let mut known = recorded.clone();
     known.extend(answers.given.clone());
-    let checked = aws_session::answers(aws, source.checks(&known, state)).await;
-    for (lookup, error) in &checked.missing {
-        let mut unchecked = Diagnostic::call_failed(&format!("check {lookup}"), error);
+    let checked = aws_session::answers(aws, source.checks(&known, state)).await?;
+    // A failure that ends the compilation is reported there.
+    let unchecked = checked.missing.iter().filter(|(_, error)| {
+        !answers.missing.iter().any(|(_, fatal)| aws_session::is_same(fatal, error))
+    });
+    for mut unchecked in aws_session::failed_lookups("check", unchecked) {
         unchecked.severity = DiagnosticSeverity::Warning;
         ui.diagnostic(&unchecked)?;
     }

@@ -86,7 +86,7 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
     };
     read.map_err(|error| {
         let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
-        CommandError::new(Exit::Failed, diagnostic)
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
 }
@@ -145,7 +145,8 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
     match error {
         SavedPlanError::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
         SavedPlanError::Other(_) | SavedPlanError::Damaged(_) => {
-            CommandError::new(Exit::Failed, Diagnostic::could_not(attempt, error).with_hint(HINT))
+            let diagnostic = Diagnostic::could_not(attempt, error).with_hint(HINT);
+            CommandError::new(Exit::ConfigInvalid, diagnostic)
         }
     }
 }
@@ -301,6 +302,6 @@ mod tests {
         fs::write(&path, br#"{"format": 1, "something": "else"}"#).unwrap();
         assert_eq!(read(&path).unwrap_err().exit, Exit::Stale);
         fs::write(&path, br#"{"apiVersion": "v1"}"#).unwrap();
-        assert_eq!(read(&path).unwrap_err().exit, Exit::Failed);
+        assert_eq!(read(&path).unwrap_err().exit, Exit::ConfigInvalid);
     }
 }

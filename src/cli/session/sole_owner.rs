@@ -8,11 +8,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use groundplan_aws::Aws;
 use groundplan_aws::adopt;
 use groundplan_aws::lookups::existing_clusters::{
     ExistingCluster, FOUND_KINDS, OwnObjects, TaggedObjects, of_domain, of_infra_id,
 };
+use groundplan_aws::{Aws, fails_every_call};
 use groundplan_engine::apply::{Gate, GateDecision};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::provider::{BoxFuture, ProviderError, retry_reads};
@@ -24,7 +24,7 @@ use crate::cli::args::CommonArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::cli::session::state_backend;
+use crate::cli::session::{aws_session, state_backend};
 use crate::render::state::rows;
 use crate::render::{Diagnostic, DiagnosticSeverity};
 
@@ -266,6 +266,7 @@ fn known(
 ) -> Result<Option<ExistingCluster>> {
     match answer {
         Ok(found) => Ok(found),
+        Err(error) if fails_every_call(&error) => Err(aws_session::unreachable_aws(&error)),
         Err(error) => {
             let mut unchecked = Diagnostic::call_failed(attempt, &error);
             unchecked.severity = DiagnosticSeverity::Warning;

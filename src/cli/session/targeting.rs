@@ -9,7 +9,7 @@ use groundplan_engine::graph::pattern::fits;
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::PlanOptions;
 use groundplan_engine::state::State;
-use groundplan_openshift::diagnostics::nearest;
+use groundplan_openshift::diagnostics::{nearest, one_of};
 
 use crate::cli::args::{Renewal, TargetingArgs};
 use crate::cli::exit_code::Exit;
@@ -26,9 +26,11 @@ pub(crate) fn resolve_against_graph(
 ) -> Result<PlanOptions> {
     let wanted = desired.nodes().iter().map(|node| &node.address);
     let known: BTreeSet<&Address> = wanted.chain(recorded(state)).collect();
-    let replace = renewal.replace.iter().map(|name| replaced(name, desired, state));
+    let both = desired.nodes().iter().map(|node| &node.address);
+    let both = both.filter(|address| state.resources.contains_key(*address)).collect();
     Ok(PlanOptions {
-        replace: replace.collect::<Result<_>>()?,
+        // Only a resource that is both desired and recorded can be replaced.
+        replace: all("--replace", &renewal.replace, &both, state)?,
         targets: all("--target", &part.target, &known, state)?,
         excludes: all("--exclude", &part.exclude, &known, state)?,
         revert_drift: renewal.revert_drift,
@@ -73,27 +75,9 @@ fn all(
     Ok(found)
 }
 
-/// Resolves an address of `--replace`. Only a resource that is both desired and recorded can be
-/// replaced, and patterns are rejected.
-fn replaced(name: &str, desired: &Graph, state: &State) -> Result<Address> {
-    let address = Address::from(name);
-    if desired.get(&address).is_some() && state.resources.contains_key(&address) {
-        return Ok(address);
-    }
-    let both = desired.nodes().iter().map(|node| &node.address);
-    let known = both.filter(|address| state.resources.contains_key(*address)).collect();
-    if name.contains('*') {
-        let diagnostic = Diagnostic::error("--replace takes one address, not a pattern")
-            .with_hint("repeat --replace for each address");
-        return Err(CommandError::new(Exit::Usage, diagnostic));
-    }
-    Err(no_match("--replace", name, &known, state))
-}
-
 fn no_match(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -> CommandError {
-    let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
-    let hint = match nearest(name, &addresses) {
-        Some(meant) => format!("did you mean `{meant}`?"),
+    let hint = match meant(name, known.iter().copied()) {
+        Some(hint) => hint,
         None => {
             let of_machines = state.cluster.as_ref().filter(|cluster| cluster.is_of_machines());
             let plan = of_machines.map_or("plan", |_| "machines plan");
@@ -108,6 +92,38 @@ fn no_match(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -
         Diagnostic::error(format!("no resource of this cluster matches {flag} `{name}`"))
             .with_hint(hint);
     CommandError::new(Exit::Usage, diagnostic)
+}
+
+/// Returns `did you mean ...?` with the addresses that the user probably meant: those with exactly
+/// this name, or else the nearest address, name or kind.
+pub(crate) fn meant<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a Address>,
+) -> Option<String> {
+    const MOST: usize = 3;
+    let known: Vec<&Address> = known.into_iter().collect();
+    let question = |addresses: &[&str]| Some(format!("did you mean {}?", one_of(addresses)));
+    let of_name = |name: &str| -> Vec<&str> {
+        let of_name = known.iter().filter(|address| address.name() == name);
+        of_name.map(|address| address.as_str()).collect()
+    };
+    let same = of_name(name);
+    if (1..=MOST).contains(&same.len()) {
+        return question(&same);
+    }
+    let addresses: Vec<&str> = known.iter().map(|address| address.as_str()).collect();
+    let kinds: BTreeSet<&str> = known.iter().map(|address| address.kind()).collect();
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    let near = match name.contains('.') {
+        true => nearest(name, &addresses),
+        false => nearest(name, &kinds),
+    };
+    if let Some(near) = near {
+        return question(&[near]);
+    }
+    let names: Vec<&str> = known.iter().map(|address| address.name()).collect();
+    let near = of_name(nearest(name, &names)?);
+    question(&near[..near.len().min(MOST)])
 }
 
 #[cfg(test)]
@@ -170,12 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn a_name_or_kind_alone_is_completed_to_an_address() {
+        let state = state();
+        let meant = |name| meant(name, recorded(&state));
+        for (name, hint) in [
+            ("master-0", "did you mean `instance.master-0`?"),
+            ("instance.mastr-0", "did you mean `instance.master-0`?"),
+            ("mastre-1", "did you mean `instance.master-1`?"),
+            ("instnace", "did you mean `instance`?"),
+            ("vpc.mian", "did you mean `vpc.main`?"),
+        ] {
+            assert_eq!(meant(name).as_deref(), Some(hint), "{name}");
+        }
+        assert_eq!(meant("something-else"), None);
+    }
+
+    #[test]
     fn only_what_is_wanted_and_there_is_made_anew() {
         let options = |name| {
             resolve_against_graph(&renewal(name), &TargetingArgs::default(), &wanted(), &state())
         };
         assert_eq!(names(&options("instance.master-0").unwrap().replace), ["instance.master-0"]);
-        for wrong in ["subnet.new", "instance.master-1", "instance.*", "nothing"] {
+        for pattern in ["instance.*", "instance", "*.master-*"] {
+            assert_eq!(
+                names(&options(pattern).unwrap().replace),
+                ["instance.master-0"],
+                "{pattern}"
+            );
+        }
+        for wrong in ["subnet.new", "instance.master-1", "subnet.*", "nothing"] {
             assert_eq!(options(wrong).unwrap_err().exit, Exit::Usage, "{wrong}");
         }
     }

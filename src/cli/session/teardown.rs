@@ -60,10 +60,10 @@ impl<'a, P: Purpose> Session<'a, P> {
         part: &TargetingArgs,
         ui: &mut Ui,
     ) -> Result<Locked<'a, P, TeardownInputs>> {
-        let place = self.common.state.of(name);
+        let common = self.common;
         let claimed = self.claim(name, ui).await?;
         let cluster = claimed.state().and_then(|state| state.cluster.clone());
-        let cluster = cluster.ok_or_else(|| nothing_recorded(name, &place))?;
+        let cluster = cluster.ok_or_else(|| nothing_recorded(name, &common.state))?;
         match (of_machines, cluster.is_of_machines()) {
             (true, false) => return Err(manifests_source::of_a_cluster(&cluster)),
             (false, true) => return Err(install_config_source::of_machines(&cluster)),

@@ -66,7 +66,7 @@ fn commands_that_only_read_fix_nothing_in_any_order() {
         let said =
             format!("the plan is for cluster {infra_id}, but the state now records {fixed}\n");
         assert!(ran.err.contains(&said), "{}", ran.err);
-        let ran = desk.expect(1, &["plan", "--assets", assets]);
+        let ran = desk.expect(3, &["plan", "--assets", assets]);
         assert!(ran.err.contains("the assets belong to another cluster"), "{}", ran.err);
     }
     assert_eq!(desk.cloud.mutating_calls(), 0);
@@ -81,7 +81,7 @@ fn a_destroyed_cluster_makes_room_for_the_next_one() {
         desk.expect(0, &["apply", "--auto-approve", "--assets", assets]);
     };
     apply("one");
-    desk.expect(1, &["plan", "--assets", "two"]);
+    desk.expect(3, &["plan", "--assets", "two"]);
     desk.expect(0, &["plan", "--detailed-exitcode"]); // the state records the digests
     desk.expect(0, &["destroy", "--auto-approve"]);
 
@@ -90,7 +90,7 @@ fn a_destroyed_cluster_makes_room_for_the_next_one() {
     assert_eq!(desk.expect(0, &["state", "pull"]).out, after, "a plan records nothing");
     apply("two");
     desk.expect(0, &["plan", "--detailed-exitcode", "--assets", "two"]);
-    desk.expect(1, &["plan", "--assets", "one"]);
+    desk.expect(3, &["plan", "--assets", "one"]);
     desk.expect(0, &["destroy", "--auto-approve"]);
     apply("one"); // an identity that the state had before
     desk.expect(0, &["destroy", "--auto-approve"]);

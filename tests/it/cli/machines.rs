@@ -473,7 +473,7 @@ fn a_name_that_aws_does_not_have_is_refused_before_a_worker_is_replaced_for_it()
     )
     .unwrap();
     let planned = desk.expect(0, &["machines", "plan", "--manifests", "machines"]);
-    assert!(planned.err.contains("could not check key_pairs/us-west-2"), "{}", planned.err);
+    assert!(planned.err.contains("could not check the key pairs of us-west-2"), "{}", planned.err);
     assert!(planned.out.contains(&format!("+/- machine.{SET}-0")), "{}", planned.out);
     // A later rejection by AWS leaves no resources.
     desk.expect(1, &line);

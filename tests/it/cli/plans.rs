@@ -395,7 +395,7 @@ fn u3_results_go_to_standard_output_and_errors_to_standard_error() {
         (3, &["plan", "--config", "nowhere.yaml"][..]),
         (64, &["plan", "--target", "instance.mastr-0"]),
         (1, &["state", "list"]),
-        (1, &["show", "nowhere.plan"]),
+        (3, &["show", "nowhere.plan"]),
     ] {
         let bad = desk.expect(code, command);
         assert!(bad.out.is_empty(), "{command:?}: {}", bad.out);
@@ -458,7 +458,7 @@ fn d7_what_is_protected_is_not_deleted_by_any_run_until_somebody_allows_it() {
     desk.expect(0, &["unprotect", "instance.*"]);
     desk.expect(0, &["destroy", "--auto-approve", "--exclude", "hosted_zone.int"]);
     let left = desk.expect(0, &["state", "list"]);
-    assert_eq!(left.out, "dhcp_options.main\nhosted_zone.int\nvpc.main\n");
+    assert_eq!(left.out, "dhcp_options.main\nhosted_zone.int  (protected)\nvpc.main\n");
     desk.expect(7, &["destroy", "--auto-approve"]);
     desk.expect(0, &["unprotect", "hosted_zone.int"]);
     desk.expect(0, &["destroy", "--auto-approve"]);

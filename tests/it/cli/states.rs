@@ -172,10 +172,12 @@ fn what_cannot_be_moved_or_forgotten_leaves_everything_as_it_is() {
     let kind = state(&desk, 1, &["mv", "vpc.main", "subnet.main"]);
     assert!(kind.err.contains("the kind would change"), "{}", kind.err);
     assert!(state(&desk, 1, &["mv", "vpc.main", "vpc."]).err.contains("vpc.NAME"));
-    let some = state(&desk, 1, &["rm", "vpc.main", "vpc.other", "--auto-approve"]);
+    let some = state(&desk, 64, &["rm", "vpc.main", "vpc.other", "--auto-approve"]);
     assert!(some.err.contains("no record of vpc.other\n"), "{}", some.err);
     assert!(state(&desk, 7, &["rm", "vpc.main"]).err.contains("--auto-approve"));
-    assert!(state(&desk, 1, &["show", "vpc.other"]).err.contains("state list"));
+    assert!(state(&desk, 64, &["show", "vpc.other"]).err.contains("state list"));
+    let meant = state(&desk, 64, &["mv", "main", "vpc.new"]);
+    assert!(meant.err.contains("did you mean `vpc.main`"), "{}", meant.err);
     assert_eq!(state(&desk, 0, &["list"]).out, BOTH);
     assert!(!desk.path("state/prod/state.json.v1.backup").exists(), "nothing was recorded");
 }
@@ -324,7 +326,7 @@ fn a_state_that_may_not_be_looked_for_is_not_one_that_is_not_there() {
 #[test]
 fn what_is_named_and_is_not_there_is_an_error_and_a_pattern_without_a_match_is_none() {
     let desk = with_an_older_state();
-    let named = state(&desk, 1, &["list", "vpc.other"]);
+    let named = state(&desk, 64, &["list", "vpc.other"]);
     assert!(named.err.contains("no recorded resource matches vpc.other"), "{}", named.err);
     let pattern = state(&desk, 0, &["list", "subnet.*"]);
     assert_eq!((&*pattern.out, &*pattern.err), ("", "No recorded resource matches `subnet.*`.\n"));

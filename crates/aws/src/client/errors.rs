@@ -301,7 +301,7 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
         return ProviderError::new(
             ErrorClass::Permanent,
             call,
-            format!("no credentials: {}", chain(why)),
+            format!("no credentials: {}", chain(why).trim_end_matches(" Attempted:")),
         )
         .with_code(hints::NO_CREDENTIALS);
     }
@@ -315,6 +315,16 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
         };
         let error = ProviderError::new(class, call, chain(kept_back)).with_cause(cause);
         return ProviderError { hint: kept_back.why.hint(), ..error };
+    }
+    if let Some(endpoint) = invalid_endpoint(error) {
+        let quoted = if endpoint.contains('@') {
+            "endpoint".to_owned()
+        } else {
+            format!("endpoint `{endpoint}`")
+        };
+        let message = format!("the configured {quoted} is not a URL");
+        return ProviderError::new(ErrorClass::Permanent, call, message)
+            .with_code(hints::INVALID_ENDPOINT);
     }
     let message = chain(error);
     if was_never_sent(error) {
@@ -338,6 +348,16 @@ fn was_never_sent(error: &(dyn Error + 'static)) -> bool {
         || links(error).any(|link| link.to_string() == "failed to construct request")
 }
 
+/// Returns the configured endpoint that the SDK could not apply to a request. The SDK's message
+/// quotes the whole request after the endpoint.
+fn invalid_endpoint<'a>(error: &'a (dyn Error + 'static)) -> Option<String> {
+    links(error).find_map(|link| {
+        let text = link.to_string();
+        let (endpoint, _) = text.strip_prefix("failed to apply endpoint `")?.split_once('`')?;
+        Some(endpoint.to_owned())
+    })
+}
+
 fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     links(error).find_map(|link| link.downcast_ref())
 }
@@ -347,26 +367,53 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
 }
 
 /// Returns the message of each error in the chain, once. The SDK's own format quotes requests and
-/// responses.
+/// responses, and some messages of the SDK do, too: see [`without_dump`].
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut said: Vec<String> = Vec::new();
-    for link in links(error).map(|link| on_one_line(&link.to_string())) {
-        if !said.iter().any(|before| before.contains(&link)) {
+    for link in links(error).map(|link| on_one_line(without_dump(&link.to_string()))) {
+        if !link.is_empty() && !said.iter().any(|before| before.contains(&link)) {
             said.push(link);
         }
     }
     said.join(": ")
 }
 
-/// Joins lines: the SDK lists the sources of credentials one per line.
+/// Returns the text before the first value in the debug format of Rust: a struct (`Name { `), a tuple
+/// (`Some(`) or bytes (`b"`). Such a value can be a request with its body.
+fn without_dump(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let in_name = |at: usize| bytes[at].is_ascii_alphanumeric() || matches!(bytes[at], b'_' | b':');
+    let name_before = |end: usize| (0..end).rev().take_while(|at| in_name(*at)).last();
+    let is_type = |path: &str| {
+        let name = path.rsplit("::").next().unwrap_or(path);
+        name.starts_with(|first: char| first.is_ascii_uppercase())
+    };
+    let starts = text.char_indices().filter_map(|(at, c)| match c {
+        '{' if bytes[..at].ends_with(b" ") => {
+            name_before(at - 1).filter(|start| is_type(&text[*start..at]))
+        }
+        '(' => name_before(at).filter(|start| is_type(&text[*start..at])),
+        '"' if bytes[..at].ends_with(b"b") => name_before(at).filter(|start| start + 1 == at),
+        _ => None,
+    });
+    let end = starts.min().unwrap_or(text.len());
+    text[..end].trim_end_matches([' ', '`', ':', '('])
+}
+
+/// Joins lines. The SDK lists the sources of credentials one per line; sources that are not
+/// configured are left out.
 fn on_one_line(text: &str) -> String {
-    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+    let unused = "the credential provider was not enabled";
+    let lines = text.lines().map(str::trim);
+    let used = lines.enumerate().filter(|(index, line)| *index == 0 || !line.contains(unused));
+    used.map(|(_, line)| line).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::tests::{Script, scripted};
+    use crate::client::AwsSettings;
+    use crate::client::tests::{Script, scripted, scripted_with};
 
     fn xml(code: &str, message: &str) -> String {
         format!(
@@ -554,6 +601,55 @@ mod tests {
             assert_eq!(error.class, class, "{script:?}: {error}");
             assert_eq!(error.hint.is_some(), hinted, "{script:?}: {error}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_is_no_url_is_named_and_the_request_is_not_quoted() {
+        for (url, quoted) in [
+            ("127.0.0.1:9", "`127.0.0.1:9`"),
+            ("nonsense", "`nonsense`"),
+            ("http://exa mple:99", "`http://exa mple:99`"),
+            ("user:secret@exa mple", "endpoint is not"),
+        ] {
+            let endpoints = [("ec2".to_owned(), url.to_owned())].into();
+            let settings = AwsSettings { endpoints, ..AwsSettings::default() };
+            let (aws, sent) = scripted_with([], settings);
+            let call = aws.ec2.run_instances().image_id("ami-1").user_data("canary").send();
+            let error = aws.call("ec2", "RunInstances", call).await.unwrap_err();
+            assert_eq!(sent.bodies().len(), 0, "{url}");
+            assert_eq!(error.class, ErrorClass::Permanent, "{url}: {error}");
+            assert!(error.is(&[hints::INVALID_ENDPOINT]), "{url}: {error}");
+            assert!(error.message.contains(quoted), "{url}: {error}");
+            assert!(error.hint.as_ref().unwrap().contains("AWS_ENDPOINT_URL"), "{error:?}");
+            for private in ["canary", "secret", "Request", "SdkBody", "UserData"] {
+                assert!(!format!("{error} {error:?}").contains(private), "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_ends_before_a_value_in_the_debug_format() {
+        for (text, kept) in [
+            ("io error: refused (os error 111)", "io error: refused (os error 111)"),
+            ("no {} and (this) or {\"a\": 1}", "no {} and (this) or {\"a\": 1}"),
+            ("cannot send `Request { body: canary }`", "cannot send"),
+            ("sent: SdkBody { inner: Once(Some(b\"canary\")) }", "sent"),
+            ("got Some(\"canary\")", "got"),
+            ("bytes: b\"canary\"", "bytes"),
+            ("a::Deep { canary }", ""),
+        ] {
+            assert_eq!(without_dump(text), kept, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn missing_credentials_are_told_without_the_sources_that_are_not_configured() {
+        let source = "no credentials found in chain. Attempted:\nEnvironment: the credential provider \
+                      was not enabled: not set\nProfile: the file is damaged";
+        assert_eq!(
+            on_one_line(source),
+            "no credentials found in chain. Attempted:; Profile: the file is damaged"
+        );
     }
 
     #[tokio::test]

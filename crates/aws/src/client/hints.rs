@@ -4,6 +4,8 @@ use groundplan_engine::provider::ProviderError;
 
 /// Our error code for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+/// Our error code for a configured endpoint that is not a URL.
+pub(crate) const INVALID_ENDPOINT: &str = "InvalidEndpoint";
 /// Our error code for an endpoint that cannot be reached.
 pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
 
@@ -26,6 +28,11 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     let hint = match code {
         NO_CREDENTIALS => CREDENTIALS.to_owned(),
         UNREACHABLE => ENDPOINT.to_owned(),
+        INVALID_ENDPOINT => {
+            "set AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE> or `endpoint_url` of the profile to a \
+             URL such as `https://ec2.us-west-2.amazonaws.com`, or remove the setting"
+                .to_owned()
+        }
         "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
             "renew the expired credentials, for example with `aws sso login`, and run the same \
              command again; created resources are recorded"
@@ -40,7 +47,12 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
                  {CREDENTIALS}"
             )
         }
-        "SignatureDoesNotMatch" | "RequestExpired" | "RequestTimeTooSkewed" => {
+        "RequestExpired" | "RequestTimeTooSkewed" => {
+            "set the clock of this host (`timedatectl`), or renew temporary credentials, for example \
+             with `aws sso login`"
+                .to_owned()
+        }
+        "SignatureDoesNotMatch" => {
             "check the secret access key (AWS_SECRET_ACCESS_KEY or ~/.aws/credentials) and the \
              clock of this host (`timedatectl`)"
                 .to_owned()
@@ -92,6 +104,29 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
         _ => quota(code)?,
     };
     Some(hint)
+}
+
+/// Returns true if every call fails with this error: AWS does not accept the credentials, or the
+/// endpoint is invalid or cannot be reached.
+pub fn fails_every_call(error: &ProviderError) -> bool {
+    let is_of_an_object = error.message.contains("does not belong to you");
+    !is_of_an_object
+        && error.is(&[
+            NO_CREDENTIALS,
+            INVALID_ENDPOINT,
+            UNREACHABLE,
+            "AuthFailure",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidAccessKeyId",
+            "InvalidClientTokenId",
+            "OptInRequired",
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "SignatureDoesNotMatch",
+            "TokenRefreshRequired",
+            "UnrecognizedClientException",
+        ])
 }
 
 /// Adds a hint about the profile name to missing credentials. A requested profile without content

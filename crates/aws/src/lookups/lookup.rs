@@ -210,8 +210,50 @@ impl Lookup {
 
 impl fmt::Display for Lookup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key())
+        match self {
+            Self::AvailabilityZones { region } => write!(f, "the availability zones of {region}"),
+            Self::InstanceTypeOfferings { types, .. } => {
+                write!(f, "the zones that have the instance types {}", types.join(", "))
+            }
+            Self::Image { region, id } => write!(f, "the image {id} in {region}"),
+            Self::PublicZone { domain } => write!(f, "the public hosted zone of {domain}"),
+            Self::Subnets { ids, .. } => write!(f, "the subnets {}", listed(ids)),
+            Self::HostedZone { id } => write!(f, "the hosted zone {id}"),
+            Self::InstanceTypes { types, .. } => {
+                write!(f, "the instance types {}", types.join(", "))
+            }
+            Self::SecurityGroups { ids, .. } => write!(f, "the security groups {}", listed(ids)),
+            Self::ImagesBy { filters, .. } => write!(f, "the images with {}", all(filters)),
+            Self::SubnetsBy { filters, .. } => write!(f, "the subnets with {}", all(filters)),
+            Self::SecurityGroupsBy { filters, .. } => {
+                write!(f, "the security groups with {}", all(filters))
+            }
+            Self::InstancesNamed { names, .. } => {
+                write!(f, "the instances named {}", names.join(", "))
+            }
+            Self::ZoneTypes { region } => write!(f, "the types of the zones of {region}"),
+            Self::Role { name } => write!(f, "the role {name}"),
+            Self::InstanceProfile { name } => write!(f, "the instance profile {name}"),
+            Self::KeyPairs { region } => write!(f, "the key pairs of {region}"),
+            Self::CapacityReservations { region } => {
+                write!(f, "the capacity reservations of {region}")
+            }
+            Self::PlacementGroups { region } => write!(f, "the placement groups of {region}"),
+            Self::LoadBalancers { names, .. } => {
+                write!(f, "the load balancers {}", names.join(", "))
+            }
+            Self::ClassicLoadBalancers { names, .. } => {
+                write!(f, "the classic load balancers {}", names.join(", "))
+            }
+            Self::RecordsBelow { zone, domain } => {
+                write!(f, "the records below {domain} in the hosted zone {zone}")
+            }
+        }
     }
+}
+
+fn listed<T: fmt::Display>(ids: &[T]) -> String {
+    ids.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A filter of a Describe call, as written by the user.
@@ -356,6 +398,25 @@ pub struct HostedZoneFact {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lookup_is_named_in_words_and_not_by_its_key() {
+        let region = || "us-west-2".to_owned();
+        let types = vec!["m6i.xlarge".to_owned(), "m5.xlarge".to_owned()];
+        let ids = vec![SubnetId::from("subnet-1"), SubnetId::from("subnet-2")];
+        for (lookup, words) in [
+            (Lookup::AvailabilityZones { region: region() }, "the availability zones of us-west-2"),
+            (
+                Lookup::InstanceTypeOfferings { region: region(), types },
+                "the zones that have the instance types m6i.xlarge, m5.xlarge",
+            ),
+            (Lookup::Subnets { region: region(), ids }, "the subnets subnet-1, subnet-2"),
+            (Lookup::Role { name: "admin".into() }, "the role admin"),
+        ] {
+            assert_eq!(lookup.to_string(), words);
+            assert!(!lookup.key().contains(words));
+        }
+    }
 
     #[test]
     fn keys_are_stable() {

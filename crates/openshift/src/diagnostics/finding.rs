@@ -273,7 +273,7 @@ fn edits(from: &str, to: &str) -> usize {
 }
 
 /// Returns the candidates as `a`, `b` or `c`, each in backticks.
-pub(crate) fn one_of(candidates: &[&str]) -> String {
+pub fn one_of(candidates: &[&str]) -> String {
     let quoted: Vec<String> = candidates.iter().map(|name| format!("`{name}`")).collect();
     match quoted.split_last() {
         Some((last, [])) => last.clone(),

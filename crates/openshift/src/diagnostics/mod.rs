@@ -10,9 +10,9 @@ pub(crate) mod synonyms;
 pub(crate) mod text;
 pub(crate) mod yaml;
 
-pub use finding::nearest;
 pub use finding::{Finding, Position, Severity};
-pub(crate) use finding::{did_you_mean, one_of, shown};
+pub(crate) use finding::{did_you_mean, shown};
+pub use finding::{nearest, one_of};
 pub use json::{FindingLine, for_programs};
 pub use rules::{Rule, RuleSource};
 pub(crate) use synonyms::{

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use groundplan_aws::configured_region;
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::topology::{identity, name_in};
 
@@ -14,23 +15,30 @@ use crate::cli::session::state_backend;
 use crate::render::Diagnostic;
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
-pub(super) fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
+pub(super) async fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
     if let Some(file) = &arguments.metadata {
         return metadata(file).map(Some);
     }
     let Some(infra_id) = &arguments.infra_id else { return Ok(None) };
     let name = name_in(infra_id).expect("BUG: arguments are checked").to_owned();
-    let region = arguments.region.clone().ok_or_else(no_region)?;
+    let region = match &arguments.region {
+        Some(region) => Some(region.clone()),
+        None => configured_region().await,
+    };
+    let region = region.ok_or_else(no_region)?;
     let cluster_id = uuid::Uuid::new_v4().to_string(); // only its metadata.json knew it
     Ok(Some(Cluster { name, infra_id: infra_id.clone(), cluster_id, region }))
 }
 
 fn metadata(file: &Path) -> Result<Cluster> {
     let attempt = format!("read {}", file.display());
-    let text = fs::read(file).map_err(|error| CommandError::could_not(&attempt, &error))?;
+    const HINT: &str = "pass the metadata.json that openshift-install or groundplan wrote";
+    let text = fs::read(file).map_err(|error| {
+        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
+    })?;
     let cluster = identity(&text).map_err(|error| {
-        let diagnostic = Diagnostic::could_not(&attempt, &error)
-            .with_hint("pass the metadata.json that openshift-install or groundplan wrote");
+        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     // The name becomes a folder of states, and the infra ID selects the resources to delete.
@@ -52,8 +60,9 @@ fn metadata(file: &Path) -> Result<Cluster> {
 }
 
 fn no_region() -> CommandError {
-    let diagnostic = Diagnostic::error("the region of the cluster is unknown")
-        .with_hint("pass --region, or set AWS_REGION");
+    let diagnostic = Diagnostic::error("the region of the cluster is unknown").with_hint(
+        "pass --region, or set AWS_REGION, AWS_DEFAULT_REGION or the `region` of the profile",
+    );
     CommandError::new(Exit::Usage, diagnostic)
 }
 

@@ -53,7 +53,7 @@ async fn cluster(
     common: &CommonArgs,
     ui: &mut Ui,
 ) -> Result<DestroyedCluster> {
-    if let Some(cluster) = lost::named(arguments)? {
+    if let Some(cluster) = lost::named(arguments).await? {
         return Ok(match lost::recorded(&cluster, common).await? {
             Some(name) => DestroyedCluster::Recorded { name, config: None },
             None => DestroyedCluster::Lost(cluster),

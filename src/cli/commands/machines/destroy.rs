@@ -4,8 +4,9 @@
 //! Never deletes an instance without a record: OpenShift's own controllers may have created it.
 
 use std::collections::BTreeSet;
-use std::{env, fs};
+use std::fs;
 
+use groundplan_aws::configured_region;
 use groundplan_aws::sweep::{self, RemainingResource};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::retry_reads;
@@ -47,6 +48,9 @@ pub(super) async fn destroy(
         locked.plan(&arguments.part, &arguments.guards, ui).await
     };
     let planned = unless_stopped(stop, Box::pin(planning)).await?;
+    if arguments.preflight {
+        planned.preflight(ui).await?;
+    }
     let executed = planned.approve(ui).await?.execute(arguments.waits, ui).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
         let warning = Box::pin(warn_of_unrecorded(cluster, ui));
@@ -70,7 +74,7 @@ async fn read_recorded(
     ui: &mut Ui,
 ) -> Result<RecordedMachines> {
     let (name, infra_id, region) = match &arguments.cluster {
-        Some(infra_id) => (state_of(infra_id), infra_id.clone(), region()),
+        Some(infra_id) => (state_of(infra_id), infra_id.clone(), configured_region().await),
         None => {
             let source = read(&arguments.manifests, ui)?;
             let Cluster { infra_id, region, .. } = source.cluster(None, None)?;
@@ -88,12 +92,6 @@ async fn read_recorded(
         detail.extend(others.iter().map(|one| format!("untracked: {}", name_and_id(one))));
     }
     Err(failure)
-}
-
-/// Returns the region in `AWS_REGION` or `AWS_DEFAULT_REGION`. `None` if neither is set.
-fn region() -> Option<String> {
-    let set = |name| env::var(name).ok().filter(|region| !region.is_empty());
-    set("AWS_REGION").or_else(|| set("AWS_DEFAULT_REGION"))
 }
 
 /// Returns the error that these machines have no recorded state. The details list the states that

@@ -39,13 +39,13 @@ pub(super) async fn run(
         ));
     }
     if !state_backend::is_there(&old.of(&name), common).await? {
-        return Err(nothing_recorded(&name, &old.of(&name)));
+        return Err(nothing_recorded(&name, &old));
     }
     let place = old.of(&name);
     let mut from = unless_stopped(stop, state_backend::open_to_move(&place, common, ui)).await?;
     let begun_before = is_moved_to(&from, &old.of(&name), &new)?;
     if from.state.serial == 0 {
-        return Err(nothing_recorded(&name, &old.of(&name)));
+        return Err(nothing_recorded(&name, &old));
     }
     let place = new.of(&name);
     let mut to = unless_stopped(stop, state_backend::open_to_move(&place, common, ui)).await?;

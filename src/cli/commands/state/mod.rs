@@ -21,7 +21,9 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::state_errors::nothing_recorded;
+use crate::cli::session::targeting::meant;
 use crate::render::Diagnostic;
+use crate::render::state::rows;
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -46,13 +48,24 @@ pub(crate) async fn run(
 async fn seen(cluster: Option<&str>, common: &CommonArgs, ui: &mut Ui) -> Result<State> {
     let name = cluster_name(cluster, common, ui)?;
     let state = read_unlocked(common, &name, ui).await?;
-    state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))
+    state.ok_or_else(|| nothing_recorded(&name, &common.state))
 }
 
 /// Returns the error for addresses without a record.
-fn unknown(addresses: &[&Address]) -> CommandError {
+fn unknown(addresses: &[&Address], state: &State) -> CommandError {
     let names: Vec<_> = addresses.iter().map(|address| address.as_str()).collect();
     let diagnostic = Diagnostic::error(format!("no record of {}", names.join(", ")))
-        .with_hint("list the recorded resources with `groundplan state list`");
-    CommandError::new(Exit::Failed, diagnostic)
+        .with_hint(hint_for(addresses[0].as_str(), state));
+    CommandError::new(Exit::Usage, diagnostic)
+}
+
+/// Returns the hint for a name without a record.
+fn hint_for(name: &str, state: &State) -> String {
+    meant(name, rows(state).map(|(address, ..)| address))
+        .unwrap_or_else(|| "list the recorded resources with `groundplan state list`".to_owned())
+}
+
+/// Returns true if the address has a record, current or deposed.
+fn is_known(state: &State, address: &Address) -> bool {
+    state.resources.contains_key(address) || state.deposed.contains_key(address)
 }

@@ -5,6 +5,7 @@ use groundplan_engine::graph::Address;
 use groundplan_engine::state::Entry;
 use serde_json::json;
 
+use super::{is_known, unknown};
 use crate::cli::args::{CommonArgs, StateMv as Arguments};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
@@ -30,6 +31,9 @@ pub(super) async fn run(
                 address.kind()
             ));
         return Err(CommandError::new(Exit::Failed, diagnostic));
+    }
+    if !is_known(&held.state, &address) {
+        return Err(unknown(&[&address], &held.state));
     }
     let moved = Entry::Moved { address: address.clone(), to: to.clone() };
     if let Err(illegal) = held.state.clone().record(&moved) {

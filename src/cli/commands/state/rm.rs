@@ -10,7 +10,7 @@ use groundplan_engine::provider::Schemas as _;
 use groundplan_engine::state::{Entry, Record, State};
 use serde_json::json;
 
-use super::unknown;
+use super::{is_known, unknown};
 use crate::cli::args::{CommonArgs, StateRm as Arguments};
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
@@ -28,15 +28,15 @@ pub(super) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<()> {
-    must_be_confirmable(common, ui)?;
     let cluster = arguments.of.cluster.as_deref();
     let mut held = LockedState::take_existing(cluster, common, "state rm", ui, stop).await?;
     let named: BTreeSet<_> =
         arguments.addresses.iter().map(|text| Address::from(&**text)).collect();
     let strange: Vec<_> = named.iter().filter(|one| !is_known(&held.state, one)).collect();
     if !strange.is_empty() {
-        return Err(unknown(&strange));
+        return Err(unknown(&strange, &held.state));
     }
+    must_be_confirmable(common, ui)?;
     let mut entries = Vec::new();
     for (address, record, _) in rows(&held.state).filter(|(address, ..)| named.contains(*address)) {
         let id = id(&record.outputs).unwrap_or_else(|| "no ID recorded".to_owned());
@@ -125,8 +125,4 @@ fn still_needed(
         })
     });
     warned.collect()
-}
-
-fn is_known(state: &State, address: &Address) -> bool {
-    state.resources.contains_key(address) || state.deposed.contains_key(address)
 }

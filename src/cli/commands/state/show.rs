@@ -17,10 +17,13 @@ pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
     let address = Address::from(&*arguments.address);
     let lives: Vec<_> = rows(&state).filter(|(known, ..)| **known == address).collect();
     if lives.is_empty() {
-        return Err(unknown(&[&address]));
+        return Err(unknown(&[&address], &state));
     }
+    let protected = state.protected.contains(&address);
     let written = |out: &mut dyn Write| {
-        lives.iter().try_for_each(|(address, record, old)| resource(address, record, *old, out))
+        lives.iter().try_for_each(|(address, record, old)| {
+            resource(address, record, *old, protected && !old, out)
+        })
     };
     Ok(ui.show(written, || document::lives(&state, &address, &schemas()))?)
 }

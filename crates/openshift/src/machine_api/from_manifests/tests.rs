@@ -416,6 +416,19 @@ fn without_its_secret_a_machine_has_nothing_to_start_from_and_is_told_where_to_g
 }
 
 #[test]
+fn a_secret_that_many_objects_lack_is_one_error_with_their_number() {
+    let sets: Vec<Value> = (0..60).map(|n| set(&format!("workers-{n}"), 2)).collect();
+    let found = errors(&sets);
+    let missing: Vec<&Finding> =
+        found.iter().filter(|one| one.rule == Rule::MachineUserData).collect();
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert_eq!(
+        missing[0].message,
+        "the Secret `worker-user-data` is not among the manifests; 59 more objects need it"
+    );
+}
+
+#[test]
 fn a_secret_that_machines_do_not_see_is_told_with_what_keeps_them_from_it() {
     let secret = |pointer: &str, value: &str| with(secret(), pointer, json!(value));
     for (odd, expected) in [

@@ -71,15 +71,25 @@ impl SecretUserData {
         self.kept.get(name(config))?.content.as_deref()
     }
 
-    /// Adds a finding for each object whose machines have no valid user data.
+    /// Adds a finding for each Secret without valid user data, at the first object whose machines use
+    /// it.
     pub(super) fn judge(
         &self,
         units: &[MachineGroup],
         files: &[ManifestFile],
         findings: &mut Findings,
     ) {
+        let mut users: BTreeMap<&str, usize> = BTreeMap::new();
         for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
-            if let Some(flaw) = self.flaw(&unit.config, files) {
+            *users.entry(name(&unit.config)).or_default() += 1;
+        }
+        let mut told = BTreeSet::new();
+        for unit in units.iter().filter(|unit| !unit.names.is_empty()) {
+            if !told.insert(name(&unit.config)) {
+                continue;
+            }
+            let others = users[name(&unit.config)] - 1;
+            if let Some(flaw) = self.flaw(&unit.config, others, files) {
                 findings[unit.origin.file].push(unit.origin.finding_in_spec(files, flaw));
             }
         }
@@ -88,15 +98,21 @@ impl SecretUserData {
     fn flaw(
         &self,
         config: &AwsMachineProviderConfig,
+        others: usize,
         files: &[ManifestFile],
     ) -> Option<ObjectFinding> {
         let name = name(config);
+        let more = match others {
+            0 => String::new(),
+            1 => "; 1 more object needs it".to_owned(),
+            others => format!("; {others} more objects need it"),
+        };
         let flaw = |message: String| {
             let path = "providerSpec.value.userDataSecret";
             ObjectFinding::new(
                 Rule::MachineUserData,
                 path,
-                format!("the Secret `{name}` {message}"),
+                format!("the Secret `{name}` {message}{more}"),
             )
         };
         let Some(kept) = self.kept.get(name) else {
