@@ -4,21 +4,22 @@
 //! version. No document contains a secret or its digest. `docs/formats.md` explains every key, and
 //! a test keeps that page complete.
 
-use groundplan_engine::graph::{Address, Schema};
+use groundplan_engine::graph::{Address, Schema, as_ref};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::diff::diff;
-use groundplan_engine::plan::{FieldChange, Step};
+use groundplan_engine::plan::values::known_value;
+use groundplan_engine::plan::{Action, Change, FieldChange, Step};
 use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::{Record, State};
 use serde_json::{Value, json};
 
 use super::PlanView;
-use super::json::{change_for_programs, drift_for_programs, field_for_programs, is_told};
+use super::json::{change_for_programs, drift_for_programs, field_for_programs};
 use super::plan::{counts_by_kind, drift};
 use super::state::rows;
 
 /// Version of the documents' format, the first key of each document.
-pub const DOCUMENTS_VERSION: &str = "1.0";
+pub const DOCUMENTS_VERSION: &str = "1.1";
 
 /// Returns the whole recorded state of a cluster.
 pub fn state(state: &State, schemas: &dyn Schemas) -> Value {
@@ -50,11 +51,11 @@ pub fn lives(state: &State, address: &Address, schemas: &dyn Schemas) -> Value {
     })
 }
 
-/// Returns a plan: changes, reasons and the order of the steps.
-pub fn plan(view: &PlanView<'_>) -> Value {
+/// Returns a plan: all resources with their values after it, reasons and the order of the steps.
+pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
     let plan = view.plan;
     let counts = plan.counts();
-    let changes = plan.changes.iter().filter(|change| is_told(change));
+    let changes = plan.changes.iter().map(|change| planned(change, schemas));
     json!({
         "format_version": DOCUMENTS_VERSION,
         "document": "plan",
@@ -72,9 +73,62 @@ pub fn plan(view: &PlanView<'_>) -> Value {
         "warnings": view.warnings,
         "selection": plan.selection,
         "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
-        "resources": changes.map(change_for_programs).collect::<Vec<_>>(),
+        "resources": changes.collect::<Vec<_>>(),
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
     })
+}
+
+/// Returns one resource of a plan. Its fields are the changed ones, then the unchanged ones.
+fn planned(change: &Change, schemas: &dyn Schemas) -> Value {
+    let mut resource = change_for_programs(change);
+    let unchanged = unchanged(change, schemas);
+    if !unchanged.is_empty() {
+        let fields = resource["fields"].as_array().cloned().unwrap_or_default();
+        resource["fields"] = fields.into_iter().chain(unchanged).collect();
+    }
+    resource
+}
+
+/// Returns the fields that an existing resource has before and after the plan.
+fn unchanged(change: &Change, schemas: &dyn Schemas) -> Vec<Value> {
+    let is_kept = matches!(change.action, Action::Keep | Action::Update | Action::Finish);
+    let Some(after) = change.after.as_ref().filter(|_| is_kept && change.id.is_some()) else {
+        return Vec::new();
+    };
+    let schema = schemas.schema(change.address.kind());
+    let rules = schema.map(Schema::comparison_rules).unwrap_or_default();
+    let is_part = |one: &str, of: &str| one.strip_prefix(of).is_some_and(is_end);
+    let is_changed = |path: &str| {
+        let changed = change.fields.iter().map(|field| field.path.as_str());
+        changed.into_iter().any(|other| is_part(path, other) || is_part(other, path))
+    };
+    let all = diff(rules, None, Some(&with_known_values(after))).into_iter();
+    let unchanged = all.filter(|field| !is_changed(&field.path)).map(|field| {
+        let field = FieldChange { before: field.after.clone(), ..field };
+        let mut field = field_for_programs(&field);
+        field["unchanged"] = true.into();
+        field
+    });
+    unchanged.collect()
+}
+
+/// Returns true at the end of a path's step.
+fn is_end(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['.', '['])
+}
+
+/// Returns inputs with the value of each reference that is known.
+fn with_known_values(after: &Value) -> Value {
+    match after {
+        Value::Object(_) if known_value(after).is_some() => {
+            known_value(after).cloned().unwrap_or_default()
+        }
+        Value::Object(fields) if as_ref(after).is_none() => {
+            fields.iter().map(|(key, value)| (key.clone(), with_known_values(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(with_known_values).collect(),
+        plain => plain.clone(),
+    }
 }
 
 /// Returns one record. Its fields have only `before`: the value that a plan would change.
@@ -108,7 +162,7 @@ mod tests {
 
     use groundplan_engine::event::Operation;
     use groundplan_engine::graph::Schema;
-    use groundplan_engine::plan::{Action, Change, DriftClass, Op, Plan, Reason, UnmanagedDrift};
+    use groundplan_engine::plan::{DriftClass, Op, Plan, Reason, UnmanagedDrift};
     use groundplan_engine::state::{Cluster, Entry, RecordStatus};
 
     use super::*;
@@ -165,6 +219,7 @@ mod tests {
                 json!("stopped"),
             )],
             left: vec![],
+            after: None,
             protected: false,
         };
         let op = Op::Delete { address, generation: 1, unseen: false };
@@ -181,14 +236,22 @@ mod tests {
         };
         let warnings = ["mind the gap".to_owned()];
         let classify = |_: &str, _: &str| DriftClass::Functional;
-        let telling = |_: &str, _: &str| false;
-        super::plan(&PlanView { plan: &plan, full: false, warnings: &warnings, classify, telling })
+        let describe = crate::render::plan::tests::DESCRIBE;
+        let view = PlanView {
+            plan: &plan,
+            full: false,
+            warnings: &warnings,
+            classify,
+            describe,
+            width: None,
+        };
+        super::plan(&view, &Kinds)
     }
 
     #[test]
     fn a_state_is_its_resources_and_what_is_secret_is_named_and_not_shown() {
         let document = state(&recorded(), &Kinds);
-        assert_eq!(document["format_version"], "1.0");
+        assert_eq!(document["format_version"], "1.1");
         assert_eq!(
             document["resources"],
             json!([{
@@ -216,6 +279,46 @@ mod tests {
         let step = json!({"address": "instance.master-0", "generation": 1, "action": "delete", "after": []});
         assert_eq!(document["steps"], json!([step]));
         assert_eq!(document["warnings"], json!(["mind the gap"]));
+    }
+
+    #[test]
+    fn a_plan_has_what_stays_and_the_unchanged_fields_of_what_changes() {
+        let field = |path: &str| FieldChange {
+            path: path.into(),
+            item: None,
+            before: Some(json!("a")),
+            after: Some(json!("b")),
+            replaces: false,
+        };
+        let change = Change {
+            address: "instance.master-0".into(),
+            action: Action::Update,
+            reason: Reason::Changed,
+            id: Some("i-1".into()),
+            fields: vec![field("tags.team")],
+            drift: vec![],
+            unmanaged: vec![],
+            left: vec![],
+            after: Some(json!({
+                "subnet": {"$ref": "subnet.a", "output": "id", "value": "subnet-1"},
+                "metadata_options": {"http_tokens": "required"},
+                "tags": {"team": "b", "team2": "c"},
+            })),
+            protected: false,
+        };
+        let unchanged = |change: &Change| unchanged(change, &Kinds);
+        assert_eq!(
+            unchanged(&change),
+            [
+                json!({"path": "metadata_options.http_tokens", "before": "required",
+                       "after": "required", "unchanged": true}),
+                json!({"path": "subnet", "before": "subnet-1", "after": "subnet-1",
+                       "unchanged": true}),
+                json!({"path": "tags.team2", "before": "c", "after": "c", "unchanged": true}),
+            ]
+        );
+        let created = Change { action: Action::Create, id: None, ..change };
+        assert_eq!(unchanged(&created), [Value::Null; 0]);
     }
 
     #[test]

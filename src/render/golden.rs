@@ -29,7 +29,11 @@ use groundplan_openshift::topology::{self, Assets, Compiled, compile, needed_loo
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::plan::Describe;
 use super::{Diagnostic, PlanView};
+
+const DESCRIBE: Describe =
+    Describe { subject: plan_review::subject, summary: plan_review::summary };
 
 /// Differences of a case from its base folder.
 #[derive(Debug, Default, Deserialize)]
@@ -295,10 +299,9 @@ fn planned(folder: &Path) -> GoldenResult {
 
 /// Returns the plan as the program prints it, with the violations of its guards.
 fn text(played: &GoldenResult) -> String {
-    let GoldenResult { case, plan, warnings, .. } = played;
+    let GoldenResult { case, plan, .. } = played;
     let mut written = Vec::new();
-    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
-    let view = PlanView { plan, full: case.full, warnings, classify, telling };
+    let view = view(played);
     let mut out = anstream::StripStream::new(&mut written);
     if case.refresh_only {
         // The command shows only warnings about parts that were not compared.
@@ -357,6 +360,160 @@ fn golden_plans_are_as_recorded() {
         digests.push_str(&format!("{} {name}\n", sha256(&json)));
     }
     compare(&Path::new(env!("CARGO_MANIFEST_DIR")).join("plans/plan.json.sha256"), &digests);
+}
+
+/// Case of the snapshots: the standard cluster, with machines in two zones.
+const STANDARD: &str = "two-pools-required";
+
+/// Returns the plan of the standard cluster as text for a terminal of this width.
+fn in_width(played: &GoldenResult, width: usize) -> String {
+    let mut written = Vec::new();
+    let view = PlanView { width: Some(width), ..view(played) };
+    view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+fn view(played: &GoldenResult) -> PlanView<'_> {
+    let GoldenResult { case, plan, warnings, .. } = played;
+    let (classify, describe) = (plan_review::class, DESCRIBE);
+    PlanView { plan, full: case.full, warnings, classify, describe, width: None }
+}
+
+fn comment(played: &GoldenResult) -> String {
+    let mut written = Vec::new();
+    super::markdown::plan(&view(played), &mut written).unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+/// Returns a document with one line for each item of its lists.
+fn by_item(document: &Value) -> String {
+    let fields = document.as_object().unwrap().iter().map(|(key, value)| match value {
+        Value::Array(items) if !items.is_empty() => {
+            let items: Vec<_> = items.iter().map(|item| format!("    {item}")).collect();
+            format!("  {}: [\n{}\n  ]", json!(key), items.join(",\n"))
+        }
+        value => format!("  {}: {value}", json!(key)),
+    });
+    format!("{{\n{}\n}}\n", fields.collect::<Vec<_>>().join(",\n"))
+}
+
+#[test]
+fn golden_plan_of_the_standard_cluster_in_every_form() {
+    let folder = case(STANDARD);
+    let played = planned(&folder);
+    for width in [80, 120, 200] {
+        let text = in_width(&played, width);
+        let is_wide = |line: &&str| line.chars().count() > width && line.trim().contains(' ');
+        assert_eq!(text.lines().filter(is_wide).collect::<Vec<_>>(), [""; 0], "{width}");
+        compare(&folder.join(format!("plan-{width}.txt")), &text);
+    }
+    compare(&folder.join("plan.md"), &comment(&played));
+    let document = super::document::plan(&view(&played), &schemas());
+    compare(&folder.join("plan-document.json"), &by_item(&document));
+}
+
+/// The questions of a reviewer, and the sentence of the plan that answers each. The text is that of
+/// a narrow terminal, in which a sentence can continue on the next line.
+#[test]
+fn golden_plan_answers_a_reviewer_in_80_columns() {
+    let text = in_width(&planned(&case(STANDARD)), 80);
+    let section = |title: &str, address: &str| -> String {
+        let from = text.find(&format!("\n{title}\n")).unwrap();
+        let section = &text[from + 1..];
+        let section = &section[..section.find("\n\n").unwrap()];
+        let begins = format!(" {address} ");
+        let begin = section.find(&begins).unwrap_or_else(|| panic!("{address}: {section}"));
+        let entry = &section[begin + 1..];
+        let entry = &entry[..entry.find("\n  + ").unwrap_or(entry.len())];
+        entry.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let answers = |title: &str, address: &str, answer: &str| {
+        let entry = section(title, address);
+        assert!(entry.contains(answer), "{address} does not say `{answer}`: {entry}");
+    };
+    // In which zone is master-1?
+    answers("Machines", "instance.master-1", "m5.xlarge, us-west-2b,");
+    // Who may reach 22623?
+    answers(
+        "Security groups",
+        "security_group_rules.master",
+        "10.0.0.0/16 may reach icmp, tcp 22, tcp 6443 and tcp 22623",
+    );
+    // Which type, image and volume have the masters?
+    answers("Machines", "instance.master-0", "m5.xlarge,");
+    answers(
+        "Machines",
+        "instance.master-0",
+        "image ami-0abcdef1234567890, root io1 500 GiB 4000 IOPS",
+    );
+    // Does the bootstrap machine require session tokens?
+    answers("Machines", "instance.bootstrap", "http_tokens required");
+    // Which subnets are public?
+    for zone in ["us-west-2a", "us-west-2b", "us-west-2c"] {
+        answers("Network", &format!("subnet.public-{zone}"), ", public");
+        answers("Network", &format!("subnet.private-{zone}"), ", private");
+    }
+    // Where do the names of the API point?
+    answers(
+        "DNS",
+        "record.api-public",
+        "api.two-pools.example.com A (alias) -> load_balancer.ext.dns_name",
+    );
+    answers(
+        "DNS",
+        "record.api-int",
+        "api-int.two-pools.example.com A (alias) -> load_balancer.int.dns_name",
+    );
+    // Which scheme has each load balancer?
+    answers(
+        "Load balancing",
+        "load_balancer.int",
+        "internal, zones us-west-2a, us-west-2b and us-west-2c",
+    );
+    answers("Load balancing", "load_balancer.ext", "internet-facing, zones");
+    // Who may use SSH?
+    answers(
+        "Security groups",
+        "security_group_rules.worker",
+        "10.0.0.0/16 may reach icmp and tcp 22",
+    );
+    answers(
+        "Security groups",
+        "security_group_rules.bootstrap",
+        "0.0.0.0/0 may reach tcp 22 and tcp 19531",
+    );
+    // Which NAT gateway serves us-west-2b?
+    answers(
+        "Network",
+        "route_table.private-us-west-2b",
+        "0.0.0.0/0 -> nat_gateway.us-west-2b, for subnet.private-us-west-2b",
+    );
+    // Who may assume the role of the masters?
+    answers("IAM", "iam_role.master", "may be assumed by ec2.amazonaws.com");
+    assert!(!text.contains("(known after apply)"), "{text}");
+}
+
+/// Checks that a policy can be asked of all machines after the plan: changed, created and kept ones.
+#[test]
+fn golden_document_has_the_values_of_every_resource_after_the_plan() {
+    for name in ["tag-changed", "bootstrap-done", "no-changes", "one-zone", "hop-limit-withdrawn"] {
+        let played = planned(&case(name));
+        let document = super::document::plan(&view(&played), &schemas());
+        let resources = document["resources"].as_array().unwrap();
+        let stays = resources.iter().filter(|one| one["action"] != "delete");
+        let (stays, nodes) = (stays.collect::<Vec<_>>(), played.graph.nodes().len());
+        assert_eq!(stays.len(), nodes, "{name}: each resource of the configuration");
+        assert!(stays.iter().all(|one| one["after"].is_object()), "{name}");
+        let machines: Vec<_> = stays.iter().filter(|one| one["kind"] == "instance").collect();
+        assert!(machines.len() >= 3, "{name}");
+        for machine in machines {
+            let tokens = &machine["after"]["metadata_options"]["http_tokens"];
+            assert_eq!(tokens, "required", "{name}: {machine}");
+            let fields = machine["fields"].as_array().unwrap();
+            let path = "metadata_options.http_tokens";
+            assert!(fields.iter().any(|field| field["path"] == path), "{name}: {machine}");
+        }
+    }
 }
 
 fn sha256(text: &str) -> String {
@@ -474,8 +631,14 @@ fn golden_plans_hold_no_secret() {
                 let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
                 assert!(!text.contains(secret), "{}/{file}", folder.display());
             }
-            let json = pretty(&planned(&folder).plan);
+            let played = planned(&folder);
+            let json = pretty(&played.plan);
             assert!(!json.contains(secret), "{}: plan as JSON", folder.display());
+            let document = super::document::plan(&view(&played), &schemas()).to_string();
+            for shown in [document, comment(&played)] {
+                assert!(!shown.contains(secret), "{}", folder.display());
+                assert!(!shown.contains("sha256:"), "{}: a digest", folder.display());
+            }
         }
     }
 }
@@ -597,16 +760,20 @@ fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
 #[test]
 fn p8_what_is_not_known_yet_reads_as_such_for_people_and_programs() {
     let played = planned(&case("target"));
-    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
-    let view = PlanView { plan: &played.plan, full: true, warnings: &[], classify, telling };
+    let (classify, describe) = (plan_review::class, DESCRIBE);
+    let view =
+        PlanView { plan: &played.plan, full: true, warnings: &[], classify, describe, width: None };
     let mut text = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut text)).unwrap();
     let text = String::from_utf8(text).unwrap();
-    assert!(text.contains("      vpc: (known after apply)\n"), "{text}");
-    let document = super::document::plan(&view);
+    assert!(text.contains("      vpc: -> vpc.main\n"), "{text}");
+    let document = super::document::plan(&view, &schemas());
     let subnet = |one: &&Value| one["address"] == "subnet.private-us-west-2a";
     let subnet = document["resources"].as_array().unwrap().iter().find(subnet).unwrap();
     let vpc = |field: &&Value| field["path"] == "vpc";
     let vpc = subnet["fields"].as_array().unwrap().iter().find(vpc).unwrap();
-    assert_eq!(vpc, &json!({"path": "vpc", "after_unknown": true}));
+    let target = json!({"address": "vpc.main", "output": "id"});
+    assert_eq!(vpc["after_unknown"], true);
+    assert_eq!(vpc["after_reference"], target);
+    assert_eq!(subnet["after"]["vpc"], json!({"reference": target}));
 }

@@ -7,6 +7,8 @@
 use std::io::{self, Write};
 
 use groundplan_engine::event::{EVENTS_VERSION, Event};
+use groundplan_engine::graph::{Ref, as_ref};
+use groundplan_engine::plan::values::known_value;
 use groundplan_engine::plan::{Action, Change, FieldChange};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::plan::{ShownDrift, counts_by_kind, drift, drift_counts, reason};
 use super::screen::for_json;
-use super::value::{is_sensitive, is_unknown};
+use super::value::{is_secret, is_sensitive, is_unknown};
 use super::{Diagnostic, PlanView};
 
 /// All line types. `docs/formats.md` explains each, and a test keeps that page complete.
@@ -25,6 +27,7 @@ pub const TYPES: &[&str] = &[
     "drift_summary",
     "selection",
     "planned_change",
+    "unchanged",
     "change_summary",
     "started",
     "step_started",
@@ -127,6 +130,9 @@ impl<W: Write> JsonLines<W> {
         for change in view.plan.changes.iter().filter(|change| is_told(change)) {
             self.line("planned_change", &change_for_programs(change))?;
         }
+        for change in view.plan.changes.iter().filter(|change| !is_told(change)) {
+            self.line("unchanged", &change_for_programs(change))?;
+        }
         let counts = view.plan.counts();
         let mut summary = json!({
             "operation": view.plan.operation,
@@ -214,6 +220,9 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     if let Some(id) = &change.id {
         fields["id"] = id.as_str().into();
     }
+    if let Some(after) = &change.after {
+        fields["after"] = marked(after);
+    }
     if !change.fields.is_empty() {
         fields["fields"] = change.fields.iter().map(field_for_programs).collect();
     }
@@ -231,6 +240,30 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     fields
 }
 
+/// Returns inputs after a plan as nested objects and lists. A reference is an object with its target
+/// and, if it is known, its value. A secret is an object without the digest.
+pub(super) fn marked(after: &Value) -> Value {
+    match after {
+        Value::Object(fields) => match as_ref(after) {
+            Some(reference) => {
+                let mut target = json!({"reference": for_reference(&reference)});
+                if let Some(value) = known_value(after) {
+                    target["value"] = marked(value);
+                }
+                target
+            }
+            None if is_secret(after) => json!({"sensitive": true}),
+            None => fields.iter().map(|(key, value)| (key.clone(), marked(value))).collect(),
+        },
+        Value::Array(items) => items.iter().map(marked).collect(),
+        plain => plain.clone(),
+    }
+}
+
+fn for_reference(reference: &Ref) -> Value {
+    json!({"address": reference.address, "output": reference.output})
+}
+
 /// Returns a field, with unknown and secret values named instead of shown.
 pub(super) fn field_for_programs(field: &FieldChange) -> Value {
     let mut fields = json!({"path": field.path});
@@ -241,7 +274,12 @@ pub(super) fn field_for_programs(field: &FieldChange) -> Value {
         match value {
             None => (),
             Some(value) if is_sensitive(value) => fields[format!("{name}_sensitive")] = true.into(),
-            Some(value) if is_unknown(value) => fields[format!("{name}_unknown")] = true.into(),
+            Some(value) if is_unknown(value) => {
+                fields[format!("{name}_unknown")] = true.into();
+                if let Some(reference) = as_ref(value) {
+                    fields[format!("{name}_reference")] = for_reference(&reference);
+                }
+            }
             Some(value) => fields[name] = value.clone(),
         }
     }
@@ -275,7 +313,7 @@ mod tests {
         assert_eq!(
             lines[..1],
             [format!(
-                r#"{{"type":"version","time":"2026-01-02T12:00:00.123Z","program":"groundplan {}","version":"1.0"}}"#,
+                r#"{{"type":"version","time":"2026-01-02T12:00:00.123Z","program":"groundplan {}","version":"1.1"}}"#,
                 env!("CARGO_PKG_VERSION")
             )]
         );
@@ -393,7 +431,20 @@ mod tests {
             drift: vec![],
             unmanaged: vec![],
             left: vec![],
+            after: None,
             protected: false,
+        };
+        let kept = Change {
+            action: Action::Keep,
+            reason: Reason::UpToDate,
+            fields: vec![],
+            after: Some(json!({
+                "zones": ["a"],
+                "subnet": {"$ref": "subnet.a", "output": "id", "value": "subnet-1"},
+                "group": {"$ref": "security_group.m", "output": "id"},
+                "content": {"$secret": "sha256:aa"},
+            })),
+            ..change.clone()
         };
         let step = Op::Delete { address: change.address.clone(), generation: 1, unseen: false };
         let plan = Plan {
@@ -403,30 +454,52 @@ mod tests {
             cluster: None,
             generation: 1,
             selection: None,
-            changes: vec![change],
+            changes: vec![change, kept],
             steps: vec![Step { op: step, after: vec![] }],
             dependency_updates: vec![],
         };
         let warnings = ["mind the gap".to_owned()];
         let classify = |_: &str, _: &str| DriftClass::Functional;
-        let telling = |_: &str, _: &str| false;
-        let view = PlanView { plan: &plan, full: false, warnings: &warnings, classify, telling };
+        let describe = crate::render::plan::tests::DESCRIBE;
+        let view = PlanView {
+            plan: &plan,
+            full: false,
+            warnings: &warnings,
+            classify,
+            describe,
+            width: None,
+        };
         let lines = said(|out| out.plan(&view).unwrap());
         let parsed: Vec<Value> =
             lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         let types: Vec<_> = parsed.iter().map(|line| line["type"].as_str().unwrap()).collect();
-        assert_eq!(types, ["version", "diagnostic", "planned_change", "change_summary"]);
+        assert_eq!(
+            types,
+            ["version", "diagnostic", "planned_change", "unchanged", "change_summary"]
+        );
+        assert_eq!(
+            parsed[3]["after"],
+            json!({
+                "zones": ["a"],
+                "subnet": {
+                    "reference": {"address": "subnet.a", "output": "id"}, "value": "subnet-1",
+                },
+                "group": {"reference": {"address": "security_group.m", "output": "id"}},
+                "content": {"sensitive": true},
+            })
+        );
         assert_eq!(
             parsed[2]["fields"],
             json!([
                 {"path": "image", "after": "ami-1"},
-                {"path": "network", "after_unknown": true},
+                {"path": "network", "after_unknown": true,
+                 "after_reference": {"address": "network_interface.m", "output": "id"}},
                 {"path": "user_data.content", "after_sensitive": true},
             ])
         );
-        assert_eq!((&parsed[3]["add"], &parsed[3]["change"]), (&json!(1), &json!(0)));
+        assert_eq!((&parsed[4]["add"], &parsed[4]["change"]), (&json!(1), &json!(0)));
         assert_eq!(
-            parsed[3]["by_kind"],
+            parsed[4]["by_kind"],
             json!({"instance": {"add": 1, "change": 0, "destroy": 0}})
         );
         assert!(!lines.concat().contains("sha256"));

@@ -5,6 +5,7 @@
 //!
 //! - [`plan`] and [`progress`]: plans and runs for people.
 //! - [`json`]: plans and runs for programs, as JSON lines.
+//! - [`markdown`]: plans as comments of a pull request.
 //! - [`document`]: state and plan for programs, as one JSON document each.
 //! - [`state`] and [`dot`]: recorded state and desired graph.
 //! - [`diagnostics`]: all errors and warnings.
@@ -17,6 +18,7 @@ pub mod dot;
 #[cfg(test)]
 mod golden;
 pub mod json;
+pub mod markdown;
 pub mod plan;
 pub mod progress;
 pub mod remedies;

@@ -1,21 +1,29 @@
-//! Plan for people: one line per change, its reason, and the counts.
+//! Plan for people: one line per change by subject, its reason, and the counts.
 
 mod drift;
+pub(super) mod entries;
 mod selection;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod words;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub use self::drift::drifted;
-pub(super) use self::drift::{ShownDrift, drift, drift_counts};
+pub(super) use self::drift::{
+    ShownDrift, class_name, drift, drift_counts, drift_lines, ignored_in_words, left_lines,
+};
 pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
+use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
+use serde_json::Value;
 
+use self::entries::{Entry, sections};
 use self::words::{as_created, left_to_aws, long, one_line, style, symbol};
+use self::wrap::wrapped;
 use super::painted;
 use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
 use super::screen;
@@ -32,12 +40,20 @@ pub struct PlanView<'a> {
     pub warnings: &'a [String],
     /// Classification of drift.
     pub classify: Classify,
-    /// Selection of inputs that creations always show.
-    pub telling: Telling,
+    /// Headings and summaries of kinds.
+    pub describe: Describe,
+    /// Greatest length of a line; `None` breaks no lines.
+    pub width: Option<usize>,
 }
 
-/// Returns true if plans always show this input (a path) of a kind.
-pub type Telling = fn(kind: &str, path: &str) -> bool;
+/// Headings and summaries of kinds.
+#[derive(Clone, Copy, Debug)]
+pub struct Describe {
+    /// Returns the heading of a kind.
+    pub subject: fn(kind: &str) -> Subject,
+    /// Returns the summary of a resource with these inputs after the plan.
+    pub summary: fn(after: &Value, around: &Surroundings<'_>) -> Summary,
+}
 
 impl PlanView<'_> {
     /// Writes the plan for people.
@@ -73,7 +89,8 @@ impl PlanView<'_> {
 
     pub(super) fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
         for warning in self.warnings {
-            writeln!(out, "{}: {}", painted(WARNING, "warning"), screen::one_line(warning))?;
+            let warning = screen::one_line(warning);
+            self.line(out, &format!("{}: {warning}", painted(WARNING, "warning")), 2)?;
         }
         if self.warnings.is_empty() { Ok(()) } else { writeln!(out) }
     }
@@ -99,32 +116,58 @@ impl PlanView<'_> {
         writeln!(out)
     }
 
+    /// Writes a line, in pieces if it is longer than the screen is wide.
+    fn line(&self, out: &mut dyn Write, line: &str, indent: usize) -> io::Result<()> {
+        writeln!(out, "{}", wrapped(line, self.width, indent))
+    }
+
     fn write_changes(&self, out: &mut dyn Write) -> io::Result<()> {
-        let acted = || self.plan.changes.iter().filter(|change| change.action != Action::Keep);
-        let width = acted().map(|change| change.address.as_str().len()).max().unwrap_or(0);
-        for change in acted() {
-            let symbol = painted(style(change.action), format!("{:>3}", symbol(change.action)));
-            let address = screen::one_line(change.address.as_str());
-            let id = match (&change.id, change.action) {
-                (Some(id), Action::Delete) => {
-                    painted(FAINT, format!("  [id={}]", screen::one_line(id)))
-                }
-                _ => String::new(),
-            };
-            let protected = match change.protected {
-                true => painted(ERROR, "  [protected]"),
-                false => String::new(),
-            };
-            let reason = reason(&change.reason);
-            writeln!(out, "{symbol} {address:<width$}  {reason}{id}{protected}")?;
-            self.write_fields(out, change)?;
+        for section in sections(self.plan, self.describe, self.full) {
+            writeln!(out, "{}", painted(STRONG, section.subject.title))?;
+            let width = section.entries.iter().map(|entry| entry.name.chars().count()).max();
+            let width = width.unwrap_or(0).min(self.longest_address());
+            section.entries.iter().try_for_each(|entry| self.write_entry(out, entry, width))?;
+            writeln!(out)?;
         }
-        writeln!(out)
+        Ok(())
+    }
+
+    /// Returns the width up to which the texts beside addresses are aligned.
+    fn longest_address(&self) -> usize {
+        self.width.map_or(48, |width| width * 2 / 5)
+    }
+
+    pub(super) fn write_entry(
+        &self,
+        out: &mut dyn Write,
+        entry: &Entry<'_>,
+        width: usize,
+    ) -> io::Result<()> {
+        let change = entry.first();
+        let symbol = painted(style(change.action), format!("{:>3}", symbol(change.action)));
+        let name = screen::one_line(&entry.name);
+        let id = match (&change.id, change.action) {
+            (Some(id), Action::Delete) if entry.changes.len() == 1 => {
+                painted(FAINT, format!("  [id={}]", screen::one_line(id)))
+            }
+            _ => String::new(),
+        };
+        let protected = match change.protected {
+            true => painted(ERROR, "  [protected]"),
+            false => String::new(),
+        };
+        let text = entry.text();
+        let text = screen::one_line(&text);
+        let line = format!("{symbol} {name:<width$}  {text}{id}{protected}");
+        self.line(out, &line, width + 6)?;
+        for sentence in &entry.summary.sentences {
+            self.line(out, &format!("      {}", screen::one_line(sentence)), 8)?;
+        }
+        self.write_fields(out, change)
     }
 
     fn write_fields(&self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
         let creates = matches!(change.action, Action::Create | Action::Finish);
-        let kind = change.address.kind();
         // Unknown values of a replacement are a consequence of the new object and do not explain
         // the reason.
         let follows = |field: &FieldChange| {
@@ -133,7 +176,7 @@ impl PlanView<'_> {
                 && field.after.as_ref().is_some_and(is_unknown)
         };
         let shown = |field: &&FieldChange| match creates {
-            true => self.full || (self.telling)(kind, &field.path),
+            true => self.full,
             false => self.full || !follows(field),
         };
         if change.action == Action::Update && change.fields.is_empty() {
@@ -152,13 +195,13 @@ impl PlanView<'_> {
                         writeln!(out, "        {line}")?;
                     }
                 }
-                None if creates => writeln!(out, "      {}", as_created(field))?,
-                None => writeln!(out, "      {}{forces}", one_line(field))?,
+                None if creates => self.line(out, &format!("      {}", as_created(field)), 8)?,
+                None => self.line(out, &format!("      {}{forces}", one_line(field)), 8)?,
             }
         }
         // The replacement does not have what nothing requests any more.
         for left in change.left.iter().filter(|_| change.action.replaces()) {
-            writeln!(out, "      {}", left_to_aws(&left.field))?;
+            self.line(out, &format!("      {}", left_to_aws(&left.field)), 8)?;
         }
         Ok(())
     }
@@ -207,8 +250,8 @@ fn count_one(action: Action) -> ChangeCounts {
     }
 }
 
-/// Returns the last line of a plan with changes.
-fn summary(plan: &Plan) -> String {
+/// Returns the last line of a plan with changes: the counts.
+pub(super) fn summary(plan: &Plan) -> String {
     let ChangeCounts { add, change, destroy } = plan.counts();
     let left_out = match left_out(plan) {
         0 => String::new(),
@@ -217,7 +260,7 @@ fn summary(plan: &Plan) -> String {
     format!("Plan: {add} to add, {change} to change, {destroy} to destroy.{left_out}")
 }
 
-fn nothing_to_do(plan: &Plan) -> String {
+pub(super) fn nothing_to_do(plan: &Plan) -> String {
     let stays = plan.changes.iter().any(|change| !change.left.is_empty());
     match (left_out(plan), plan.operation) {
         (0, Operation::Apply) if plan.has_unmanaged_drift() => {

@@ -8,8 +8,6 @@ use super::painted;
 use super::palette::{CREATE, DELETE, FAINT};
 use super::screen::{self, for_json, one_line};
 
-/// Text instead of a value that is known only after the apply.
-pub(super) const UNKNOWN: &str = "(known after apply)";
 /// Text instead of a secret.
 pub(super) const SENSITIVE: &str = "(sensitive)";
 
@@ -20,6 +18,11 @@ pub(super) fn is_unknown(value: &Value) -> bool {
         Value::Object(fields) => as_ref(value).is_some() || fields.values().any(is_unknown),
         _ => false,
     }
+}
+
+/// Returns true if the value is the digest of a secret.
+pub(super) fn is_secret(value: &Value) -> bool {
+    value.as_object().is_some_and(|fields| fields.contains_key("$secret"))
 }
 
 /// Returns true if the value, or a part of it, is the digest of a secret.
@@ -33,10 +36,20 @@ pub(super) fn is_sensitive(value: &Value) -> bool {
     }
 }
 
-/// Returns a value on one line.
+/// Returns a new value behind an arrow: a reference is the address of its target, without another
+/// arrow.
+pub(super) fn target(value: &Value) -> String {
+    match as_ref(value) {
+        Some(reference) => one_line(&reference.to_string()).into_owned(),
+        None => inline(value),
+    }
+}
+
+/// Returns a value on one line. A reference is an arrow and the address of its target, because the
+/// value is known only after the apply.
 pub(super) fn inline(value: &Value) -> String {
     match value {
-        _ if as_ref(value).is_some() => UNKNOWN.to_owned(),
+        Value::Object(_) if as_ref(value).is_some() => format!("-> {}", target(value)),
         Value::Object(fields) if fields.contains_key("$secret") => SENSITIVE.to_owned(),
         Value::Object(fields) => {
             let fields: Vec<_> =
@@ -98,10 +111,10 @@ mod tests {
     fn what_is_not_known_and_what_is_secret_say_so_wherever_they_are() {
         let reference = json!({"$ref": "vpc.main", "output": "id"});
         let secret = json!({"$secret": "sha256:00"});
-        assert_eq!(inline(&reference), "(known after apply)");
+        assert_eq!(inline(&reference), "-> vpc.main");
         assert_eq!(inline(&secret), "(sensitive)");
         let nested = json!({"group": reference, "data": [secret]});
-        assert_eq!(inline(&nested), "{data: [(sensitive)], group: (known after apply)}");
+        assert_eq!(inline(&nested), "{data: [(sensitive)], group: -> vpc.main}");
         assert!(is_unknown(&nested) && is_sensitive(&nested));
         assert!(!is_unknown(&json!({"a": ["b"]})) && !is_sensitive(&json!({"a": ["b"]})));
     }

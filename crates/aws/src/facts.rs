@@ -6,6 +6,8 @@
 
 use groundplan_engine::graph::{Identity, Resource, Schema};
 use groundplan_engine::plan::DriftClass;
+use groundplan_engine::plan::values::as_inputs;
+pub use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use serde_json::Value;
 
 use crate::model::CLUSTER_TAG_PREFIX;
@@ -55,6 +57,11 @@ pub trait Kind: Resource + Registered {
     const DRIFT: DriftFields;
     /// The way in which a destroy without a state finds the kind's resources.
     const UNTRACKED: SweepMethod;
+    /// The heading under which a plan shows the kind.
+    const SUBJECT: PlanSubject;
+    /// Returns the values that matter to the reader of a plan. `around` has the inputs of the other
+    /// resources after the plan.
+    fn summary(&self, around: &Surroundings<'_>) -> Summary;
 }
 
 /// The reads that only compare what others added. Without the permission, refresh notes that it did
@@ -205,8 +212,6 @@ pub struct DriftFields {
     pub security: SecurityFields,
     /// Inputs that are names and notes only. This list takes precedence over `security`.
     pub cosmetic: &'static [&'static str],
-    /// Inputs that a plan always shows for created resources.
-    pub always_shown: &'static [&'static str],
 }
 
 /// The inputs whose drift is of the class security.
@@ -237,11 +242,46 @@ impl DriftFields {
             DriftClass::Functional
         }
     }
+}
 
-    /// Returns true if a plan always shows this path for created resources.
-    pub fn always_shows(&self, path: &str) -> bool {
-        let input = path.split(['.', '[']).next().unwrap_or_default();
-        self.always_shown.contains(&input)
+/// Heading of a plan, in the order in which a plan shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlanSubject {
+    /// VPC, subnets, gateways and routes.
+    Network,
+    /// Load balancers, listeners and targets.
+    LoadBalancing,
+    /// Hosted zones and records.
+    Dns,
+    /// Security groups and their rules.
+    SecurityGroups,
+    /// Roles, policies and profiles.
+    Iam,
+    /// Buckets, objects and images.
+    Storage,
+    /// Instances, machines and their interfaces.
+    Machines,
+    /// Tags on resources of others.
+    Tags,
+    /// Resources that no state records.
+    Untracked,
+}
+
+impl PlanSubject {
+    /// Returns the place and the text of the heading.
+    pub const fn subject(self) -> Subject {
+        let title = match self {
+            PlanSubject::Network => "Network",
+            PlanSubject::LoadBalancing => "Load balancing",
+            PlanSubject::Dns => "DNS",
+            PlanSubject::SecurityGroups => "Security groups",
+            PlanSubject::Iam => "IAM",
+            PlanSubject::Storage => "Storage",
+            PlanSubject::Machines => "Machines",
+            PlanSubject::Tags => "Tags",
+            PlanSubject::Untracked => "Untracked resources",
+        };
+        Subject { order: self as u8, title }
     }
 }
 
@@ -295,6 +335,15 @@ pub struct KindFacts {
     pub drift: DriftFields,
     /// [`Kind::UNTRACKED`].
     pub untracked: SweepMethod,
+    /// [`Kind::SUBJECT`].
+    pub subject: PlanSubject,
+    /// [`Kind::summary`] of inputs after a plan. `None` if they are not the kind's inputs.
+    pub summary: fn(&Value, &Surroundings<'_>) -> Option<Summary>,
+}
+
+fn summary_of<K: Kind>(after: &Value, around: &Surroundings<'_>) -> Option<Summary> {
+    let kind: K = serde_json::from_value(as_inputs(after)).ok()?;
+    Some(kind.summary(around))
 }
 
 /// Relation of a part to the resource that contains it.
@@ -332,6 +381,8 @@ impl KindFacts {
             arn: K::ARN,
             drift: K::DRIFT,
             untracked: K::UNTRACKED,
+            subject: K::SUBJECT,
+            summary: summary_of::<K>,
         }
     }
 
@@ -371,7 +422,7 @@ mod tests {
     #[test]
     fn a_lost_cluster_tag_is_functional() {
         let security = SecurityFields::Fields(&["open"]);
-        let fields = DriftFields { cosmetic: &["tags"], security, always_shown: &[] };
+        let fields = DriftFields { cosmetic: &["tags"], security };
         let cluster = "tags[\"kubernetes.io/cluster/demo-x7k2p\"]";
         for (path, class) in [
             (cluster, DriftClass::Functional),

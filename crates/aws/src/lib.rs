@@ -40,7 +40,8 @@
 //! 6. `s3_state_store`: S3 as the engine's object store.
 //! 7. `client`: the clients of one run, the one path of every call, and what kinds share.
 //! 8. [`facts`]: the facts that every kind must declare.
-//! 9. [`model`]: AWS's vocabulary as plain data.
+//! 9. `summary`: texts of inputs that the summaries of kinds share.
+//! 10. [`model`]: AWS's vocabulary as plain data.
 //!
 //! # Features
 //!
@@ -66,6 +67,7 @@ mod provider;
 pub mod registry;
 #[cfg(feature = "sdk")]
 mod s3_state_store;
+mod summary;
 #[cfg(feature = "sdk")]
 pub mod sweep;
 

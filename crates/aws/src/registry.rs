@@ -174,7 +174,7 @@ pub(crate) mod tests {
                 schema.write_only,
                 schema.proves,
             ];
-            let named = lists.into_iter().chain([drift.cosmetic, drift.always_shown]).flatten();
+            let named = lists.into_iter().chain([drift.cosmetic]).flatten();
             let of_set = |set: &SetInput| set.path.split('.').next();
             let sets = schema.sets.iter().filter_map(of_set);
             for name in named.copied().chain(sets) {

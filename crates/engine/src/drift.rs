@@ -18,7 +18,7 @@ pub struct FieldChange {
     /// Old value; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// New value; `None` if there is none. A `$ref` in the value means "(known after apply)", a
+    /// New value; `None` if there is none. A `$ref` in the value is known only after the apply, a
     /// `$secret` is a digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,

@@ -10,7 +10,7 @@ use crate::graph::Address;
 use crate::provider::ProviderError;
 
 /// Version of the event stream; the first line of a stream contains it.
-pub const EVENTS_VERSION: &str = "1.0";
+pub const EVENTS_VERSION: &str = "1.1";
 
 /// Progress message of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

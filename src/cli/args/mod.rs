@@ -107,9 +107,15 @@ impl CliArguments {
             let sources = file.sources(&matches);
             let mut parsed = Self::from_arg_matches_mut(&mut matches)?;
             parsed.common.sources = sources;
-            Ok(parsed)
+            Ok(parsed.with_format())
         });
         parsed.map_err(|error| tips::without_misleading_ones(error, line))
+    }
+
+    /// Returns the arguments with `--json` for the format `json`.
+    fn with_format(mut self) -> Self {
+        self.common.json |= self.command.format() == PlanFormat::Json;
+        self
     }
 
     /// Returns the files that the command is to write, as given.
@@ -321,6 +327,19 @@ impl Command {
         }
     }
 
+    /// Returns the format of the plan that the command prints.
+    pub(super) fn format(&self) -> PlanFormat {
+        match self {
+            Command::Plan(plan) => plan.how.format,
+            Command::Show(show) => show.format,
+            Command::Machines(machines) => match &machines.command {
+                MachinesCommand::Plan(plan) => plan.how.format,
+                _ => PlanFormat::Text,
+            },
+            _ => PlanFormat::Text,
+        }
+    }
+
     /// Returns the file to save a plan to, as given.
     fn saved_plan(&self) -> Option<&Path> {
         match self {
@@ -394,9 +413,14 @@ pub struct PlanningArgs {
     /// With --refresh-only: exit with 2 if there is drift.
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Show every attribute of created resources.
+    /// Show every attribute of created resources, and each of many alike changes.
     #[arg(long)]
     pub full: bool,
+    /// Format of the plan.
+    ///
+    /// `markdown` is a comment for a pull request, of at most 65,536 bytes. `json` is --json.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "json")]
+    pub format: PlanFormat,
     /// Refresh the state from AWS before planning.
     ///
     /// With `false`, the recorded state is used as it is.
@@ -455,7 +479,7 @@ pub struct ApplyArgs {
 /// Options of applying, for every source of the desired state.
 #[derive(Debug, Args)]
 pub struct ApplyingArgs {
-    /// Show every attribute of created resources.
+    /// Show every attribute of created resources, and each of many alike changes.
     #[arg(long)]
     pub full: bool,
     /// Check permissions and quotas before the first change.
@@ -680,9 +704,26 @@ pub struct ShowArgs {
     /// Name of the cluster, instead of an install-config.
     #[arg(long, value_name = "NAME", value_parser = cluster)]
     pub cluster: Option<String>,
-    /// Show every attribute of resources that the plan creates.
+    /// Show every attribute of resources that the plan creates, and each of many alike changes.
     #[arg(long)]
     pub full: bool,
+    /// Format of the plan.
+    ///
+    /// `markdown` is a comment for a pull request, of at most 65,536 bytes. `json` is --json.
+    #[arg(long, value_enum, default_value_t, requires = "plan", conflicts_with = "json")]
+    pub format: PlanFormat,
+}
+
+/// Format of a printed plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// Text for people.
+    #[default]
+    Text,
+    /// JSON, as with `--json`.
+    Json,
+    /// GitHub's Markdown.
+    Markdown,
 }
 
 /// Exit codes of a command that reads a state.
@@ -848,10 +889,30 @@ mod tests {
     }
 
     #[test]
+    fn the_format_json_is_the_flag_json_and_not_another_format_beside_it() {
+        let parsed = |line: &str| CliArguments::parse_line(line.split(' '));
+        for line in [
+            "groundplan plan --format json",
+            "groundplan show a.plan --format json",
+            "groundplan machines plan --manifests m --format json",
+        ] {
+            assert!(parsed(line).unwrap().common.json, "{line}");
+        }
+        let comment = parsed("groundplan plan --format markdown").unwrap();
+        assert_eq!((comment.command.format(), comment.common.json), (PlanFormat::Markdown, false));
+        for line in
+            ["groundplan plan --json --format markdown", "groundplan show --format markdown"]
+        {
+            assert!(parsed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
     fn defaults_are_as_documented() {
         let parsed = CliArguments::parse_line(["groundplan", "plan"]).unwrap();
         let Command::Plan(plan) = parsed.command else { panic!("not a plan") };
         assert!(plan.how.refresh && !plan.how.full && !plan.how.detailed_exitcode);
+        assert_eq!((plan.how.format, parsed.common.json), (PlanFormat::Text, false));
         assert_eq!(parsed.common.config, PathBuf::from("install-config.yaml"));
         assert_eq!(parsed.common.state, StateLocation::Folder("state".into()));
         assert_eq!(parsed.common.lock_timeout, Duration::ZERO);

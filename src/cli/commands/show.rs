@@ -27,7 +27,7 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
 fn show_plan(path: &Path, full: bool, ui: &mut Ui) -> Result<()> {
     let saved = saved_plan::read(path)?;
     let view = view(&saved.plan, full, &saved.warnings);
-    Ok(ui.show(|out| view.write(out), || document::plan(&view))?)
+    Ok(ui.show_plan(&view, || document::plan(&view, &schemas()))?)
 }
 
 async fn show_state(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {

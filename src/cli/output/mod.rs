@@ -5,3 +5,4 @@ pub(crate) mod json_file;
 pub(crate) mod output_file;
 pub(crate) mod prompt;
 pub(crate) mod ui;
+pub(crate) mod width;

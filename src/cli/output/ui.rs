@@ -16,10 +16,11 @@ use groundplan_openshift::install_config;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::cli::args::{CliArguments, CommonArgs};
+use crate::cli::args::{CliArguments, CommonArgs, PlanFormat};
 use crate::cli::output::json_file::{StreamFile, WholeLines};
 use crate::cli::output::output_file::is_standard_output;
 use crate::render::json::JsonLines;
+use crate::render::markdown;
 use crate::render::progress::{Estimate, LiveRegion, ProgressLines};
 use crate::render::screen::{self, Screen};
 use crate::render::{Diagnostic, PlanView};
@@ -30,6 +31,8 @@ pub(crate) struct Ui {
     out: Out,
     err: Screen<AutoStream<Stderr>>,
     colour: bool,
+    /// True if a plan is printed as Markdown. Other results then go to standard error.
+    markdown: bool,
     /// File of `--json-into`, independent of the terminal format.
     file: Option<StreamFile>,
     /// AWS client whose calls are counted.
@@ -90,13 +93,14 @@ impl Ui {
         let choice = if never { ColorChoice::Never } else { AutoStream::choice(&stderr()) };
         let colour = choice != ColorChoice::Never;
         let err = Screen::new(AutoStream::new(stderr(), choice));
-        Self { out, err, colour, file: None, aws: None }
+        Self { out, err, colour, markdown: false, file: None, aws: None }
     }
 
     /// Returns the output for a command. A file that is `-` gets standard output for itself, and
     /// everything else goes to standard error. So does a document with `--json`.
     pub(crate) fn of(arguments: &CliArguments) -> Self {
         let mut ui = Self::new(&arguments.common);
+        ui.markdown = arguments.command.format() == PlanFormat::Markdown;
         let is_taken = arguments.output_files().any(is_standard_output);
         if ui.is_json() && (is_taken || arguments.command.prints_a_document()) {
             ui.out = Out::Json(JsonLines::new(Sink::Stderr(stderr()), Timestamp::now));
@@ -158,6 +162,9 @@ impl Ui {
     /// escaped.
     pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {
         let line = screen::unbroken(line);
+        if self.markdown {
+            return writeln!(self.err, "{line}");
+        }
         self.out.people().map_or(Ok(()), |out| writeln!(out, "{line}"))
     }
 
@@ -236,6 +243,7 @@ impl Ui {
         self.tell_file(|lines| lines.plan(view));
         match &mut self.out {
             Out::Json(lines) => lines.plan(view),
+            people if self.markdown => at_once(people, |text| markdown::plan(view, text)),
             people => at_once(people, |text| view.write(text)),
         }
     }
@@ -245,7 +253,20 @@ impl Ui {
         self.tell_file(|lines| lines.drift_only(view));
         match &mut self.out {
             Out::Json(lines) => lines.drift_only(view),
+            people if self.markdown => at_once(people, |text| markdown::drift_only(view, text)),
             people => at_once(people, |text| view.write_drift_only(text)),
+        }
+    }
+
+    /// Prints a saved plan: text or Markdown for people, a document for programs.
+    pub(crate) fn show_plan(
+        &mut self,
+        view: &PlanView<'_>,
+        programs: impl FnOnce() -> Value,
+    ) -> io::Result<()> {
+        match self.markdown {
+            true => self.show(|out| markdown::plan(view, out), programs),
+            false => self.show(|out| view.write(out), programs),
         }
     }
 

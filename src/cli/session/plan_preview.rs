@@ -7,12 +7,14 @@ use groundplan_openshift::plan_review;
 use crate::cli::args;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::width::width;
+use crate::render::plan::Describe;
 use crate::render::{Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
 pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
-    let (classify, telling) = (plan_review::class, plan_review::is_always_shown);
-    PlanView { plan, full, warnings, classify, telling }
+    let describe = Describe { subject: plan_review::subject, summary: plan_review::summary };
+    PlanView { plan, full, warnings, classify: plan_review::class, describe, width: width() }
 }
 
 /// Returns the plan warnings: of the install-config, and of the plan itself.

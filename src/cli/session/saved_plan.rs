@@ -233,10 +233,13 @@ pub(crate) fn ensure_same_changes(saved: &Plan, now: &Plan, name: &str) -> Resul
 }
 
 /// Returns the changes of a plan by address. An address with a deposed object has two changes.
-fn by_address(plan: &Plan) -> HashMap<&Address, Vec<&Change>> {
+///
+/// The values after the plan are left out: they contain live values that the plan does not change.
+fn by_address(plan: &Plan) -> HashMap<&Address, Vec<Change>> {
     let mut changes: HashMap<_, Vec<_>> = HashMap::new();
     for change in &plan.changes {
-        changes.entry(&change.address).or_default().push(change);
+        let planned = Change { after: None, ..change.clone() };
+        changes.entry(&change.address).or_default().push(planned);
     }
     changes
 }

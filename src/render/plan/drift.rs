@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 
 use groundplan_engine::plan::{
-    Change, Classify, DriftClass, FieldChange, Op, Plan, Reason, UnmanagedDrift,
+    Change, Classify, DriftClass, FieldChange, IgnoredDifference, Op, Plan, Reason, UnmanagedDrift,
 };
 use serde::Serialize;
 
 use super::PlanView;
+use super::entries::alike_lines;
 use super::words::{class, ignore_reason, one_line};
-use crate::render::painted;
 use crate::render::palette::STRONG;
+use crate::render::{painted, screen};
 
 impl PlanView<'_> {
     /// Writes only the drift, for people.
@@ -21,8 +22,13 @@ impl PlanView<'_> {
         self.write_header(out)?;
         self.write_drift(out)?;
         self.write_warnings(out)?;
+        writeln!(out, "{}", painted(STRONG, self.drift_verdict()))
+    }
+
+    /// Returns the counts of the drift in words.
+    pub(in crate::render) fn drift_verdict(&self) -> String {
         let counts = drift_counts(self.plan, self.classify);
-        let verdict = match counts.total() {
+        match counts.total() {
             0 if !self.warnings.is_empty() => {
                 "No drift in the compared parts. The warning names the parts that were not compared."
                     .to_owned()
@@ -34,8 +40,7 @@ impl PlanView<'_> {
                 "Drift: {} security, {} functional, {} cosmetic. Nothing was changed.",
                 counts.security, counts.functional, counts.cosmetic
             ),
-        };
-        writeln!(out, "{}", painted(STRONG, verdict))
+        }
     }
 
     pub(super) fn write_drift(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -43,17 +48,15 @@ impl PlanView<'_> {
         if drift.is_empty() {
             return Ok(());
         }
-        let width = drift.iter().map(|one| one.change.address.as_str().len()).max().unwrap_or(0);
+        let drift = drift_lines(drift, self.full);
+        let width = drift.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let width = width.min(self.longest_address());
         writeln!(out, "{}\n", painted(STRONG, "Changed outside groundplan:"))?;
-        for one in drift {
+        for (name, one) in drift {
             let (style, class) = class(one.class);
-            let what = match one.field {
-                Some(field) => one_line(field),
-                None => "deleted".to_owned(),
-            };
-            let address = one.change.address.as_str();
+            let (name, what) = (screen::one_line(&name), one.in_words());
             let class = painted(style, format!("{class:<10}"));
-            writeln!(out, "  {class}  {address:<width$}  {what}")?;
+            self.line(out, &format!("  {class}  {name:<width$}  {what}"), width + 16)?;
         }
         writeln!(out)?;
         self.write_revert_tip(out)
@@ -72,21 +75,50 @@ impl PlanView<'_> {
     }
 
     pub(super) fn write_left(&self, out: &mut dyn Write) -> io::Result<()> {
-        let stays = |change: &&Change| !change.left.is_empty() && !change.action.replaces();
-        let with_left = || self.plan.changes.iter().filter(stays);
-        let Some(width) = with_left().map(|change| change.address.as_str().len()).max() else {
+        let left = left_lines(self.plan, self.full);
+        let Some(width) = left.iter().map(|(name, _)| name.chars().count()).max() else {
             return Ok(());
         };
+        let width = width.min(self.longest_address());
         writeln!(out, "{}\n", painted(STRONG, "Not changed:"))?;
-        for change in with_left() {
-            for left in &change.left {
-                let address = change.address.as_str();
-                let (what, why) = (one_line(&left.field), ignore_reason(left.because));
-                writeln!(out, "  {address:<width$}  {what}\n  {:<width$}    {why}", "")?;
-            }
+        for (name, (_, left)) in left {
+            let name = screen::one_line(&name);
+            let (what, why) = (one_line(&left.field), ignore_reason(left.because));
+            self.line(out, &format!("  {name:<width$}  {what}"), width + 6)?;
+            self.line(out, &format!("  {:<width$}    {why}", ""), width + 6)?;
         }
         writeln!(out)
     }
+}
+
+/// Returns the lines of drift. Alike drift of many resources is one line, unless its class is
+/// security.
+pub(in crate::render) fn drift_lines(
+    drift: Vec<ShownDrift<'_>>,
+    full: bool,
+) -> Vec<(String, ShownDrift<'_>)> {
+    alike_lines(drift, full, |one| (one.change, one.in_words(), one.class == DriftClass::Security))
+}
+
+/// Returns the lines of ignored differences. Alike ones of many resources are one line.
+pub(in crate::render) fn left_lines(
+    plan: &Plan,
+    full: bool,
+) -> Vec<(String, (&Change, &IgnoredDifference))> {
+    let stays = |change: &&Change| !change.left.is_empty() && !change.action.replaces();
+    let left = plan.changes.iter().filter(stays);
+    let left = left.flat_map(|change| change.left.iter().map(move |left| (change, left)));
+    alike_lines(left.collect(), full, |(change, left)| (change, one_line(&left.field), false))
+}
+
+/// Returns an ignored difference and its reason on one line.
+pub(in crate::render) fn ignored_in_words(left: &IgnoredDifference) -> String {
+    format!("{}: {}", one_line(&left.field), ignore_reason(left.because))
+}
+
+/// Returns the name of a class.
+pub(in crate::render) fn class_name(of: DriftClass) -> &'static str {
+    class(of).1
 }
 
 /// Drift of one field, or of a whole resource.
@@ -97,6 +129,16 @@ pub(in crate::render) struct ShownDrift<'a> {
     pub(in crate::render) field: Option<&'a FieldChange>,
     /// True for drift outside the configuration, which only `--revert-drift` reverts.
     pub(in crate::render) unmanaged: bool,
+}
+
+impl ShownDrift<'_> {
+    /// Returns the difference on one line.
+    pub(in crate::render) fn in_words(&self) -> String {
+        match self.field {
+            Some(field) => one_line(field),
+            None => "deleted".to_owned(),
+        }
+    }
 }
 
 /// Returns all drift: security first, then functional, then cosmetic.

@@ -2,6 +2,7 @@
 
 use groundplan_engine::plan::{DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step};
 use groundplan_engine::state::Cluster;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -14,7 +15,7 @@ fn classify(_: &str, path: &str) -> DriftClass {
     }
 }
 
-fn plan(changes: Vec<Change>) -> Plan {
+pub(in crate::render) fn plan(changes: Vec<Change>) -> Plan {
     let step = |change: &Change| Step {
         op: Op::Delete { address: change.address.clone(), generation: 1, unseen: false },
         after: vec![],
@@ -38,7 +39,7 @@ fn plan(changes: Vec<Change>) -> Plan {
     }
 }
 
-fn change(address: &str, action: Action, reason: Reason) -> Change {
+pub(in crate::render) fn change(address: &str, action: Action, reason: Reason) -> Change {
     Change {
         address: address.into(),
         action,
@@ -48,6 +49,7 @@ fn change(address: &str, action: Action, reason: Reason) -> Change {
         drift: vec![],
         unmanaged: vec![],
         left: vec![],
+        after: None,
         protected: false,
     }
 }
@@ -64,9 +66,26 @@ fn field(path: &str, before: impl Into<Value>, after: impl Into<Value>) -> Field
 }
 
 fn written(plan: &Plan, full: bool) -> String {
+    in_width(plan, full, None)
+}
+
+/// Describes kinds in the words of the tests: the first letter is the subject, each input a fact.
+pub(in crate::render) const DESCRIBE: Describe = Describe {
+    subject: |kind| match kind {
+        "vpc" | "subnet" => Subject { order: 0, title: "Network" },
+        _ => Subject { order: 1, title: "Other" },
+    },
+    summary: |after, _| {
+        let fields = after.as_object().into_iter().flatten();
+        let facts =
+            fields.map(|(key, value)| format!("{key} {}", super::super::value::inline(value)));
+        Summary { facts: facts.collect(), sentences: vec![] }
+    },
+};
+
+fn in_width(plan: &Plan, full: bool, width: Option<usize>) -> String {
     let mut written = Vec::new();
-    let telling = |_: &str, path: &str| path == "metadata_options.http_tokens";
-    let view = PlanView { plan, full, warnings: &[], classify, telling };
+    let view = PlanView { plan, full, warnings: &[], classify, describe: DESCRIBE, width };
     view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
     String::from_utf8(written).unwrap()
 }
@@ -99,11 +118,14 @@ fn a_plan_has_a_line_per_change_with_its_symbol_and_reason() {
 +/- replace: create, then destroy
   - destroy
 
--/+ subnet.a           replaced, because `cidr` cannot change in place
+Network
+-/+ subnet.a  replaced, because `cidr` cannot change in place
       cidr: "10.0.0.0/20" -> "10.0.16.0/20" (forces replacement)
+  + subnet.b  new
+
+Other
   ~ instance.master-0  the configuration changed
       metadata_options.http_tokens: "optional" -> "required"
-  + subnet.b           new
 +/- target_group.t     replaced, because --replace requests it
   - record.old         no longer in the configuration  [id=Z1/old]
 
@@ -155,7 +177,7 @@ fn full_shows_what_a_creation_is_made_with() {
         {
           "a": 1
         }
-      profile: (known after apply)
+      profile: -> p.m.name
       user_data.content: (sensitive)
 "#
         ),
@@ -166,19 +188,148 @@ fn full_shows_what_a_creation_is_made_with() {
 }
 
 #[test]
-fn what_people_look_for_is_always_shown() {
-    let mut create = change("instance.master-0", Action::Create, Reason::New);
-    create.fields = vec![
-        field("image", Value::Null, "ami-1"),
-        field("metadata_options.http_tokens", Value::Null, "required"),
-    ];
-    let text = written(&plan(vec![create]), false);
+fn a_creation_shows_its_summary_and_its_reason_unless_it_is_merely_new() {
+    let create = |reason| {
+        let mut create = change("instance.master-0", Action::Create, reason);
+        let network = json!({"$ref": "network_interface.m", "output": "id"});
+        create.after = Some(json!({"network": network, "tokens": "required"}));
+        written(&plan(vec![create]), false)
+    };
+    let text = create(Reason::New);
     assert!(
         text.contains(
-            "  + instance.master-0  new\n      metadata_options.http_tokens: \"required\"\n\n"
+            "  + instance.master-0  network -> network_interface.m, tokens \"required\"\n"
         ),
         "{text}"
     );
+    let text = create(Reason::Missing);
+    assert!(
+        text.contains("  deleted outside groundplan: network -> network_interface.m"),
+        "{text}"
+    );
+}
+
+/// Returns alike machines of a set.
+fn machines(number: usize) -> Vec<Change> {
+    let machine = |index: usize| {
+        let name = format!("demo-worker-us-west-2a-{index}");
+        let mut create = change(&format!("machine.{name}"), Action::Create, Reason::New);
+        create.after = Some(json!({"tags": {"Name": name}, "type": "m6i.xlarge"}));
+        create
+    };
+    (0..number).map(machine).collect()
+}
+
+#[test]
+fn alike_changes_are_one_line_and_full_shows_each() {
+    let plan = plan(machines(1500));
+    let text = written(&plan, false);
+    assert!(
+        text.contains(
+            "\n  + machine.demo-worker-us-west-2a-*  1500 alike: tags {Name: \
+             \"demo-worker-us-west-2a-*\"}, type \"m6i.xlarge\"\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(text.lines().filter(|line| line.contains("machine.demo")).count(), 1, "{text}");
+    assert!(text.contains("Plan: 1500 to add"), "{text}");
+    let full = written(&plan, true);
+    assert_eq!(full.lines().filter(|line| line.contains("machine.demo")).count(), 1500);
+}
+
+#[test]
+fn a_few_changes_and_changes_that_differ_are_no_group() {
+    assert!(!written(&plan(machines(5)), false).contains("alike"));
+    let mut other = machines(6);
+    other[3].after = Some(json!({"tags": {"Name": "demo-worker-us-west-2a-3"}, "type": "t3.nano"}));
+    assert!(!written(&plan(other), false).contains("alike"));
+}
+
+#[test]
+fn a_group_hides_no_protected_resource_and_no_drift() {
+    let mut changes = machines(20);
+    for change in &mut changes {
+        change.action = Action::Delete;
+        change.reason = Reason::NotInConfiguration;
+        change.after = None;
+    }
+    changes[4].protected = true;
+    changes[7].drift = vec![field("metadata_options.http_tokens", "required", "optional")];
+    let text = written(&plan(changes), false);
+    assert!(text.contains("  - machine.demo-worker-us-west-2a-*  18 alike: no longer"), "{text}");
+    assert!(text.contains("  - machine.demo-worker-us-west-2a-4  no longer"), "{text}");
+    assert!(text.contains("[protected]"), "{text}");
+    assert!(text.contains("  - machine.demo-worker-us-west-2a-7  no longer"), "{text}");
+    assert!(text.contains("security    machine.demo-worker-us-west-2a-7"), "{text}");
+}
+
+#[test]
+fn alike_drift_is_one_line_unless_it_is_security() {
+    let drifted = |path: &str| {
+        let mut changes = machines(9);
+        for change in &mut changes {
+            (change.action, change.reason) = (Action::Keep, Reason::UpToDate);
+            change.drift = vec![field(path, "a", "b")];
+        }
+        written(&plan(changes), false)
+    };
+    let text = drifted("tags.Name");
+    assert!(
+        text.contains("cosmetic    machine.demo-worker-us-west-2a-* (9 resources)  tags.Name"),
+        "{text}"
+    );
+    let text = drifted("metadata_options.http_tokens");
+    assert_eq!(text.lines().filter(|line| line.starts_with("  security  ")).count(), 9, "{text}");
+}
+
+proptest! {
+    #[test]
+    fn a_group_loses_no_change(
+        picks in prop::collection::vec((0_usize..3, 0_usize..4, 0_u32..3, any::<bool>()), 0..120),
+    ) {
+        let names = ["demo-worker", "demo-infra", "x"];
+        let changes: Vec<Change> = picks.iter().enumerate().map(|(index, (name, action, size, protected))| {
+            let actions = [Action::Create, Action::Update, Action::DeleteThenCreate, Action::Delete];
+            let address = format!("machine.{}-{index}", names[*name]);
+            let mut change = change(&address, actions[*action], Reason::Changed);
+            change.after = Some(json!({"size": size}));
+            change.protected = *protected && index % 7 == 0;
+            change
+        }).collect();
+        let plan = plan(changes);
+        let shown = sections(&plan, DESCRIBE, false);
+        let entries = shown.iter().flat_map(|section| &section.entries);
+        let mut found: Vec<&str> = entries
+            .flat_map(|entry| entry.changes.iter().map(|change| change.address.as_str()))
+            .collect();
+        found.sort_unstable();
+        let mut all: Vec<&str> = plan.changes.iter().map(|change| change.address.as_str()).collect();
+        all.sort_unstable();
+        prop_assert_eq!(found, all);
+        for entry in shown.iter().flat_map(|section| &section.entries) {
+            let first = entry.first();
+            for one in &entry.changes {
+                prop_assert_eq!((one.action, &one.after), (first.action, &first.after));
+                prop_assert!(entry.changes.len() == 1 || !one.protected);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_narrow_terminal_breaks_lines_between_words() {
+    let mut create = change("subnet.private-us-west-2a", Action::Create, Reason::New);
+    create.after =
+        Some(json!({"cidr": "10.0.0.0/20", "vpc": {"$ref": "vpc.main", "output": "id"}}));
+    let text = in_width(&plan(vec![create]), false, Some(60));
+    assert!(
+        text.contains(
+            "\n  + subnet.private-us-west-2a  cidr \"10.0.0.0/20\", vpc ->\n                              \
+             vpc.main\n"
+        ),
+        "{text}"
+    );
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
 }
 
 #[test]
@@ -233,7 +384,7 @@ fn what_others_changed_stands_apart_and_the_gravest_comes_first() {
         ),
         "{text}"
     );
-    assert!(text.contains("  ~ vpc.main           changed outside groundplan\n"), "{text}");
+    assert!(text.contains("  ~ vpc.main  changed outside groundplan\n"), "{text}");
 }
 
 #[test]

@@ -6,9 +6,7 @@ use serde_json::Value;
 
 use crate::render::palette::{CREATE, DELETE, ERROR, FAINT, UPDATE};
 use crate::render::screen;
-use crate::render::value::{
-    SENSITIVE, UNKNOWN, inline, is_sensitive, is_unknown, line_diff, lines,
-};
+use crate::render::value::{SENSITIVE, inline, is_sensitive, is_unknown, line_diff, lines, target};
 
 pub(super) fn symbol(action: Action) -> &'static str {
     match action {
@@ -107,8 +105,8 @@ pub(super) fn one_line(field: &FieldChange) -> String {
         (Some(item), Some(_), None) => return format!("- {item}"),
         (Some(item), Some(before), Some(after)) if is_unknown(after) => {
             return match before {
-                Value::String(_) => format!("{item}: {} -> {UNKNOWN}", inline(before)),
-                _ => format!("{item}: {UNKNOWN}"),
+                Value::String(_) => format!("{item}: {} -> {}", inline(before), target(after)),
+                _ => format!("{item}: {}", target(after)),
             };
         }
         _ => {}
@@ -121,7 +119,8 @@ pub(super) fn one_line(field: &FieldChange) -> String {
     if secret(&field.before) && secret(&field.after) {
         return format!("{path}: {SENSITIVE}, changes");
     }
-    format!("{path}: {} -> {}", side(&field.before), side(&field.after))
+    let after = field.after.as_ref().map_or_else(|| "(none)".to_owned(), target);
+    format!("{path}: {} -> {after}", side(&field.before))
 }
 
 /// Returns an input of a replaced resource that the configuration does not set any more.

@@ -15,7 +15,8 @@ async fn p1_and_p2_a_cluster_is_planned_applied_found_unchanged_and_destroyed() 
 
     let planned = desk.expect(2, &["plan", "--detailed-exitcode"]);
     assert!(planned.out.contains("  + instance.master-0"), "{}", planned.out);
-    assert!(planned.out.contains("      metadata_options.http_tokens: \"required\"\n"));
+    let master = planned.out.lines().find(|line| line.contains("instance.master-0  ")).unwrap();
+    assert!(master.contains("us-west-2a, http_tokens required, image "), "{master}");
     assert!(!planned.out.contains('\u{1b}'), "no colours in a pipe");
     assert_eq!(desk.cloud.mutating_calls(), 0);
 

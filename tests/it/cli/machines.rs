@@ -89,7 +89,7 @@ async fn machines_are_launched_scaled_and_destroyed_and_their_cluster_stays() {
         "{plan}"
     );
     assert!(plan.contains("Plan: 3 to add, 0 to change, 0 to destroy."), "{plan}");
-    assert!(plan.contains("metadata_options.http_tokens: \"required\""), "{plan}");
+    assert!(plan.contains("http_tokens required"), "{plan}");
     assert!(plan.contains("demo-abcde-master-0 already exists (i-"), "{plan}");
     desk.apply_machines();
     assert_eq!(desk.workers().await, workers(3, "required"));

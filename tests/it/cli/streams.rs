@@ -33,7 +33,8 @@ fn assert_is_a_stream(lines: &[Value]) {
         let kind = line["type"].as_str().expect("a type");
         let time = line["time"].as_str().expect("a time");
         assert!(time.parse::<jiff::Timestamp>().is_ok(), "{line}");
-        let about_one = kind.starts_with("step_") || ["planned_change", "drift"].contains(&kind);
+        let about_one =
+            kind.starts_with("step_") || ["planned_change", "unchanged", "drift"].contains(&kind);
         assert_eq!(line["address"].is_string(), about_one, "{line}");
     }
 }
@@ -136,7 +137,7 @@ fn a_document_has_standard_output_for_itself() {
         let document: Value = serde_json::from_str(&ran.out).expect("one document");
         assert_eq!(
             (&document["format_version"], &document["document"]),
-            (&json!("1.0"), &json!(named))
+            (&json!("1.1"), &json!(named))
         );
         assert!(!ran.out.contains("sha256:"), "no digest of a secret: {}", ran.out);
         assert_eq!(ran.err, "");

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::ImageId;
 use crate::model::untracked::UntrackedKind;
@@ -53,12 +54,15 @@ impl Kind for AmiCopy {
     const ID_PREFIX: Option<&'static str> = Some("ami");
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Image);
+    const SUBJECT: PlanSubject = PlanSubject::Storage;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let source = format!("encrypted copy of {} in {}", self.source, self.source_region);
+        Summary::of([self.name.clone(), source])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::DhcpOptionsId;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, phrase};
 
 /// Inputs of a set of DHCP options.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,12 +53,15 @@ impl Kind for DhcpOptions {
     const ID_PREFIX: Option<&'static str> = Some("dopt");
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::DhcpOptions);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let servers = phrase(self.domain_name_servers.clone());
+        Summary::of([labelled("domain", &self.domain_name), labelled("name servers", &servers)])
+    }
 }
 
 #[cfg(feature = "sdk")]

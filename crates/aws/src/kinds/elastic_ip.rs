@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::AllocationId;
 use crate::model::quota::Quota;
@@ -45,12 +46,14 @@ impl Kind for ElasticIp {
     const ID_PREFIX: Option<&'static str> = Some("eipalloc");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::Addresses));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::ElasticIp);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of(["public IPv4 address".to_owned()])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{HostedZoneId, VpcId};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name};
 
 /// Inputs of a private hosted zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,12 +65,14 @@ impl Kind for HostedZone {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::HostedZone);
+    const SUBJECT: PlanSubject = PlanSubject::Dns;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([format!("private zone {}", self.name), labelled("for", &name(&self.vpc))])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -5,10 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name};
 
 /// Inputs of an instance profile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,12 +71,14 @@ impl Kind for IamInstanceProfile {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Iam("instance-profile", "name");
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Everything,
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Everything, cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::InstanceProfile);
+    const SUBJECT: PlanSubject = PlanSubject::Iam;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([labelled("passes", &name(&self.role))])
+    }
 }
 
 #[cfg(feature = "sdk")]

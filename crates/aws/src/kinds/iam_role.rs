@@ -9,10 +9,12 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::RoleName;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::phrase;
 
 /// Inputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,12 +69,49 @@ impl Kind for IamRole {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Iam("role", "name");
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Everything,
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Everything, cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Role);
+    const SUBJECT: PlanSubject = PlanSubject::Iam;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([trust_in_words(&self.trust)])
+    }
+}
+
+/// Returns the principals of a trust policy in words. A statement in another form than an allowing
+/// one without conditions is named, so that the reader looks at the policy.
+fn trust_in_words(trust: &Value) -> String {
+    let statements = match &trust["Statement"] {
+        Value::Array(statements) => &statements[..],
+        Value::Null => return "trust policy without a statement".to_owned(),
+        single => std::slice::from_ref(single),
+    };
+    let in_words = |statement: &Value| {
+        let mut principals = Vec::new();
+        texts(&statement["Principal"], &mut principals);
+        let verb = match statement["Effect"].as_str() {
+            Some("Allow") => "may be assumed by",
+            _ => "may not be assumed by",
+        };
+        let whom = match principals.is_empty() {
+            true => "principals in another form, see the policy".to_owned(),
+            false => phrase(principals),
+        };
+        let limits = if statement["Condition"].is_null() { "" } else { " on conditions" };
+        format!("{verb} {whom}{limits}")
+    };
+    phrase(statements.iter().map(in_words).collect())
+}
+
+/// Collects all texts in a value.
+fn texts(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => found.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| texts(field, found)),
+        _ => {}
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -3,14 +3,18 @@
 //! Other inline policies of the role are reported as unmanaged drift of the class security. If
 //! several policies of one role are recorded, the first one reports them.
 
+use std::collections::BTreeSet;
+
 use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
+    Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::RoleName;
+use crate::summary::{labelled, name, phrase};
 
 /// Inputs of an inline policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,9 +65,35 @@ impl Kind for IamRolePolicy {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Iam("role", "role");
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Everything, cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Everything, cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::Iam;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([labelled("for", &name(&self.role)), policy_in_words(&self.document)])
+    }
+}
+
+/// Returns the number of actions that a policy allows, their services, and whether they apply to
+/// all resources.
+fn policy_in_words(document: &Value) -> String {
+    let statements = match &document["Statement"] {
+        Value::Array(statements) => &statements[..],
+        single => std::slice::from_ref(single),
+    };
+    let list = |value: &Value| -> Vec<String> {
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        items.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    };
+    let allowing: Vec<_> = statements.iter().filter(|one| one["Effect"] == "Allow").collect();
+    let actions: BTreeSet<_> = allowing.iter().flat_map(|one| list(&one["Action"])).collect();
+    let services: BTreeSet<_> =
+        actions.iter().map(|action| action.split(':').next().unwrap_or_default()).collect();
+    let services = phrase(services.into_iter().map(str::to_owned).collect());
+    let on_all = allowing.iter().any(|one| list(&one["Resource"]).iter().any(|on| on == "*"));
+    let on = if on_all { " on all resources" } else { " on named resources" };
+    let plural = if actions.len() == 1 { "" } else { "s" };
+    format!("allows {} action{plural} of {services}{on}", actions.len())
 }
 
 #[cfg(feature = "sdk")]

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{InternetGatewayId, VpcId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name};
 
 /// Inputs of an internet gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,12 +52,14 @@ impl Kind for InternetGateway {
     const ID_PREFIX: Option<&'static str> = Some("igw");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::InternetGateways));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::InternetGateway);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([labelled("for", &name(&self.vpc))])
+    }
 }
 
 #[cfg(feature = "sdk")]

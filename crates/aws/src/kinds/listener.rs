@@ -4,9 +4,11 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
+    Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
+use crate::summary::{labelled, name};
 
 /// Inputs of a listener.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,9 +60,14 @@ impl Kind for Listener {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let target = format!("tcp {} -> {}", self.port, name(&self.target_group));
+        Summary::of([labelled("on", &name(&self.load_balancer)), target])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, names, phrase, zone};
 
 /// Inputs of a Network Load Balancer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,12 +84,21 @@ impl Kind for LoadBalancer {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::NetworkBalancers));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::LoadBalancer);
+    const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        let scheme = if self.internal { "internal" } else { "internet-facing" };
+        let zones: Vec<_> = self.subnets.iter().map(|subnet| zone(subnet, around.values)).collect();
+        let place = match zones.iter().any(String::is_empty) {
+            true => labelled("in", &names(&self.subnets)),
+            false => labelled("zones", &phrase(zones)),
+        };
+        let cross_zone = if self.cross_zone { "cross-zone" } else { "" };
+        Summary::of([scheme.to_owned(), place, cross_zone.to_owned()])
+    }
 }
 
 #[cfg(feature = "sdk")]

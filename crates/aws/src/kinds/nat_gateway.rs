@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{AllocationId, NatGatewayId, SubnetId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name, zone};
 
 /// Inputs of a NAT gateway.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,12 +56,18 @@ impl Kind for NatGateway {
     const ID_PREFIX: Option<&'static str> = Some("nat");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerZone(Quota::NatGateways));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::NatGateway);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        Summary::of([
+            zone(&self.subnet, around.values),
+            labelled("in", &name(&self.subnet)),
+            labelled("address", &name(&self.allocation)),
+        ])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -1,14 +1,17 @@
 //! A network interface that outlives its instance.
 
 use groundplan_engine::graph::{Input, Resource, Schema, SetInput, Wait};
+use groundplan_engine::plan::values::{ValuesAfter, as_inputs};
 use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name, names, zone};
 
 /// Inputs of a network interface.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,12 +59,41 @@ impl Kind for NetworkInterface {
     const ID_PREFIX: Option<&'static str> = Some("eni");
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&["groups"]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&["groups"]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::NetworkInterface);
+    const SUBJECT: PlanSubject = PlanSubject::Machines;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        Summary::of(self.place(around.values))
+    }
+}
+
+impl NetworkInterface {
+    /// Returns zone, subnet and groups in words.
+    fn place(&self, values: &ValuesAfter<'_>) -> [String; 3] {
+        [
+            zone(&self.subnet, values),
+            labelled("in", &name(&self.subnet)),
+            labelled("groups", &names(&self.groups)),
+        ]
+    }
+}
+
+/// Returns zone, subnet and groups of the referenced interface in words.
+pub(crate) fn place(
+    interface: &Input<NetworkInterfaceId>,
+    values: &ValuesAfter<'_>,
+) -> [String; 3] {
+    let target = match interface {
+        Input::Ref(reference) => values.get(&reference.address),
+        _ => None,
+    };
+    let target = target.and_then(|inputs| serde_json::from_value(as_inputs(inputs)).ok());
+    match target {
+        Some(target) => NetworkInterface::place(&target, values),
+        None => [String::new(), labelled("in", &name(interface)), String::new()],
+    }
 }
 
 #[cfg(feature = "sdk")]

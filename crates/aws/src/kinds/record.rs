@@ -4,10 +4,12 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{DnsName, HostedZoneId};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name};
 
 /// Inputs of a record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,9 +74,22 @@ impl Kind for DnsRecord {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::RecordsOf("zone");
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Record);
+    const SUBJECT: PlanSubject = PlanSubject::Dns;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let target = |input: &Input<DnsName>| match input {
+            Input::Ref(reference) => reference.to_string(),
+            input => name(input),
+        };
+        let (form, to) = match &self.data {
+            DnsRecordData::Alias { dns_name, .. } => ("A (alias)", target(dns_name)),
+            DnsRecordData::Cname { dns_name, .. } => ("CNAME", target(dns_name)),
+        };
+        let route = format!("{} {form} -> {to}", self.name);
+        Summary::of([route, labelled("in", &name(&self.zone))])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::BucketName;
 use crate::model::untracked::UntrackedKind;
@@ -54,12 +55,14 @@ impl Kind for S3Bucket {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Bucket("name");
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::Bucket);
+    const SUBJECT: PlanSubject = PlanSubject::Storage;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([self.name.to_string()])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
+    Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::BucketName;
+use crate::summary::name;
 
 /// Inputs of an object. S3 encrypts the object at rest (SSE-S3, AES256).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,12 +60,15 @@ impl Kind for S3Object {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Object("bucket", "key");
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::Storage;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let place = format!("{} in {}", self.key, name(&self.bucket));
+        Summary::of([place, "content (sensitive)".to_owned()])
+    }
 }
 
 #[cfg(feature = "sdk")]

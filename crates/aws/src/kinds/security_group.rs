@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{SecurityGroupId, VpcId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name};
 
 /// Inputs of a security group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,12 +60,14 @@ impl Kind for SecurityGroup {
     const ID_PREFIX: Option<&'static str> = Some("sg");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::SecurityGroups));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Everything,
-        cosmetic: &["description", "tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Everything, cosmetic: &["description", "tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::SecurityGroup);
+    const SUBJECT: PlanSubject = PlanSubject::SecurityGroups;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([labelled("of", &name(&self.vpc)), self.name.clone()])
+    }
 }
 
 #[cfg(feature = "sdk")]

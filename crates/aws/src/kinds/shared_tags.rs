@@ -5,10 +5,12 @@ use groundplan_engine::graph::{Resource, Schema, SetInput};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{HostedZoneId, SubnetId};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, phrase};
 
 /// Inputs: the resources that the cluster uses and does not own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,9 +57,16 @@ impl Kind for SharedTags {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::SharedTag);
+    const SUBJECT: PlanSubject = PlanSubject::Tags;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let subnets = self.subnets.iter().map(ToString::to_string);
+        let zone = self.hosted_zone.iter().map(ToString::to_string);
+        let on = phrase(subnets.chain(zone).collect());
+        Summary::of([format!("{}=shared", self.key), labelled("on", &on)])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
+use crate::kinds::route_table::access;
 use crate::model::ids::{SubnetId, VpcId};
 use crate::model::untracked::UntrackedKind;
 
@@ -56,12 +58,15 @@ impl Kind for Subnet {
     const ID_PREFIX: Option<&'static str> = Some("subnet");
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Subnet);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        let access = access(around).unwrap_or_default().to_owned();
+        Summary::of([self.zone.clone(), self.cidr.to_string(), access])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -9,9 +9,11 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
+    Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{PrivateIp, TargetGroupArn};
+use crate::summary::name;
 
 /// Inputs of a registration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,9 +63,14 @@ impl Kind for Target {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let from = format!("{} port {}", name(&self.ip), self.port);
+        Summary::of([format!("{from} in {}", name(&self.target_group))])
+    }
 }
 
 #[cfg(feature = "sdk")]

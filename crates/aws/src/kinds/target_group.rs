@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{TargetGroupArn, VpcId};
 use crate::model::untracked::UntrackedKind;
@@ -76,12 +77,18 @@ impl Kind for TargetGroup {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::TargetGroup);
+    const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let HealthCheck { path, port, .. } = &self.health_check;
+        Summary::of([
+            format!("tcp {}", self.port),
+            format!("health check https port {port} {path}"),
+        ])
+    }
 }
 
 #[cfg(feature = "sdk")]

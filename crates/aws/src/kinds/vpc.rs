@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{DhcpOptionsId, VpcId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::name;
 
 /// Inputs of a VPC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,12 +65,20 @@ impl Kind for Vpc {
     const ID_PREFIX: Option<&'static str> = Some("vpc");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::Vpcs));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Vpc);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let options = self.dhcp_options.as_ref().map(name).unwrap_or_default();
+        let dns = match (self.dns_support, self.dns_hostnames) {
+            (true, true) => "",
+            (true, false) => "no DNS host names",
+            (false, _) => "no DNS resolver",
+        };
+        Summary::of([self.cidr.to_string(), options, dns.to_owned()])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{RouteTableId, VpcId, id};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, names};
 
 id! {
     /// ID of a VPC endpoint: `vpce-…`
@@ -62,12 +64,15 @@ impl Kind for VpcEndpoint {
     const ID_PREFIX: Option<&'static str> = Some("vpce");
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::GatewayEndpoints));
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::VpcEndpoint);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let tables = names(&self.route_tables);
+        Summary::of([self.service.clone(), labelled("for", &tables)])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -364,6 +364,16 @@ pub struct Ref {
     pub output: String,
 }
 
+/// The address; an output other than the ID is appended: `load_balancer.int.dns_name`.
+impl fmt::Display for Ref {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.output {
+            "id" => fmt::Display::fmt(&self.address, f),
+            output => write!(f, "{}.{output}", self.address),
+        }
+    }
+}
+
 /// Desired resource without its type.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GraphNode {

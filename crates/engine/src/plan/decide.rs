@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::conflicts::conflict;
 use super::diff::{FieldChange, diff, diff_where, limit_to_opinions, released};
+use super::values::{keep_ignored, values_after};
 use super::{
     Action, Change, IgnoreReason, IgnoredDifference, LiveState, PlanOptions, Reason, UnmanagedDrift,
 };
@@ -238,6 +239,12 @@ impl<'a> DecisionInputs<'a> {
             _ => (fields, left),
         };
         fields.extend(revert.iter().map(UnmanagedDrift::reverted));
+        let rules = at.schema.comparison_rules();
+        let live = (!action.replaces()).then_some(at.live);
+        let mut after = values_after(rules, &node.inputs, at.after, live);
+        if let Some(live) = live {
+            keep_ignored(&mut after, live, &left);
+        }
         let change = Change {
             address: node.address.clone(),
             action,
@@ -247,6 +254,7 @@ impl<'a> DecisionInputs<'a> {
             drift,
             unmanaged,
             left,
+            after: Some(after),
             protected: false,
         };
         ObjectDecision {
@@ -451,6 +459,7 @@ fn create(node: &GraphNode, schema: &Schema, after: &Value, reason: Reason) -> O
         drift: Vec::new(),
         unmanaged: Vec::new(),
         left: Vec::new(),
+        after: Some(values_after(schema.comparison_rules(), &node.inputs, after, None)),
         protected: false,
     };
     ObjectDecision {
@@ -514,6 +523,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
         drift: Vec::new(),
         unmanaged: Vec::new(),
         left: Vec::new(),
+        after: None,
         protected: false,
     };
     ObjectDecision {

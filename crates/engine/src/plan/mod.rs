@@ -6,6 +6,7 @@
 //! - [`diff`] compares inputs field by field. [`decide`] turns differences into actions with
 //!   reasons. [`order`] turns actions into steps. [`targeting`] applies targets and excludes.
 //! - [`saved`] is a plan as a file. [`guard`] checks the limits that the user sets for a plan.
+//! - [`values`] has the inputs of all resources after the plan, for readers.
 
 mod conflicts;
 pub mod decide;
@@ -16,6 +17,7 @@ pub mod saved;
 pub mod targeting;
 #[cfg(test)]
 mod tests;
+pub mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +31,7 @@ use crate::event::{Operation, StepAction, StepName};
 use crate::graph::{Address, DependentsStart, Graph};
 use crate::provider::{Observed, Schemas};
 use crate::secret::{Secret, each_new_secret};
-use crate::state::{Cluster, State};
+use crate::state::{Cluster, RecordStatus, State};
 
 /// Live state of the recorded resources. An absent address was not refreshed; its recorded state is
 /// used instead.
@@ -95,6 +97,10 @@ pub struct Change {
     /// Ignored differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<IgnoredDifference>,
+    /// Inputs after the plan, for readers; `None` if the resource does not exist then. A reference
+    /// has its value beside the address, if the value is known ([`values::known_value`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
     /// True if the change deletes or replaces a protected resource.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub protected: bool,
@@ -494,7 +500,9 @@ fn finish(
     let dependency_updates = dependency_updates(&verdicts, desired, state, selection.as_ref());
     if let Some(selection) = &selection {
         let left_out = selection.left_out.iter().collect();
-        verdicts.iter_mut().for_each(|verdict| verdict.change.leave_out(&left_out));
+        for verdict in &mut verdicts {
+            verdict.change.leave_out(&left_out, state, observed);
+        }
     }
     let mut changes: Vec<_> = verdicts.into_iter().map(|verdict| verdict.change).collect();
     for change in &mut changes {
@@ -515,12 +523,24 @@ fn finish(
 
 impl Change {
     /// Sets the change to keep if its address is among `left_out`.
-    fn leave_out(&mut self, left_out: &BTreeSet<&Address>) {
-        if left_out.contains(&self.address) {
-            self.action = Action::Keep;
-            self.reason = Reason::NotSelected;
-            self.fields.clear();
+    fn leave_out(&mut self, left_out: &BTreeSet<&Address>, state: &State, observed: &LiveState) {
+        if !left_out.contains(&self.address) {
+            return;
         }
+        let is_deposed = self.reason == Reason::Superseded;
+        self.action = Action::Keep;
+        self.reason = Reason::NotSelected;
+        self.fields.clear();
+        self.after = match observed.get(&self.address) {
+            _ if is_deposed => None,
+            Some(Observed::Missing) => None,
+            Some(Observed::Present { inputs, .. }) => Some(inputs.clone()),
+            None => state
+                .resources
+                .get(&self.address)
+                .filter(|record| record.status != RecordStatus::Creating)
+                .map(|record| record.inputs.clone()),
+        };
     }
 }
 

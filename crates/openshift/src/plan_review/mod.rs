@@ -1,4 +1,4 @@
-//! The drift class of each input, the inputs that a plan always shows, and warnings about masters.
+//! The drift class of each input, the summary of each resource, and warnings about masters.
 
 mod machines;
 
@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
+use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Step};
+use serde_json::Value;
 
 use crate::topology::is_control_plane;
 
@@ -17,9 +19,16 @@ pub fn class(kind: &str, path: &str) -> DriftClass {
     facts(kind).map_or(DriftClass::Security, |facts| facts.drift.class(path))
 }
 
-/// Returns true if a plan always shows this path for created resources.
-pub fn is_always_shown(kind: &str, path: &str) -> bool {
-    facts(kind).is_some_and(|facts| facts.drift.always_shows(path))
+/// Returns the heading under which a plan shows a kind. Unknown kinds come last.
+pub fn subject(kind: &str) -> Subject {
+    let unknown = Subject { order: u8::MAX, title: "Other" };
+    facts(kind).map_or(unknown, |facts| facts.subject.subject())
+}
+
+/// Returns the summary of a resource with these inputs after a plan. Unknown kinds have none.
+pub fn summary(after: &Value, around: &Surroundings<'_>) -> Summary {
+    let facts = facts(around.address.kind());
+    facts.and_then(|facts| (facts.summary)(after, around)).unwrap_or_default()
 }
 
 /// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or

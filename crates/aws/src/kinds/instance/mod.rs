@@ -6,14 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
+use crate::kinds::network_interface::place;
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileId, InstanceProfileName, NetworkInterfaceId,
     PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, metadata_options, name, names, zone};
 
 /// Inputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -170,9 +173,36 @@ impl Kind for Instance {
             "kms_key",
         ]),
         cosmetic: &["tags", "volume_tags"],
-        always_shown: &["metadata_options"],
     };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Instance);
+    const SUBJECT: PlanSubject = PlanSubject::Machines;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        let (place, public) = match &self.network {
+            InstanceNetwork::Interface(interface) => (place(interface, around.values), ""),
+            InstanceNetwork::Subnet { subnet, groups, public_ip } => {
+                let place = [
+                    zone(subnet, around.values),
+                    labelled("in", &name(subnet)),
+                    labelled("groups", &names(groups)),
+                ];
+                (place, if *public_ip { "public address" } else { "" })
+            }
+        };
+        let InstanceRootVolume { volume_type, size, iops, .. } = &self.root_volume;
+        let iops = iops.map(|iops| format!(" {iops} IOPS")).unwrap_or_default();
+        let [zone, subnet, groups] = place;
+        Summary::of([
+            self.instance_type.clone(),
+            zone,
+            metadata_options(&self.metadata_options),
+            labelled("image", &name(&self.image)),
+            format!("root {volume_type} {size} GiB{iops}"),
+            subnet,
+            groups,
+            public.to_owned(),
+        ])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -8,9 +8,11 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{InstanceId, PrivateIp};
+use crate::summary::name;
 
 /// Inputs of an attachment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -81,9 +83,17 @@ impl Kind for LoadBalancerAttachment {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let kind = match self.kind {
+            LoadBalancerKind::Network => "network load balancer",
+            LoadBalancerKind::Classic => "classic load balancer",
+        };
+        Summary::of([format!("{} in {kind} {}", name(&self.instance), self.load_balancer)])
+    }
 }
 
 #[cfg(feature = "sdk")]

@@ -15,13 +15,15 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, metadata_options, name, names, phrase, zone};
 
 /// Inputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,6 +149,20 @@ pub struct MachineBlockDevice {
     pub encrypted: Option<bool>,
     /// KMS key. `None` stands for the account's default EBS key.
     pub kms_key: Option<String>,
+}
+
+impl MachineBlockDevice {
+    fn in_words(&self) -> String {
+        let values = [
+            self.volume_type.clone(),
+            self.size.map(|size| format!("{size} GiB")),
+            self.iops.map(|iops| format!("{iops} IOPS")),
+            self.throughput.map(|throughput| format!("{throughput} MiB/s")),
+            self.encrypted.filter(|encrypted| !encrypted).map(|_| "not encrypted".to_owned()),
+        ];
+        let values: Vec<_> = values.into_iter().flatten().collect();
+        format!("{} {}", self.device, values.join(" "))
+    }
 }
 
 /// Returns a block device as a member of a set: its device name identifies it.
@@ -314,9 +330,41 @@ impl Kind for Machine {
     const DRIFT: DriftFields = DriftFields {
         security: SecurityFields::Fields(&["metadata_options", "profile", "groups", "kms_key"]),
         cosmetic: &["tags"],
-        always_shown: &["metadata_options", "market"],
     };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::Instance);
+    const SUBJECT: PlanSubject = PlanSubject::Machines;
+
+    fn summary(&self, around: &Surroundings<'_>) -> Summary {
+        let subnet = self.interface.subnet.as_ref();
+        let place =
+            subnet.map(|subnet| zone(subnet, around.values)).filter(|zone| !zone.is_empty());
+        let place = place.or_else(|| self.placement.zone.clone()).unwrap_or_default();
+        let market = match &self.market {
+            None => String::new(),
+            Some(PurchaseOption::CapacityBlock) => "capacity block".to_owned(),
+            Some(PurchaseOption::Spot { max_price: None }) => "spot".to_owned(),
+            Some(PurchaseOption::Spot { max_price: Some(price) }) => {
+                format!("spot up to {price} dollars an hour")
+            }
+        };
+        let public = match self.interface.public_address {
+            Some(PublicAddress::Internet(true)) => "public address",
+            Some(PublicAddress::Carrier(true)) => "carrier address",
+            _ => "",
+        };
+        let volumes = self.block_devices.iter().map(MachineBlockDevice::in_words).collect();
+        Summary::of([
+            self.instance_type.clone(),
+            market,
+            place,
+            metadata_options(&self.metadata_options),
+            labelled("image", &name(&self.image)),
+            phrase(volumes),
+            labelled("in", &subnet.map(name).unwrap_or_default()),
+            labelled("groups", &names(&self.interface.groups)),
+            public.to_owned(),
+        ])
+    }
 }
 
 #[cfg(feature = "sdk")]

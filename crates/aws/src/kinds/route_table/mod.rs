@@ -6,16 +6,19 @@
 //! of a gateway endpoint that is recorded, are no drift.
 
 use groundplan_engine::graph::{Input, Resource, Schema, SetInput, SetMember, member_name};
+use groundplan_engine::plan::values::as_inputs;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
 use crate::model::untracked::UntrackedKind;
+use crate::summary::{labelled, name, names};
 
 /// Inputs of a route table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,12 +139,40 @@ impl Kind for RouteTable {
     const ID_PREFIX: Option<&'static str> = Some("rtb");
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields = DriftFields {
-        security: SecurityFields::Fields(&[]),
-        cosmetic: &["tags"],
-        always_shown: &[],
-    };
+    const DRIFT: DriftFields =
+        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByTag(UntrackedKind::RouteTable);
+    const SUBJECT: PlanSubject = PlanSubject::Network;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let route = |route: &Route| {
+            let via = match &route.via {
+                Via::InternetGateway(gateway) => name(gateway),
+                Via::NatGateway(gateway) => name(gateway),
+            };
+            format!("{} -> {via}", route.destination)
+        };
+        let mut facts: Vec<String> = self.routes.iter().map(route).collect();
+        facts.extend(self.main.then(|| "main table of the VPC".to_owned()));
+        facts.push(labelled("for", &names(&self.subnets)));
+        facts.retain(|fact| !fact.is_empty());
+        Summary { facts, sentences: Vec::new() }
+    }
+}
+
+/// Returns `public` for a subnet whose route table has a route to an internet gateway, and `private`
+/// for a subnet of another route table of the plan. `None` if no route table names the subnet.
+pub(crate) fn access(subnet: &Surroundings<'_>) -> Option<&'static str> {
+    let tables = subnet.values.of_kind(RouteTable::SCHEMA.kind);
+    let mut tables =
+        tables.into_iter().filter_map(|(_, table)| serde_json::from_value(as_inputs(table)).ok());
+    let names = |one: &Input<SubnetId>| match one {
+        Input::Ref(reference) => reference.address == *subnet.address,
+        _ => false,
+    };
+    let table: RouteTable = tables.find(|table: &RouteTable| table.subnets.iter().any(names))?;
+    let is_public = table.routes.iter().any(|route| matches!(route.via, Via::InternetGateway(_)));
+    Some(if is_public { "public" } else { "private" })
 }
 
 #[cfg(feature = "sdk")]

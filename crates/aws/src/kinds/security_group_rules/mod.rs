@@ -8,7 +8,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
+    Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::SecurityGroupId;
 
@@ -126,9 +127,15 @@ impl Kind for SecurityGroupRules {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Any;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Everything, cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Everything, cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::Part;
+    const SUBJECT: PlanSubject = PlanSubject::SecurityGroups;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        let rules = self.ingress.len() + self.egress.len();
+        let rules = format!("{rules} rule{}", if rules == 1 { "" } else { "s" });
+        Summary { facts: vec![rules], sentences: sentences::of(self) }
+    }
 }
 
 #[cfg(feature = "sdk")]
@@ -138,3 +145,4 @@ mod foreign;
 #[cfg(feature = "sdk")]
 mod grants;
 mod names;
+mod sentences;

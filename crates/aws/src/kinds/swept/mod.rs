@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use groundplan_engine::graph::{Resource, Schema, Wait};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, QuotaCount, Repeat, SecurityFields, SweepMethod,
+    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
+    Surroundings, SweepMethod,
 };
 use crate::model::untracked::UntrackedKind;
 
@@ -121,9 +122,13 @@ impl Kind for UntrackedResource {
     const ID_PREFIX: Option<&'static str> = None;
     const QUOTA: Option<QuotaCount> = None;
     const ARN: ArnForm = ArnForm::Untracked;
-    const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[], always_shown: &[] };
+    const DRIFT: DriftFields = DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &[] };
     const UNTRACKED: SweepMethod = SweepMethod::OnlyRecorded;
+    const SUBJECT: PlanSubject = PlanSubject::Untracked;
+
+    fn summary(&self, _around: &Surroundings<'_>) -> Summary {
+        Summary::of([self.what.as_str().to_owned(), self.name.clone().unwrap_or_default()])
+    }
 }
 
 #[cfg(feature = "sdk")]
