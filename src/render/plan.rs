@@ -67,7 +67,7 @@ impl PlanView<'_> {
         self.write_warnings(out)?;
         self.write_selection(out)?;
         if self.plan.is_empty() {
-            return writeln!(out, "{}", painted(STRONG, nothing_to_do(self.plan)));
+            return self.line(out, &painted(STRONG, nothing_to_do(self.plan)), 2);
         }
         self.write_legend(out)?;
         self.write_changes(out)?;

@@ -65,7 +65,11 @@ pub(crate) fn labelled(label: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::plan::values::{Summary, Surroundings};
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::kinds::machine::Machine;
     use crate::model::metadata_options::HopLimit;
 
     #[test]
@@ -92,5 +96,99 @@ mod tests {
             "http_tokens required, http_endpoint enabled, hop limit 2, instance_metadata_tags \
              disabled"
         );
+    }
+
+    fn summary(address: &str, values: &[(&str, &Value)]) -> Summary {
+        let values: ValuesAfter<'_> = values.iter().copied().collect();
+        let address = address.into();
+        let around = Surroundings { address: &address, values: &values };
+        let facts = crate::registry::facts(address.kind()).unwrap();
+        (facts.summary)(values.get(&address).unwrap(), &around).unwrap()
+    }
+
+    fn reference(address: &str) -> Value {
+        json!({"$ref": address, "output": "id"})
+    }
+
+    fn subnet(zone: &str) -> Value {
+        json!({"vpc": reference("vpc.main"), "cidr": "10.0.0.0/20", "zone": zone, "tags": {}})
+    }
+
+    #[test]
+    fn a_machine_says_zone_purchase_and_volumes() {
+        let mut machine = serde_json::to_value(Machine::example()).unwrap();
+        machine["interface"]["subnet"] = reference("subnet.a");
+        machine["interface"]["subnet"]["value"] = json!("subnet-1");
+        machine["interface"]["groups"] = json!([reference("security_group.worker")]);
+        machine["market"] = json!({"spot": {"max_price": "0.25"}});
+        machine["block_devices"] = json!([{"device": "/dev/xvda", "volume_type": "gp3",
+            "size": 120, "iops": null, "throughput": null, "encrypted": false, "kms_key": null}]);
+        let subnet = subnet("us-west-2a");
+        let found = summary("machine.w-0", &[("machine.w-0", &machine), ("subnet.a", &subnet)]);
+        assert_eq!(
+            found.facts,
+            [
+                "m6i.large",
+                "spot up to 0.25 dollars an hour",
+                "us-west-2a",
+                "http_tokens: no opinion",
+                "image ami-1",
+                "/dev/xvda gp3 120 GiB not encrypted",
+                "in subnet.a",
+                "groups security_group.worker",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_subnet_is_public_if_its_route_table_leads_to_an_internet_gateway() {
+        let table = |via: Value| {
+            json!({"vpc": reference("vpc.main"), "main": false, "tags": {},
+                "routes": [{"destination": "0.0.0.0/0", "via": via}],
+                "subnets": [reference("subnet.a")]})
+        };
+        let gateway = table(json!({"internet_gateway": reference("internet_gateway.main")}));
+        let nat = table(json!({"nat_gateway": reference("nat_gateway.a")}));
+        let (subnet, other) = (subnet("us-west-2a"), subnet("us-west-2b"));
+        let access = |table: Option<&Value>| {
+            let mut values = vec![("subnet.a", &subnet), ("subnet.b", &other)];
+            values.extend(table.map(|table| ("route_table.t", table)));
+            summary("subnet.a", &values).facts.get(2).cloned()
+        };
+        assert_eq!(access(Some(&gateway)).as_deref(), Some("public"));
+        assert_eq!(access(Some(&nat)).as_deref(), Some("private"));
+        assert_eq!(access(None), None, "no route table of the plan names the subnet");
+    }
+
+    #[test]
+    fn a_trust_policy_names_everyone_who_may_assume_the_role() {
+        let trust = |statement: Value| {
+            let role = json!({"name": "r", "trust": {"Statement": statement}, "tags": {}});
+            summary("iam_role.r", &[("iam_role.r", &role)]).facts.concat()
+        };
+        let services = json!({"Service": ["ec2.amazonaws.com", "lambda.amazonaws.com"]});
+        assert_eq!(
+            trust(json!([{"Effect": "Allow", "Principal": services, "Action": "sts:AssumeRole"}])),
+            "may be assumed by ec2.amazonaws.com and lambda.amazonaws.com"
+        );
+        let account = json!({"AWS": "arn:aws:iam::1:root"});
+        assert_eq!(
+            trust(json!({"Effect": "Allow", "Principal": account, "Condition": {"Bool": {}}})),
+            "may be assumed by arn:aws:iam::1:root on conditions"
+        );
+        assert_eq!(trust(json!([{"Effect": "Deny", "Principal": "*"}])), "may not be assumed by *");
+        assert_eq!(
+            trust(json!([{"Effect": "Allow", "NotPrincipal": {"AWS": "a"}}])),
+            "may be assumed by principals in another form, see the policy"
+        );
+    }
+
+    #[test]
+    fn inputs_of_another_version_have_no_summary() {
+        let values = ValuesAfter::default();
+        let address = "vpc.main".into();
+        let around = Surroundings { address: &address, values: &values };
+        let facts = crate::registry::facts("vpc").unwrap();
+        assert_eq!((facts.summary)(&json!({"cidr": 7}), &around), None);
     }
 }

@@ -22,7 +22,7 @@ impl PlanView<'_> {
         self.write_header(out)?;
         self.write_drift(out)?;
         self.write_warnings(out)?;
-        writeln!(out, "{}", painted(STRONG, self.drift_verdict()))
+        self.line(out, &painted(STRONG, self.drift_verdict()), 2)
     }
 
     /// Returns the counts of the drift in words.
@@ -71,7 +71,8 @@ impl PlanView<'_> {
                 format!("{number} of these are outside the configuration and stay as they are.")
             }
         };
-        writeln!(out, "{tip} To revert: --revert-drift\n")
+        self.line(out, &format!("{tip} To revert: --revert-drift"), 2)?;
+        writeln!(out)
     }
 
     pub(super) fn write_left(&self, out: &mut dyn Write) -> io::Result<()> {

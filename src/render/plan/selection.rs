@@ -19,7 +19,8 @@ impl PlanView<'_> {
         if self.full {
             list(out, "not selected", selection.left_out.iter())?;
         } else if !selection.left_out.is_empty() {
-            writeln!(out, "  {:<12}  {}", "not selected", by_kind(&selection.left_out))?;
+            let line = format!("  {:<12}  {}", "not selected", by_kind(&selection.left_out));
+            self.line(out, &line, 16)?;
         }
         writeln!(out)
     }

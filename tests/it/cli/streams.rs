@@ -142,6 +142,11 @@ fn a_document_has_standard_output_for_itself() {
         assert!(!ran.out.contains("sha256:"), "no digest of a secret: {}", ran.out);
         assert_eq!(ran.err, "");
     }
+    let comment = desk.expect(0, &["show", "no.plan", "--format", "markdown"]);
+    assert!(comment.out.starts_with("### Plan for cluster demo "), "{}", comment.out);
+    let planned = desk.expect(0, &["plan", "--out", "no.plan", "--format", "markdown"]);
+    assert_eq!(planned.out, comment.out, "nothing else is on standard output");
+    assert!(planned.err.contains("Saved to no.plan"), "{}", planned.err);
     let nothing = desk.expect(1, &["state", "show", "vpc.other", "--json"]);
     assert_eq!(nothing.out, "");
     let said: Vec<Value> =

@@ -58,6 +58,28 @@ fn names(addresses: &[Address]) -> Vec<&str> {
     addresses.iter().map(Address::as_str).collect()
 }
 
+/// Values are what the resource has after the plan, not what the configuration wants.
+#[tokio::test(start_paused = true)]
+async fn a_resource_outside_the_selection_has_its_present_values_after_the_plan() {
+    let mut harness = Harness::default();
+    assert!(harness.apply(&site(0, 0)).await.summary.complete());
+    let mut wanted = site(0, 1);
+    node(&mut wanted, "node.extra", json!({}), &[]);
+    let plan = harness.plan_with(&wanted, &excludes(&["node.bucket", "node.extra"])).await;
+    let after = |address: &str| {
+        let change = plan.changes.iter().find(|change| change.address.as_str() == address);
+        change.unwrap().after.as_ref().map(|after| after["free"].clone())
+    };
+    assert_eq!(after("node.bucket"), Some(json!(0)));
+    assert_eq!(after("node.network"), Some(json!(1)));
+    assert_eq!(after("node.extra"), None, "it does not exist after the plan");
+    let destroyed = harness.plan(&Graph::default()).await;
+    assert!(destroyed.changes.iter().all(|change| change.after.is_none()), "{destroyed:#?}");
+    let kept = harness.plan(&site(0, 0)).await;
+    assert!(kept.is_empty());
+    assert!(kept.changes.iter().all(|change| change.after.is_some()), "{kept:#?}");
+}
+
 fn telnet() -> UnmanagedDrift {
     UnmanagedDrift::addition(
         DriftClass::Security,

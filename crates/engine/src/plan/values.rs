@@ -105,6 +105,12 @@ pub fn as_inputs(after: &Value) -> Value {
 #[derive(Debug, Default)]
 pub struct ValuesAfter<'a>(BTreeMap<&'a str, &'a Value>);
 
+impl<'a> FromIterator<(&'a str, &'a Value)> for ValuesAfter<'a> {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a Value)>>(values: I) -> Self {
+        Self(values.into_iter().collect())
+    }
+}
+
 impl<'a> ValuesAfter<'a> {
     /// Returns the values of a plan.
     pub fn of(plan: &'a Plan) -> Self {
@@ -112,7 +118,7 @@ impl<'a> ValuesAfter<'a> {
             .changes
             .iter()
             .filter_map(|change| Some((change.address.as_str(), change.after.as_ref()?)));
-        Self(values.collect())
+        values.collect()
     }
 
     /// Returns the inputs of one resource. `None` if it does not exist after the plan.
@@ -222,7 +228,7 @@ mod tests {
         let (one, two) = (json!(1), json!(2));
         let all =
             [("subnet.b", &one), ("subnet.a", &two), ("subnet_group.c", &one), ("vpc.m", &one)];
-        let values = ValuesAfter(all.into());
+        let values: ValuesAfter<'_> = all.into_iter().collect();
         assert_eq!(values.of_kind("subnet"), [("a", &two), ("b", &one)]);
         assert_eq!(values.get(&"vpc.m".into()), Some(&one));
     }
