@@ -181,14 +181,16 @@ pub struct CommonArgs {
     pub config: PathBuf,
     /// State location: a folder, or s3://bucket/prefix.
     ///
-    /// The folder or prefix has one folder for each cluster.
+    /// The folder or prefix has one folder for each cluster. The environment variable is
+    /// GROUNDPLAN_STATE.
     #[arg(
         long,
         alias = "state-dir",
         global = true,
         value_name = "LOCATION",
         default_value = "state",
-        env = "GROUNDPLAN_STATE"
+        env = "GROUNDPLAN_STATE",
+        hide_env = true
     )]
     pub state: StateLocation,
     /// Maximum wait for the state lock, such as 90s or 5m [default: no wait].
@@ -413,7 +415,9 @@ pub struct PlanningArgs {
     /// With --refresh-only: exit with 2 if there is drift.
     #[arg(long)]
     pub detailed_exitcode: bool,
-    /// Show every attribute of created resources, and each of many alike changes.
+    /// Show every attribute and every alike change.
+    ///
+    /// Without it, created resources have one line each, and many alike changes share one.
     #[arg(long)]
     pub full: bool,
     /// Format of the plan.
@@ -479,7 +483,9 @@ pub struct ApplyArgs {
 /// Options of applying, for every source of the desired state.
 #[derive(Debug, Args)]
 pub struct ApplyingArgs {
-    /// Show every attribute of created resources, and each of many alike changes.
+    /// Show every attribute and every alike change.
+    ///
+    /// Without it, created resources have one line each, and many alike changes share one.
     #[arg(long)]
     pub full: bool,
     /// Check permissions and quotas before the first change.
@@ -569,8 +575,9 @@ pub struct WaitArgs {
 /// Settings of the desired state that the install-config does not have.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct DesiredStateArgs {
-    /// Leave out the bootstrap resources (after the installation).
+    /// Remove the bootstrap resources (after the installation).
     ///
+    /// A new cluster is created without them.
     /// An apply records the removal, and later runs leave them out without this option. `groundplan
     /// bootstrap destroy` removes them and changes nothing else.
     #[arg(long)]
