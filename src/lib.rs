@@ -22,7 +22,7 @@
 //!
 //! | crate | content |
 //! |---|---|
-//! | `groundplan` | [`cli`]: the command line; [`preflight`]; [`render`] |
+//! | `groundplan` | [`cli`]: the command line; [`plan_policy`]; [`preflight`]; [`render`] |
 //! | `groundplan-controller` | controllers of the Machine API |
 //! | `groundplan-openshift` | install-config, topology, Machine API objects; pure |
 //! | `groundplan-aws` | kinds of resources, lookups, calls to AWS |
@@ -33,7 +33,8 @@
 //!
 //! 1. [`cli`]: the command line, one file per subcommand. Wires the crates together.
 //! 2. [`preflight`]: missing permissions and quotas, found before the first change.
-//! 3. [`render`]: plans and events for people and programs. No other module prints.
+//! 3. [`plan_policy`]: rules of the user for every plan, in CEL. Pure but for reading files.
+//! 4. [`render`]: plans and events for people and programs. No other module prints.
 //!
 //! # Features
 //!
@@ -56,5 +57,6 @@
 //! ([`groundplan_aws::kinds::subnet`]), and [`groundplan_openshift::topology`]. `docs/dev/architecture.md` has all rules.
 
 pub mod cli;
+pub mod plan_policy;
 pub mod preflight;
 pub mod render;

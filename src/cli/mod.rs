@@ -124,6 +124,9 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     session::signals::watch(&stop)
         .map_err(|error| CommandError::could_not("listen for signals", &error))?;
     let common = &arguments.common;
+    if let Some(guards) = arguments.command.guards() {
+        session::plan_preview::read_policies(guards)?;
+    }
     match &arguments.command {
         Command::Validate(_) => {
             session::signals::unless_stopped(&stop, async { commands::validate::run(common, ui) })

@@ -303,6 +303,25 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns the conditions that the plans of the command must meet.
+    pub(super) fn guards(&self) -> Option<&GuardArgs> {
+        match self {
+            Command::Plan(plan) => Some(&plan.how.guards),
+            Command::Apply(apply) => Some(&apply.how.guards),
+            Command::Destroy(destroy) => Some(&destroy.guards),
+            Command::Bootstrap(BootstrapArgs { command: BootstrapCommand::Destroy(destroy) }) => {
+                Some(&destroy.guards)
+            }
+            Command::Machines(machines) => match &machines.command {
+                MachinesCommand::Plan(plan) => Some(&plan.how.guards),
+                MachinesCommand::Apply(apply) => Some(&apply.how.guards),
+                MachinesCommand::Destroy(destroy) => Some(&destroy.guards),
+                MachinesCommand::Recover(_) => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Returns true if the command uses options that a project file can set.
     fn has_settings(&self) -> bool {
         let is_general =
@@ -433,7 +452,7 @@ pub struct PlanningArgs {
     /// Show drift only, and plan no changes.
     ///
     /// Every plan and every apply refreshes, so drift is shown and not recorded.
-    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "revert_drift", "target", "exclude", "max_destroy", "expect", "force_foreign"])]
+    #[arg(long, conflicts_with_all = ["out", "full", "refresh", "replace", "revert_drift", "target", "exclude", "max_destroy", "expect", "policy", "force_foreign"])]
     pub refresh_only: bool,
     /// Check permissions and quotas for the plan's calls.
     #[arg(long, conflicts_with = "refresh_only")]
@@ -508,8 +527,9 @@ pub struct ApplyingArgs {
 /// Changes that the desired state does not require.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Renewal {
-    /// Replace this resource: an address, a kind, or either with `*` (repeatable).
+    /// Replace this resource (repeatable).
     ///
+    /// ADDRESS is an address, a kind, or either with `*`.
     /// For example with a new image or new user data, which alone never replace a running machine.
     #[arg(long, value_name = "ADDRESS")]
     pub replace: Vec<String>,
@@ -552,6 +572,12 @@ pub struct GuardArgs {
     /// Each of +N, ~N and -N is optional. A count that is left out is not checked.
     #[arg(long, value_name = "COUNTS", allow_hyphen_values = true)]
     pub expect: Option<Expectation>,
+    /// Exit with 7 if the plan violates a policy (repeatable).
+    ///
+    /// PATH is a file, or a folder of .yaml files. A policy has CEL expressions on the plan and its resources, also on unchanged ones. See
+    /// docs/policies.md.
+    #[arg(long, value_name = "PATH")]
+    pub policy: Vec<PathBuf>,
     /// Delete or change this resource although its object lacks the tags of the cluster (repeatable).
     ///
     /// Without it, a plan ends with exit code 7 if it deletes or changes an object that carries neither
@@ -575,9 +601,9 @@ pub struct WaitArgs {
 /// Settings of the desired state that the install-config does not have.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct DesiredStateArgs {
-    /// Remove the bootstrap resources (after the installation).
+    /// Remove the bootstrap resources.
     ///
-    /// A new cluster is created without them.
+    /// For the time after the installation. A new cluster is created without them.
     /// An apply records the removal, and later runs leave them out without this option. `groundplan
     /// bootstrap destroy` removes them and changes nothing else.
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! Display of a plan before execution, and its guards.
 
+use groundplan_aws::schemas;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_openshift::plan_review;
@@ -8,6 +9,8 @@ use crate::cli::args;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::width::width;
+use crate::plan_policy::{self, Policy, PolicyViolation};
+use crate::render::document;
 use crate::render::plan::Describe;
 use crate::render::{Diagnostic, PlanView};
 
@@ -22,13 +25,48 @@ pub(crate) fn plan_warnings(of_config: &[String], plan: &Plan) -> Vec<String> {
     of_config.iter().cloned().chain(plan_review::plan_warnings(plan)).collect()
 }
 
-/// Returns an error with all violations of guards, if there are any.
-pub(crate) fn enforce_guards(plan: &Plan, guards: &args::GuardArgs) -> Result<()> {
-    let guards = Guards { max_destroy: guards.max_destroy, expect: guards.expect };
-    let against = violations(plan, &guards);
-    if against.is_empty() {
-        return Ok(());
-    }
+/// Returns an error with all violations of guards and policies, if there are any.
+pub(crate) fn enforce_guards(view: &PlanView<'_>, guards: &args::GuardArgs) -> Result<()> {
+    let plan = view.plan;
+    let limits = Guards { max_destroy: guards.max_destroy, expect: guards.expect };
     let shown = |one| Diagnostic::of_violation(one, plan.cluster.as_ref());
-    Err(CommandError { exit: Exit::Refused, diagnostics: against.iter().map(shown).collect() })
+    let mut diagnostics: Vec<_> = violations(plan, &limits).iter().map(shown).collect();
+    let policies = read_policies(guards)?;
+    if !policies.is_empty() {
+        let document = document::plan(view, &schemas());
+        let violated = plan_policy::evaluate(&policies, &document);
+        diagnostics.extend(violated.iter().map(violated_policy));
+    }
+    match diagnostics.is_empty() {
+        true => Ok(()),
+        false => Err(CommandError { exit: Exit::Refused, diagnostics }),
+    }
+}
+
+/// Reads the policies of the command line. Commands call this before their first call to AWS, too, so
+/// that a malformed file ends them early.
+pub(crate) fn read_policies(guards: &args::GuardArgs) -> Result<Vec<Policy>> {
+    plan_policy::read(&guards.policy).map_err(|error| {
+        let diagnostic = Diagnostic::error(error.to_string())
+            .with_hint("correct the policy; docs/policies.md has the form and examples");
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
+    })
+}
+
+/// Maximum number of addresses in the message of a policy.
+const SHOWN: usize = 20;
+
+fn violated_policy(violation: &PolicyViolation) -> Diagnostic {
+    let PolicyViolation { policy, file, message, addresses, error } = violation;
+    let mut diagnostic = Diagnostic::error(format!("policy {policy}: {message}")).with_hint(
+        format!("change the configuration so that the plan meets the policy in {}", file.display()),
+    );
+    diagnostic.detail = addresses.iter().take(SHOWN).cloned().collect();
+    if let more @ 1.. = addresses.len().saturating_sub(SHOWN) {
+        diagnostic = diagnostic.with_detail(format!("and {more} more"));
+    }
+    match error {
+        Some(error) => diagnostic.with_detail(format!("the expression has no result: {error}")),
+        None => diagnostic,
+    }
 }

@@ -139,10 +139,11 @@ impl<'a> Session<'a, ToChange> {
         let live = locked.refresh(true).await?;
         let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
-        ui.plan(&view(&saved.plan, false, &saved.warnings))?;
+        let shown = view(&saved.plan, false, &saved.warnings);
+        ui.plan(&shown)?;
         let ignition = locked.inputs.ignition(&saved.plan);
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
-        enforce_guards(&saved.plan, &how.guards)?;
+        enforce_guards(&shown, &how.guards)?;
         let state = &locked.inputs.projected_state;
         ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
         ensure_unprotected(locked.aws(), state, &saved.plan).await?;
@@ -277,9 +278,10 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         warnings.extend(ignition.missing.values().map(MissingIgnition::warning));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
-        ui.plan(&view(&plan, full, &warnings))?;
+        let shown = view(&plan, full, &warnings);
+        ui.plan(&shown)?;
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
-        enforce_guards(&plan, guards)?;
+        enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         ensure_unprotected(self.aws(), state, &plan).await?;
         let entry = self.bootstrap_entry(&plan);

@@ -184,8 +184,9 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Teardown>> {
         let state = &teardown.projected_state;
-        ui.plan(&view(&plan, false, &teardown.warnings))?;
-        enforce_guards(&plan, guards)?;
+        let shown = view(&plan, false, &teardown.warnings);
+        ui.plan(&shown)?;
+        enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         self.inputs.found.ensure_unblocked(state, &plan)?;
         untracked::ensure_unclaimed(self.aws(), state, &plan).await?;

@@ -57,6 +57,17 @@ async fn p1_and_p2_a_cluster_is_planned_applied_found_unchanged_and_destroyed() 
 async fn p6_optional_becomes_required_in_place() {
     let desk = Desk::new();
     desk.write_config("Optional", "a");
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policies");
+    let refused = desk.expect(7, &["apply", "--auto-approve", "--policy", examples]);
+    assert!(refused.out.contains("  + instance.master-0"), "the plan is shown: {}", refused.out);
+    let said = "error: policy imdsv2-required: set metadataService.authentication to Required";
+    assert!(refused.err.contains(said), "{}", refused.err);
+    let machines = "\n  instance.master-0\n  instance.bootstrap\nhint: ";
+    assert!(refused.err.contains(machines), "{}", refused.err);
+    fs::write(desk.path("broken.yaml"), "name: a\nvalidations: []\n").unwrap();
+    desk.cloud.clear_requests();
+    desk.expect(3, &["plan", "--policy", "broken.yaml"]);
+    assert_eq!(desk.cloud.requests().len(), 0);
     desk.apply();
     let optional = |role: &str| (role.to_owned(), "optional".to_owned());
     assert_eq!(desk.tokens().await, [optional("bootstrap"), optional("master-0")]);
