@@ -32,7 +32,8 @@
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
 //!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change;
-//!    `before_deletion`: protections and attachments of resources that a plan deletes.
+//!    `before_deletion`: protections and attachments of resources that a plan deletes; `installation`:
+//!    reads that explain why a new cluster is late.
 //! 2. [`registry`]: every kind, once.
 //! 3. [`kinds`]: one file or folder for each kind.
 //! 4. `sweep`: finds resources of a cluster that are in no state.
@@ -57,6 +58,8 @@ pub mod before_deletion;
 #[cfg(feature = "sdk")]
 mod client;
 pub mod facts;
+#[cfg(feature = "sdk")]
+pub mod installation;
 pub mod kinds;
 pub mod lookups;
 pub mod machine_calls;

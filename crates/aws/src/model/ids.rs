@@ -56,6 +56,8 @@ id! {
     InstanceId
     /// A private IPv4 address.
     PrivateIp
+    /// A public IPv4 address.
+    PublicIp
     /// Unique ID of an instance profile: `AIPA…`. A profile that is created again under its name gets
     /// another one.
     InstanceProfileId

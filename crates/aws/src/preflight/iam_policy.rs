@@ -88,6 +88,9 @@ const BLOCKERS: &[&str] = &[
     "ec2:DescribeVpnGateways",
     "elasticloadbalancing:DescribeTargetGroups",
 ];
+/// Reads that explain why a new cluster is late.
+const INSTALLATION: &[&str] =
+    &["ec2:DescribeInstances", "ec2:GetConsoleOutput", "elasticloadbalancing:DescribeTargetHealth"];
 /// Reads of a state in S3.
 const STATE_READS: &[&str] = &["s3:GetObject"];
 /// Writes of a state in S3.
@@ -115,6 +118,8 @@ pub enum Task {
     Machines,
     /// The machine controller.
     Controller,
+    /// Waits for a new cluster. Reads only.
+    Wait,
 }
 
 /// Parts of ARNs in a policy. The default allows all names in all accounts of the partition `aws`.
@@ -221,6 +226,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
             MACHINE_LOOKUPS.into(),
             vec!["ec2:CreateTags", "ec2:DeleteTags", "iam:PassRole"],
         ],
+        Task::Wait => vec![INSTALLATION.into()],
     };
     parts.into_iter().flatten().collect()
 }
@@ -278,7 +284,7 @@ impl PolicyScope {
         let services = match task {
             Task::Apply => &["elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"][..],
             Task::Machines | Task::Controller => &["spot.amazonaws.com"],
-            Task::Plan | Task::Destroy => return None,
+            Task::Plan | Task::Destroy | Task::Wait => return None,
         };
         let arn = format!("arn:{}:iam::*:role/aws-service-role/*", self.partition);
         let action = ["iam:CreateServiceLinkedRole"];
@@ -288,7 +294,7 @@ impl PolicyScope {
     }
 
     fn volume_keys(&self, task: Task) -> Vec<Value> {
-        if self.volume_keys.is_empty() || matches!(task, Task::Plan | Task::Destroy) {
+        if self.volume_keys.is_empty() || matches!(task, Task::Plan | Task::Destroy | Task::Wait) {
             return Vec::new();
         }
         let keys = &self.volume_keys;
@@ -309,7 +315,7 @@ impl PolicyScope {
         };
         let mut actions = STATE_READS.to_vec();
         let mut of_bucket = vec!["s3:ListBucket"];
-        if task != Task::Plan {
+        if !matches!(task, Task::Plan | Task::Wait) {
             actions.extend(STATE_WRITES);
             of_bucket.push("s3:GetBucketVersioning");
         }
@@ -329,8 +335,8 @@ mod tests {
     use crate::model::calls::permission;
     use crate::preflight::source_calls::calls_in;
 
-    const TASKS: [Task; 5] =
-        [Task::Plan, Task::Apply, Task::Destroy, Task::Machines, Task::Controller];
+    const TASKS: [Task; 6] =
+        [Task::Plan, Task::Apply, Task::Destroy, Task::Machines, Task::Controller, Task::Wait];
     /// Maximum size of a managed policy in characters without white space ("IAM and AWS STS quotas"
     /// of the IAM user guide).
     const MANAGED_POLICY: usize = 6144;
@@ -362,6 +368,7 @@ mod tests {
             ("preflight/policy_simulator.rs", &[PREFLIGHT]),
             ("preflight/quotas.rs", &[PREFLIGHT]),
             ("client/delete_blockers.rs", &[BLOCKERS]),
+            ("installation.rs", &[INSTALLATION]),
         ] {
             assert_eq!(undeclared(source, declared), BTreeSet::new(), "{source}");
         }

@@ -111,6 +111,7 @@ fn outputs(call: &str, instance: &types::Instance) -> Result<InstanceOutputs> {
     Ok(InstanceOutputs {
         id: ec2::id::<InstanceId>(call, instance.instance_id())?,
         private_ip: ec2::part(call, "privateIpAddress", address)?.into(),
+        public_ip: instance.public_ip_address().map(Into::into),
     })
 }
 
@@ -119,7 +120,8 @@ fn to_poll_result(
     instance: &types::Instance,
 ) -> PollResult<InstanceOutputs> {
     let id = outputs.id.clone();
-    poll_running(id.as_str(), outputs, instance)
+    let public_ip = instance.public_ip_address().map(Into::into);
+    poll_running(id.as_str(), InstanceOutputs { public_ip, ..outputs }, instance)
 }
 
 /// Reads the root volumes. The key of the map is the instance ID.

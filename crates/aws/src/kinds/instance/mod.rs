@@ -12,7 +12,7 @@ use crate::facts::{
 use crate::kinds::network_interface::place;
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileId, InstanceProfileName, NetworkInterfaceId,
-    PrivateIp, SecurityGroupId, SubnetId,
+    PrivateIp, PublicIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
@@ -108,6 +108,10 @@ pub struct InstanceOutputs {
     pub id: InstanceId,
     /// Private address of the instance.
     pub private_ip: PrivateIp,
+    /// Public address of the instance. EC2 returns it once the instance runs. `None` means that the
+    /// instance has none, or that the record is of an older version of groundplan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_ip: Option<PublicIp>,
 }
 
 impl Resource for Instance {
