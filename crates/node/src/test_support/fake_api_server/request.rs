@@ -27,6 +27,7 @@ pub struct ApiResource {
 }
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
 
 /// All resources that the server knows.
 pub const RESOURCES: &[ApiResource] = &[
@@ -34,6 +35,7 @@ pub const RESOURCES: &[ApiResource] = &[
     of("", "v1", "events", "Event", true, false),
     of("", "v1", "pods", "Pod", true, true),
     of("", "v1", "secrets", "Secret", true, false),
+    of("", "v1", "configmaps", "ConfigMap", true, false),
     of("", "v1", "namespaces", "Namespace", false, true),
     of("", "v1", "serviceaccounts", "ServiceAccount", true, false),
     of("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true, true),
@@ -42,7 +44,12 @@ pub const RESOURCES: &[ApiResource] = &[
     of(RBAC, "v1", "clusterroles", "ClusterRole", false, false),
     of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false, false),
     of("coordination.k8s.io", "v1", "leases", "Lease", true, false),
+    of(CERTIFICATES, "v1", "certificatesigningrequests", "CertificateSigningRequest", false, true),
     of("config.openshift.io", "v1", "infrastructures", "Infrastructure", false, true),
+    of("config.openshift.io", "v1", "clusterversions", "ClusterVersion", false, true),
+    of("config.openshift.io", "v1", "clusteroperators", "ClusterOperator", false, true),
+    of("operator.openshift.io", "v1", "etcds", "Etcd", false, true),
+    of("route.openshift.io", "v1", "routes", "Route", true, true),
     of("machine.openshift.io", "v1beta1", "machines", "Machine", true, true),
     of("machine.openshift.io", "v1beta1", "machinesets", "MachineSet", true, true),
 ];

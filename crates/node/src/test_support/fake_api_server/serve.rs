@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use super::FakeApiServer;
@@ -26,8 +27,9 @@ impl FakeApiServer {
         }
     }
 
-    /// Serves one connection. Errors are ignored, because broken connections are part of the tests.
-    async fn converse(self, stream: TcpStream) {
+    /// Serves one connection, such as one that a TLS handshake has opened. Errors are ignored, because
+    /// broken connections are part of the tests.
+    pub async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
         let answer = service_fn(move |request: Request<Incoming>| {
             let fake = self.clone();
             async move {
