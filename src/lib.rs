@@ -22,7 +22,7 @@
 //!
 //! | crate | content |
 //! |---|---|
-//! | `groundplan` | [`cli`]: the command line; [`plan_policy`]; [`preflight`]; [`render`] |
+//! | `groundplan` | [`cli`]: the command line; [`plan_policy`]; [`preflight`]; [`render`]; [`installation`] |
 //! | `groundplan-controller` | controllers of the Machine API |
 //! | `groundplan-openshift` | install-config, topology, Machine API objects; pure |
 //! | `groundplan-aws` | kinds of resources, lookups, calls to AWS |
@@ -35,12 +35,13 @@
 //! 2. [`preflight`]: missing permissions and quotas, found before the first change.
 //! 3. [`plan_policy`]: rules of the user for every plan, in CEL. Pure but for reading files.
 //! 4. [`render`]: plans and events for people and programs. No other module prints.
+//! 5. [`installation`]: the installation of a cluster after its infrastructure exists.
 //!
 //! # Features
 //!
 //! | feature | effect |
 //! |---|---|
-//! | `kubernetes` (default) | the commands `machine-controller` and `termination-handler` |
+//! | `kubernetes` (default) | the commands `machine-controller`, `termination-handler` and `wait-for` |
 //! | `whole-sdk` | compiles the published SDK crates instead of the listed operations: 12 GB of memory |
 //!
 //! # Invariants
@@ -57,6 +58,7 @@
 //! ([`groundplan_aws::kinds::subnet`]), and [`groundplan_openshift::topology`]. `docs/dev/architecture.md` has all rules.
 
 pub mod cli;
+pub mod installation;
 pub mod plan_policy;
 pub mod preflight;
 pub mod render;
