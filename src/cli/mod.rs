@@ -139,6 +139,10 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
             commands::bootstrap::run(arguments, common, ui, &stop).await
         }
         Command::Show(arguments) => commands::show::run(arguments, common, ui).await,
+        Command::Output(arguments) => commands::output::run(arguments, common, ui).await,
+        #[cfg(feature = "kubernetes")]
+        Command::WaitFor(arguments) => commands::wait_for::run(arguments, common, ui, &stop).await,
+        Command::Gather(arguments) => commands::gather::run(arguments, common, ui, &stop).await,
         Command::Schema(arguments) => commands::schema::run(arguments, ui),
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
         Command::Config(arguments) => commands::config::run(arguments, common, ui),

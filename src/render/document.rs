@@ -4,6 +4,8 @@
 //! version. No document contains a secret or its digest. `docs/formats.md` explains every key, and
 //! a test keeps that page complete.
 
+use std::collections::BTreeMap;
+
 use groundplan_engine::graph::{Address, Schema, as_ref};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::diff::diff;
@@ -17,6 +19,7 @@ use super::PlanView;
 use super::json::{change_for_programs, drift_for_programs, field_for_programs};
 use super::plan::{counts_by_kind, drift};
 use super::state::rows;
+use crate::installation::outputs::OutputValue;
 
 /// Version of the documents' format, the first key of each document.
 pub const DOCUMENTS_VERSION: &str = "1.1";
@@ -129,6 +132,22 @@ fn with_known_values(after: &Value) -> Value {
         Value::Array(items) => items.iter().map(with_known_values).collect(),
         plain => plain.clone(),
     }
+}
+
+/// Returns the outputs of a cluster by name. An absent text is null.
+pub fn outputs(outputs: &BTreeMap<&'static str, OutputValue>) -> Value {
+    json!({"format_version": DOCUMENTS_VERSION, "document": "outputs", "outputs": outputs})
+}
+
+/// Returns the command that gathers the logs of a bootstrap, with its addresses.
+pub fn gather(command: &str, bootstrap: &str, masters: &[&str]) -> Value {
+    json!({
+        "format_version": DOCUMENTS_VERSION,
+        "document": "gather",
+        "command": command,
+        "bootstrap": bootstrap,
+        "masters": masters,
+    })
 }
 
 /// Returns one record. Its fields have only `before`: the value that a plan would change.
@@ -332,6 +351,8 @@ mod tests {
             collect(&document, &mut keys);
         }
         collect(&planned(), &mut keys);
+        collect(&outputs(&BTreeMap::new()), &mut keys);
+        collect(&gather("openshift-install", "10.0.0.1", &[]), &mut keys);
         assert!(keys.len() > 25, "{keys:?}");
         for key in keys {
             assert!(page.contains(&format!("`{key}`")), "docs/formats.md does not explain `{key}`");

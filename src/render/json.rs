@@ -61,6 +61,9 @@ pub const TYPES: &[&str] = &[
     "announced",
     "told",
     "log",
+    "wait_console",
+    "wait_stage",
+    "wait_finished",
 ];
 
 /// Writer of JSON lines, with a given clock.

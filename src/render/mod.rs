@@ -8,6 +8,7 @@
 //! - [`markdown`]: plans as comments of a pull request.
 //! - [`document`]: state and plan for programs, as one JSON document each.
 //! - [`state`] and [`dot`]: recorded state and desired graph.
+//! - [`installation`]: outputs of a cluster, and the stages of a wait.
 //! - [`diagnostics`]: all errors and warnings.
 //! - [`table`]: lists in columns.
 //! - [`screen`]: text without characters that a terminal would obey.
@@ -17,6 +18,7 @@ pub mod document;
 pub mod dot;
 #[cfg(test)]
 mod golden;
+pub mod installation;
 pub mod json;
 pub mod markdown;
 pub mod plan;

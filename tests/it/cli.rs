@@ -25,6 +25,7 @@ mod storms;
 mod streams;
 mod sweeps;
 mod trouble;
+mod waits;
 mod whole_life;
 
 use std::path::PathBuf;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::cli::exit_code::Exit;
 
-/// Mark the Node of this machine before AWS takes the machine away.
+/// Mark this machine's Node before AWS ends the machine.
 ///
 /// Polls the instance metadata service (IMDSv2 only) for interruption notices. AWS announces the
 /// interruption of a spot instance two minutes before. The Node then gets the condition Terminating and an
@@ -216,7 +216,7 @@ pub struct MachinesRecover {
     pub manifests: Vec<PathBuf>,
 }
 
-/// Reconcile the Machines of a cluster (the provider of its Machine API).
+/// Reconcile the Machines of a cluster.
 ///
 /// Watches Machines, MachineSets and Nodes. Every launched instance has the metadata options of its
 /// providerSpec, mapped as by plan and apply. Each Machine is launched with one client token, so that a

@@ -4,6 +4,7 @@
 mod completions;
 mod config;
 mod help;
+mod installation;
 mod machines;
 mod policy;
 mod project;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 pub use self::completions::*;
 pub use self::config::*;
 pub(crate) use self::help::command as definition;
+pub use self::installation::*;
 pub use self::machines::*;
 pub use self::policy::*;
 pub use self::project::{ProjectFile, SettingSource};
@@ -282,6 +284,10 @@ pub enum Command {
     Destroy(DestroyArgs),
     Bootstrap(BootstrapArgs),
     Show(ShowArgs),
+    Output(OutputArgs),
+    #[cfg(feature = "kubernetes")]
+    WaitFor(WaitForArgs),
+    Gather(GatherArgs),
     Graph(GraphArgs),
     Schema(SchemaArgs),
     Policy(PolicyArgs),
@@ -341,8 +347,13 @@ impl Command {
     pub(super) fn prints_a_document(&self) -> bool {
         use StateCommand::{Pull, Show};
         match self {
-            Command::Show(_) | Command::Graph(_) | Command::Schema(_) | Command::Policy(_) => true,
-            Command::Completions(_) => true,
+            Command::Show(_)
+            | Command::Output(_)
+            | Command::Gather(_)
+            | Command::Completions(_)
+            | Command::Graph(_)
+            | Command::Schema(_)
+            | Command::Policy(_) => true,
             Command::State(state) => matches!(state.command, Show(_) | Pull(_)),
             _ => false,
         }

@@ -71,6 +71,8 @@ pub enum PolicyTask {
     Machines,
     /// `groundplan machine-controller`
     Controller,
+    /// `groundplan wait-for` with explanations from AWS; reads only
+    Wait,
     /// `groundplan termination-handler`, which needs no policy
     Handler,
 }

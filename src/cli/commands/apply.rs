@@ -1,8 +1,9 @@
 //! `groundplan apply`: changes AWS to match the desired state.
 
 use groundplan_engine::apply::Shutdown;
+use groundplan_engine::state::State;
 
-use crate::cli::args::{ApplyArgs as Arguments, CommonArgs};
+use crate::cli::args::{ApplyArgs as Arguments, CommonArgs, quoted};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
@@ -12,6 +13,8 @@ use crate::cli::session::install_config_source::InstallConfigSource;
 use crate::cli::session::saved_plan;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::Session;
+use crate::cli::session::state_backend;
+use crate::installation::outputs::bootstrap;
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -39,6 +42,66 @@ pub(crate) async fn run(
     if how.preflight {
         planned.preflight(ui).await?;
     }
+    let cluster = planned.cluster_name();
     let approved = if is_saved { planned.approve_saved() } else { planned.approve(ui).await? };
-    Ok(approved.execute(how.waits, ui).await?.exit)
+    let exit = approved.execute(how.waits, ui).await?.exit;
+    if let Some(cluster) = cluster.filter(|_| exit == Exit::Done) {
+        print_next_steps(&cluster, common, ui).await?;
+    }
+    Ok(exit)
+}
+
+/// Prints the commands after the apply of a cluster that is still to be installed: one that has a
+/// bootstrap machine with an Ignition config of openshift-install.
+async fn print_next_steps(cluster: &str, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
+    if ui.is_json() {
+        return Ok(());
+    }
+    let state = state_backend::read_unlocked(&common.state.of(cluster), common).await?;
+    let installs = |state: &State| state.lookup_cache.has_assets && bootstrap(state).is_some();
+    if !state.is_some_and(|(state, _)| installs(&state)) {
+        return Ok(());
+    }
+    ui.talk("")?;
+    ui.talk("Next:")?;
+    next_steps(common).iter().try_for_each(|step| ui.talk(&format!("  {step}")))?;
+    Ok(())
+}
+
+/// Returns the commands that complete an installation, in order.
+fn next_steps(common: &CommonArgs) -> [String; 3] {
+    let options = common.repeated();
+    let wait = |goal: &str| match (cfg!(feature = "kubernetes"), &common.assets) {
+        (true, _) => format!("groundplan wait-for {goal}{options}"),
+        (false, Some(folder)) => {
+            format!("openshift-install wait-for {goal} --dir {}", quoted(folder))
+        }
+        (false, None) => format!("openshift-install wait-for {goal}"),
+    };
+    [
+        wait("bootstrap-complete"),
+        format!("groundplan apply{options} --no-bootstrap"),
+        wait("install-complete"),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::CliArguments;
+
+    #[test]
+    fn the_next_steps_are_command_lines_with_the_same_files() {
+        let line = ["groundplan", "apply", "--assets", "my assets", "--rhcos-stream", "s.json"];
+        let common = CliArguments::parse_line(line).unwrap().common;
+        let steps = next_steps(&common);
+        for step in &steps {
+            assert!(step.contains("'my assets'"), "{step}");
+            let words = step.replace("'my assets'", "assets");
+            if words.starts_with("groundplan ") {
+                assert!(CliArguments::parse_line(words.split(' ')).is_ok(), "{step}");
+            }
+        }
+        assert!(steps[1].ends_with("--no-bootstrap"), "{steps:?}");
+    }
 }

@@ -6,12 +6,14 @@ pub(crate) mod clusters;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod destroy;
+pub(crate) mod gather;
 pub(crate) mod graph;
 #[cfg(feature = "kubernetes")]
 pub(crate) mod machine_controller;
 pub(crate) mod machines;
 pub(crate) mod man;
 pub(crate) mod manifests;
+pub(crate) mod output;
 pub(crate) mod plan;
 pub(crate) mod policy;
 pub(crate) mod protect;
@@ -23,3 +25,5 @@ pub(crate) mod state;
 pub(crate) mod termination_handler;
 pub(crate) mod unlock;
 pub(crate) mod validate;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod wait_for;

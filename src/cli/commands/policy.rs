@@ -45,6 +45,7 @@ fn task(given: PolicyTask) -> Option<Task> {
         PolicyTask::Destroy => Some(Task::Destroy),
         PolicyTask::Machines => Some(Task::Machines),
         PolicyTask::Controller => Some(Task::Controller),
+        PolicyTask::Wait => Some(Task::Wait),
         PolicyTask::Handler => None,
     }
 }

@@ -158,6 +158,11 @@ impl Ui {
         !self.is_json() && stdin().is_terminal()
     }
 
+    /// Returns true if a terminal shows the output, so that a line of it can change.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.out, Out::Human(_)) && stdout().is_terminal() && stderr().is_terminal()
+    }
+
     /// Prints a result for people. Line breaks inside the line come from names and paths, and are
     /// escaped.
     pub(crate) fn print_line(&mut self, line: &str) -> io::Result<()> {

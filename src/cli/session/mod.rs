@@ -13,6 +13,8 @@ pub(crate) mod execute;
 mod ignition;
 pub(crate) mod input_files;
 pub(crate) mod install_config_source;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod late_causes;
 pub(crate) mod locked_state;
 pub(crate) mod manifest_files;
 pub(crate) mod manifests_source;
@@ -30,3 +32,5 @@ pub(crate) mod state_errors;
 pub(crate) mod targeting;
 pub(crate) mod teardown;
 pub(crate) mod untracked;
+#[cfg(feature = "kubernetes")]
+pub(crate) mod waiting;

@@ -284,6 +284,11 @@ pub(crate) struct Planned<'a, P: Purpose, I> {
 }
 
 impl<P: Purpose, I> Planned<'_, P, I> {
+    /// Returns the name of the cluster; `None` if the plan has none.
+    pub(crate) fn cluster_name(&self) -> Option<String> {
+        self.plan.cluster.as_ref().map(|cluster| cluster.name.clone())
+    }
+
     /// Returns true if the plan is only a part of what could be planned.
     pub(crate) fn is_part(&self) -> bool {
         self.plan.selection.is_some()

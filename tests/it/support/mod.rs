@@ -1,4 +1,5 @@
 //! Helpers that all tests share.
 
+pub(crate) mod api_server;
 pub(crate) mod cloud;
 pub(crate) mod kinds;
