@@ -494,6 +494,7 @@ pub struct PlanningArgs {
 #[command(after_long_help = help::after(
     "groundplan apply --assets assets
 groundplan apply --assets assets --auto-approve
+groundplan apply --assets assets --wait    # until the cluster is installed
 groundplan apply cluster.plan
 groundplan apply --bootstrap --assets assets       # add the bootstrap again after its removal",
     &Exit::ALL,
@@ -505,6 +506,15 @@ pub struct ApplyArgs {
     /// Desired state.
     #[command(flatten)]
     pub wanted: DesiredStateArgs,
+    /// Wait until the cluster is installed.
+    ///
+    /// Runs `wait-for bootstrap-complete`, `bootstrap destroy` and `wait-for
+    /// install-complete` with the kubeconfig in the folder of --assets. The approval of the plan includes
+    /// the removal of the bootstrap. After an interruption, run the same command again: it continues where
+    /// state and cluster are.
+    #[cfg(feature = "kubernetes")]
+    #[arg(long, conflicts_with_all = ["plan", "no_bootstrap", "target", "exclude"])]
+    pub wait: bool,
     /// Options of applying.
     #[command(flatten)]
     pub how: ApplyingArgs,

@@ -10,6 +10,8 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::desired_state::DesiredState;
 use crate::cli::session::destruction::{self, DestroySettings};
 use crate::cli::session::install_config_source::InstallConfigSource;
+#[cfg(feature = "kubernetes")]
+use crate::cli::session::installing;
 use crate::cli::session::saved_plan;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::Session;
@@ -23,6 +25,10 @@ pub(crate) async fn run(
     stop: &Shutdown,
 ) -> Result<Exit> {
     let how = &arguments.how;
+    #[cfg(feature = "kubernetes")]
+    if arguments.wait {
+        installing::can_wait(common).await?;
+    }
     let mut saved = saved_plan::read_argument(arguments.plan.as_deref(), false, stop).await?;
     if let Some(saved) = saved.take_if(|saved| saved.is_destroy()) {
         let session = Session::to_change("destroy", common, stop);
@@ -45,9 +51,12 @@ pub(crate) async fn run(
     let cluster = planned.cluster_name();
     let approved = if is_saved { planned.approve_saved() } else { planned.approve(ui).await? };
     let exit = approved.execute(how.waits, ui).await?.exit;
-    if let Some(cluster) = cluster.filter(|_| exit == Exit::Done) {
-        print_next_steps(&cluster, common, ui).await?;
+    let Some(cluster) = cluster.filter(|_| exit == Exit::Done) else { return Ok(exit) };
+    #[cfg(feature = "kubernetes")]
+    if arguments.wait {
+        return installing::complete(&cluster, how, common, ui, stop).await;
     }
+    print_next_steps(&cluster, common, ui).await?;
     Ok(exit)
 }
 
@@ -80,7 +89,7 @@ fn next_steps(common: &CommonArgs) -> [String; 3] {
     };
     [
         wait("bootstrap-complete"),
-        format!("groundplan apply{options} --no-bootstrap"),
+        format!("groundplan bootstrap destroy{options}"),
         wait("install-complete"),
     ]
 }
@@ -102,6 +111,6 @@ mod tests {
                 assert!(CliArguments::parse_line(words.split(' ')).is_ok(), "{step}");
             }
         }
-        assert!(steps[1].ends_with("--no-bootstrap"), "{steps:?}");
+        assert!(steps[1].starts_with("groundplan bootstrap destroy "), "{steps:?}");
     }
 }

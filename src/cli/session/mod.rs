@@ -14,6 +14,8 @@ mod ignition;
 pub(crate) mod input_files;
 pub(crate) mod install_config_source;
 #[cfg(feature = "kubernetes")]
+pub(crate) mod installing;
+#[cfg(feature = "kubernetes")]
 pub(crate) mod late_causes;
 pub(crate) mod locked_state;
 pub(crate) mod manifest_files;

@@ -155,6 +155,11 @@ fn timed_out(goal: Goal, stage: Stage, took: &str, reasons: &[String]) -> Comman
     CommandError::new(Exit::Failed, diagnostic.with_hint(hint))
 }
 
+/// Rejects a kubeconfig that cannot be used. Sends no request.
+pub(crate) async fn usable_kubeconfig(options: &WaitOptions, common: &CommonArgs) -> Result<()> {
+    access(options, common).await.map(drop)
+}
+
 /// Returns the access that the kubeconfig has. Its content never reaches a message.
 async fn access(options: &WaitOptions, common: &CommonArgs) -> Result<ClusterAccess> {
     let path = kubeconfig_path(options, common)?;

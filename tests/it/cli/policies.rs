@@ -22,7 +22,7 @@ fn undenied(desk: &Desk, policy: &Value, arguments: &[&str]) -> String {
     ran.err
 }
 
-fn write_assets(desk: &Desk) {
+pub(super) fn write_assets(desk: &Desk) {
     let assets = desk.path("assets");
     fs::create_dir(&assets).expect("created");
     for name in ["bootstrap.ign", "master.ign", "worker.ign"] {
@@ -44,7 +44,11 @@ fn each_task_of_a_cluster_works_with_exactly_its_policy() {
         ["plan", "apply", "destroy"].map(|task| policy(&desk, task, INFRA_ID));
 
     undenied(&desk, &plan, &["plan", "--assets", "assets"]);
-    undenied(&desk, &apply, &["apply", "--assets", "assets", "--auto-approve"]);
+    let said = undenied(&desk, &apply, &["apply", "--assets", "assets", "--auto-approve"]);
+    assert!(
+        said.contains("\n  groundplan wait-for bootstrap-complete --assets assets\n"),
+        "{said}"
+    );
     undenied(&desk, &plan, &["plan", "--assets", "assets", "--detailed-exitcode"]);
     undenied(&desk, &plan, &["plan", "--destroy"]);
 

@@ -69,6 +69,13 @@ async fn listen() -> (TcpListener, std::net::SocketAddr) {
     (listener, address)
 }
 
+impl Desk {
+    /// Returns the roles of the running machines.
+    async fn running(&self) -> Vec<String> {
+        self.tokens().await.into_iter().map(|(role, _)| role).collect()
+    }
+}
+
 /// Returns the line of the stream with this type and value.
 fn line<'a>(ran: &'a [Value], kind: &str, key: &str, value: &str) -> &'a Value {
     let found = ran.iter().find(|one| one["type"] == kind && one[key] == value);
@@ -122,7 +129,7 @@ async fn an_applied_cluster_has_outputs_and_a_late_one_its_causes_in_aws() {
     assert!(warning.contains("the state records https://api.demo.example.com:6443"), "{warning}");
     assert_eq!(line(&ran, "wait_finished", "goal", "bootstrap-complete")["complete"], false);
 
-    desk.expect(0, &["apply", "--no-bootstrap", "--auto-approve"]);
+    desk.expect(0, &["bootstrap", "destroy", "--auto-approve"]);
     let gone = desk.expect(1, &["gather", "bootstrap"]);
     assert!(
         gone.err.contains("has no bootstrap machine") && gone.err.contains(master),
@@ -169,6 +176,45 @@ async fn a_wait_that_is_stopped_goes_on_where_the_cluster_is() {
     assert!(kubeconfig.ends_with("assets/auth/kubeconfig"), "{kubeconfig}");
     let changes = cluster.requests().into_iter().filter(|one| !one.starts_with("GET "));
     assert_eq!(changes.collect::<Vec<_>>(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_apply_that_waits_goes_from_nothing_to_an_installed_cluster_also_after_a_kill() {
+    let desk = Desk::new();
+    super::policies::write_assets(&desk);
+    let apply = ["apply", "--assets", "assets", "--auto-approve", "--wait"];
+    desk.expect(64, &["apply", "--auto-approve", "--wait"]);
+    let none = desk.expect(1, &apply);
+    assert!(none.err.contains("could not use the kubeconfig"), "{}", none.err);
+    assert!(!desk.path("state").exists(), "nothing is begun without a kubeconfig");
+
+    let cluster = FakeApiServer::default();
+    let (listener, address) = listen().await;
+    write_kubeconfig(&desk, address, CA);
+    serve(&cluster, listener, SERVER);
+    let mut child = desk.start(&apply);
+    let mut printed = Printed::by(&mut child);
+    printed.up_to("bootstrap: no master has joined yet");
+    child.kill().expect("killed");
+    child.wait().expect("waited for");
+    desk.machine_running("bootstrap").await;
+
+    put_bootstrap(&cluster, "complete");
+    let mut child = desk.start(&apply);
+    let mut printed = Printed::by(&mut child);
+    printed.up_to("bootstrap-complete after ");
+    printed.up_to("cluster version: no ClusterVersion yet");
+    assert!(desk.running().await.iter().all(|role| role != "bootstrap"), "it is removed");
+    signal(&child, "-INT");
+    assert_eq!(end(&mut child), Some(6));
+
+    put(&cluster, "ClusterVersion", "version", ["True", "False", "False"]);
+    put(&cluster, "ClusterOperator", "dns", ["True", "False", "False"]);
+    put_console(&cluster);
+    let ran = desk.expect(0, &apply);
+    assert!(ran.out.contains("install-complete after "), "{}", ran.out);
+    assert!(!ran.out.contains("bootstrap-complete"), "the bootstrap stays removed: {}", ran.out);
+    desk.expect(0, &["destroy", "--auto-approve"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,72 @@
+//! Completion of an installation after its apply: wait for the control plane, remove the bootstrap, wait
+//! for the rest. Each step is skipped if the state or the cluster shows that it is done.
+
+use groundplan_engine::apply::Shutdown;
+
+use crate::cli::args::{ApplyingArgs, ClusterArg, CommonArgs, GuardArgs, WaitOptions};
+use crate::cli::exit_code::Exit;
+use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::install_config_source::InstallConfigSource;
+use crate::cli::session::locked_state::read_unlocked;
+use crate::cli::session::signals::unless_stopped;
+use crate::cli::session::stages::Session;
+use crate::cli::session::waiting::{usable_kubeconfig, wait_for};
+use crate::installation::outputs::bootstrap;
+use crate::installation::stages::Goal;
+use crate::render::Diagnostic;
+
+/// Rejects a wait without a usable kubeconfig, before the first change.
+pub(crate) async fn can_wait(common: &CommonArgs) -> Result<()> {
+    if common.assets.is_none() {
+        let diagnostic = Diagnostic::error("--wait needs the kubeconfig of the new cluster")
+            .with_hint("pass the folder of openshift-install with --assets");
+        return Err(CommandError::new(Exit::Usage, diagnostic));
+    }
+    usable_kubeconfig(&options(None), common).await
+}
+
+/// Waits until the applied cluster is installed, and removes its bootstrap in between. The approval of
+/// the apply includes the removal. After an interruption, the next apply continues.
+pub(crate) async fn complete(
+    cluster: &str,
+    how: &ApplyingArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<Exit> {
+    let options = options(Some(cluster));
+    let state = read_unlocked(common, cluster, ui).await?;
+    if state.is_some_and(|state| bootstrap(&state).is_some()) {
+        let waiting = wait_for(Goal::BootstrapComplete, &options, false, common, ui);
+        unless_stopped(stop, Box::pin(waiting)).await?;
+        let exit = remove_bootstrap(how, common, ui, stop).await?;
+        if exit != Exit::Done {
+            return Ok(exit);
+        }
+    }
+    let waiting = wait_for(Goal::InstallComplete, &options, false, common, ui);
+    unless_stopped(stop, Box::pin(waiting)).await?;
+    Ok(Exit::Done)
+}
+
+async fn remove_bootstrap(
+    how: &ApplyingArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<Exit> {
+    let common = CommonArgs { auto_approve: true, ..common.clone() };
+    let session = Session::to_change("bootstrap destroy", &common, stop);
+    let source = Box::new(InstallConfigSource::read(&common, Some(false), ui)?);
+    let planned = session.plan_removal(source, &GuardArgs::default(), ui).await?;
+    if how.preflight {
+        planned.preflight(ui).await?;
+    }
+    Ok(planned.approve(ui).await?.execute(how.waits, ui).await?.exit)
+}
+
+fn options(cluster: Option<&str>) -> WaitOptions {
+    let cluster = ClusterArg { cluster: cluster.map(str::to_owned) };
+    WaitOptions { kubeconfig: None, timeout: None, late_after: None, cluster }
+}
