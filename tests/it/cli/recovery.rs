@@ -68,7 +68,7 @@ fn k2_a_torn_record_is_left_out_with_a_warning() {
     assert!(planned.err.contains("journal"), "{}", planned.err);
     let recorded = journal.iter().filter(|&&byte| byte == b'\n').count();
     assert!(recorded > 20, "there was something to lose");
-    assert!(!planned.out.contains("vpc.main"), "the VPC is not lost: {}", planned.out);
+    assert!(!planned.out.contains("+ vpc.main "), "the VPC is not lost: {}", planned.out);
     desk.ends_well();
 }
 

@@ -78,7 +78,7 @@ fn u2_a_stream_is_lines_of_json_with_the_numbers_that_people_read() {
 #[test]
 fn a_stream_that_cannot_be_written_is_said_before_anything_is_done_and_never_stops_a_run() {
     let desk = Desk::new();
-    let refused = desk.expect(1, &["plan", "--json-into", "no/such/folder"]);
+    let refused = desk.expect(64, &["plan", "--json-into", "no/such/folder"]);
     assert!(refused.err.contains("could not write events to no/such/folder"), "{}", refused.err);
     let config = desk.expect(64, &["plan", "--json-into", "install-config.yaml"]);
     assert!(config.err.contains("is not an event file"), "{}", config.err);
@@ -147,7 +147,7 @@ fn a_document_has_standard_output_for_itself() {
     let planned = desk.expect(0, &["plan", "--out", "no.plan", "--format", "markdown"]);
     assert_eq!(planned.out, comment.out, "nothing else is on standard output");
     assert!(planned.err.contains("Saved to no.plan"), "{}", planned.err);
-    let nothing = desk.expect(1, &["state", "show", "vpc.other", "--json"]);
+    let nothing = desk.expect(64, &["state", "show", "vpc.other", "--json"]);
     assert_eq!(nothing.out, "");
     let said: Vec<Value> =
         nothing.err.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
