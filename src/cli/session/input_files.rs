@@ -10,7 +10,9 @@ use std::time::Duration;
 use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::install_config::{self, InstallConfig};
-use groundplan_openshift::topology::{Assets, AssetsError, CompileOptions, IgnitionFile, Stream};
+use groundplan_openshift::topology::{
+    Assets, AssetsError, CompileOptions, IgnitionFile, RecordedImage, Stream,
+};
 use secrecy::SecretString;
 
 use crate::cli::args::CommonArgs;
@@ -59,11 +61,16 @@ impl InputFiles {
     }
 
     /// Returns the compile options that are not part of the install-config.
-    pub(crate) fn options(&self, bootstrap: &BootstrapChoice) -> CompileOptions {
+    pub(crate) fn options(
+        &self,
+        bootstrap: &BootstrapChoice,
+        recorded_image: Option<&RecordedImage>,
+    ) -> CompileOptions {
         CompileOptions {
             bootstrap: bootstrap.wanted(),
             bootstrap_removed_at: bootstrap.removed_at().map(str::to_owned),
             stream: self.stream.clone(),
+            recorded_image: recorded_image.cloned(),
         }
     }
 }

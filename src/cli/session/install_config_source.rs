@@ -16,8 +16,8 @@ use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
-    self, ClusterSpec, Compiled, IgnitionFile, Lookup, PlacedConfig, RecordedIgnition, Workers,
-    identify, ignition_file, needed_lookups, validation,
+    self, ClusterSpec, Compiled, IgnitionFile, Lookup, PlacedConfig, RecordedIgnition,
+    RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -38,6 +38,7 @@ pub(crate) struct InstallConfigSource {
     inputs: InputFiles,
     bootstrap: BootstrapChoice,
     recorded_ignition: RecordedIgnition,
+    recorded_image: Option<RecordedImage>,
 }
 
 impl InstallConfigSource {
@@ -46,7 +47,8 @@ impl InstallConfigSource {
     pub(crate) fn read(common: &CommonArgs, bootstrap: Option<bool>, ui: &mut Ui) -> Result<Self> {
         let inputs = InputFiles::read(common, ui)?;
         let bootstrap = BootstrapChoice::of(bootstrap);
-        Ok(Self { inputs, bootstrap, recorded_ignition: RecordedIgnition::default() })
+        let recorded_ignition = RecordedIgnition::default();
+        Ok(Self { inputs, bootstrap, recorded_ignition, recorded_image: None })
     }
 
     fn view<'a>(
@@ -55,7 +57,8 @@ impl InstallConfigSource {
         recorded: &'a BTreeMap<String, Value>,
     ) -> CompileView<'a> {
         let (bootstrap, ignition) = (&self.bootstrap, &self.recorded_ignition);
-        CompileView { inputs: &self.inputs, cluster, recorded, ignition, bootstrap }
+        let image = self.recorded_image.as_ref();
+        CompileView { inputs: &self.inputs, cluster, recorded, ignition, image, bootstrap }
     }
 }
 
@@ -115,6 +118,7 @@ impl DesiredState for InstallConfigSource {
     fn remember(&mut self, state: &State) -> Result<()> {
         self.bootstrap.remember(state);
         self.recorded_ignition = recorded_ignition(&self.inputs, state)?;
+        self.recorded_image = RecordedImage::of(state);
         Ok(())
     }
 
@@ -131,7 +135,8 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
-        needed_lookups(&self.inputs.config, recorded, &self.inputs.options(&self.bootstrap))
+        let options = self.inputs.options(&self.bootstrap, self.recorded_image.as_ref());
+        needed_lookups(&self.inputs.config, recorded, &options)
     }
 
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup> {
@@ -181,6 +186,7 @@ pub(crate) async fn compile_preview(
     let cluster = identify(&inputs, &state)?;
     let recorded = binding(&state);
     let ignition = recorded_ignition(&inputs, &state)?;
+    let image = RecordedImage::of(&state);
     let mut bootstrap = BootstrapChoice::of(bootstrap);
     bootstrap.remember(&state);
     let view = CompileView {
@@ -188,6 +194,7 @@ pub(crate) async fn compile_preview(
         cluster: &cluster,
         recorded: &recorded.results,
         ignition: &ignition,
+        image: image.as_ref(),
         bootstrap: &bootstrap,
     };
     let unanswered = view.lookups();
@@ -224,7 +231,7 @@ pub(crate) async fn compile_existing(
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
     let (recorded, ignition) = (&BTreeMap::new(), &RecordedIgnition::default());
-    let view = CompileView { inputs, cluster, recorded, ignition, bootstrap };
+    let view = CompileView { inputs, cluster, recorded, ignition, image: None, bootstrap };
     let learnt = aws_session::answers(aws, view.lookups()).await?;
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
@@ -329,13 +336,15 @@ struct CompileView<'a> {
     recorded: &'a BTreeMap<String, Value>,
     /// Recorded digests of the Ignition configs.
     ignition: &'a RecordedIgnition,
+    /// Recorded image of the masters.
+    image: Option<&'a RecordedImage>,
     bootstrap: &'a BootstrapChoice,
 }
 
 impl CompileView<'_> {
     /// Returns the lookups that are required and not recorded.
     fn lookups(&self) -> Vec<Lookup> {
-        let options = self.inputs.options(self.bootstrap);
+        let options = self.inputs.options(self.bootstrap, self.image);
         needed_lookups(&self.inputs.config, self.recorded, &options)
     }
 
@@ -354,7 +363,7 @@ impl CompileView<'_> {
         mut flaws: Vec<topology::CompileError>,
         ui: &mut Ui,
     ) -> Result<(ClusterSpec, Compiled)> {
-        let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap));
+        let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap, self.image));
         let spec = placed.resolve(self.cluster, &inputs.assets, &options);
         let compiled = spec.and_then(|spec| {
             let compiled = spec.compile(&inputs.assets, self.ignition)?;

@@ -31,6 +31,28 @@ fn refused(desk: &Desk, code: i32, arguments: &[&str]) -> Ran {
     ran
 }
 
+/// Writes the install-config without an image.
+fn write_config(desk: &Desk, authentication: &str, team: &str) {
+    desk.write_config(authentication, team);
+    let path = desk.path("install-config.yaml");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().filter(|line| !line.contains("amiID")).collect();
+    fs::write(path, lines.join("\n")).unwrap();
+}
+
+/// Sets the stream of the installer, with the image of the test cloud, for the commands that follow.
+fn set_stream(desk: &Desk) {
+    let regions = json!({"us-west-2": {"image": "ami-0abcdef1234567890"}});
+    let images = json!({"x86_64": {"images": {"aws": {"regions": regions}}}});
+    let stream = json!({"stream": "rhcos", "metadata": {}, "architectures": images});
+    fs::write(desk.path("stream.json"), stream.to_string()).unwrap();
+    fs::write(desk.path("groundplan.toml"), "rhcos-stream = 'stream.json'\n").unwrap();
+}
+
+fn lose_stream(desk: &Desk) {
+    fs::remove_file(desk.path("groundplan.toml")).unwrap();
+}
+
 /// Asserts that nothing differs.
 fn up_to_date(desk: &Desk) -> Ran {
     desk.expect(0, &["plan", "--detailed-exitcode"])
@@ -45,7 +67,8 @@ fn retired(desk: &Desk) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     let desk = Desk::new();
-    desk.write_config("Optional", "a");
+    write_config(&desk, "Optional", "a");
+    set_stream(&desk);
     write_assets(&desk, "first", "demo-t3a2m", FIRST);
     write_assets(&desk, "second", "demo-t3a2n", SECOND);
 
@@ -61,14 +84,15 @@ async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     let ran = desk.expect(0, &["apply", "--assets", "first", "--auto-approve"]);
     assert!(!ran.err.contains(" old: "), "{}", ran.err);
 
-    // Without assets: drift checks, changes, and the same with the folder lost.
+    // Without assets and stream: drift checks, changes, and the same with the folder lost.
+    lose_stream(&desk);
     up_to_date(&desk);
     desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
     fs::rename(desk.path("first"), desk.path("vault")).unwrap();
-    desk.write_config("Optional", "b");
+    write_config(&desk, "Optional", "b");
     desk.expect(2, &["plan", "--detailed-exitcode"]);
     desk.apply();
-    desk.write_config("Required", "b");
+    write_config(&desk, "Required", "b");
     let ran = desk.apply();
     assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
     up_to_date(&desk);
@@ -128,13 +152,14 @@ async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     assert_eq!(retired(&desk), removed);
 
     // The wrong assets, the wrong state, the wrong folder.
-    refused(&desk, 1, &["plan", "--assets", "second"]);
+    refused(&desk, 3, &["plan", "--assets", "second"]);
     refused(&desk, 7, &["plan", "--state", "elsewhere"]);
     refused(&desk, 1, &["show", "--state", "elsewhere"]);
     refused(&desk, 3, &["plan", "--assets", "first"]); // the lost folder
     up_to_date(&desk);
 
     // The state is lost, too: a recovery finds masters and no bootstrap.
+    set_stream(&desk);
     fs::rename(desk.path("state"), desk.path("lost")).unwrap();
     let ran = refused(&desk, 0, &["recover", "--assets", "vault"]);
     assert!(ran.err.contains("no bootstrap machine: it is recorded as removed"), "{}", ran.err);

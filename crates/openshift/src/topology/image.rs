@@ -2,11 +2,12 @@
 
 use groundplan_aws::kinds::ami_copy::AmiCopy;
 use groundplan_aws::model::ids::ImageId;
-use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::graph::{Address, Graph, Input, Resource};
 use groundplan_engine::out;
+use groundplan_engine::state::{Record, State};
 
 use super::naming::ResourceNames;
-use super::{CompileError, CompileOptions};
+use super::{CompileError, CompileOptions, is_control_plane};
 use crate::install_config::{Architecture, InstallConfig, MachinePool};
 use crate::topology::lookups::{ImageFact, Lookup, LookupView};
 
@@ -120,6 +121,29 @@ impl RegionalImage {
     }
 }
 
+/// The image that the masters of a state boot. A run without a stream uses it, so that later runs need
+/// no stream.
+#[derive(Clone, Debug)]
+pub struct RecordedImage(RegionalImage);
+
+impl RecordedImage {
+    /// Returns the image of the recorded masters: the source of the copy in the cluster's region, or
+    /// else the image of the master that was replaced most often. `None` if no master is recorded.
+    pub fn of(state: &State) -> Option<Self> {
+        let text = |record: &Record, name: &str| record.inputs[name].as_str().map(str::to_owned);
+        let masters = state.resources.iter().filter(|(address, _)| is_control_plane(address));
+        let masters: Vec<&Record> = masters.map(|(_, record)| record).collect();
+        let newest = masters.iter().rev().max_by_key(|record| record.generation)?;
+        let is_copy = |address: &Address| address.kind() == AmiCopy::SCHEMA.kind;
+        let copy = state.resources.iter().find(|(address, _)| is_copy(address));
+        let (id, region) = match copy {
+            Some((_, copy)) => (text(copy, "source")?, text(copy, "source_region")?),
+            None => (text(newest, "image")?, state.cluster.as_ref()?.region.clone()),
+        };
+        Some(Self(RegionalImage { id: ImageId(id), region }))
+    }
+}
+
 /// Returns the image of a pool's machines in the cluster's region. `None` means the copy that is
 /// created for the masters.
 pub(super) fn of_pool(
@@ -153,7 +177,11 @@ fn choose_for(
     if let Some(id) = &pool.aws.ami_id {
         return Ok(RegionalImage { id: id.clone(), region });
     }
-    let stream = options.stream.as_ref().ok_or(CompileError::NoImage)?;
+    let Some(stream) = &options.stream else {
+        let is_alike = pool.architecture == config.control_plane.architecture;
+        let recorded = options.recorded_image.as_ref().filter(|_| is_alike);
+        return recorded.map(|image| image.0.clone()).ok_or(CompileError::NoImage);
+    };
     let image = |region: &str| stream.image(pool.architecture, region).cloned();
     if let Some(id) = image(&region) {
         return Ok(RegionalImage { id, region });

@@ -53,6 +53,7 @@ pub mod validation;
 pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, ignition_file};
 pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
+pub use image::RecordedImage;
 pub use lookups::{Lookup, needed_lookups};
 pub use machine_pools::Workers;
 pub use naming::{identify, infra_id, is_control_plane, is_infra_id_of, name_in};
@@ -70,11 +71,13 @@ pub struct CompileOptions {
     pub bootstrap_removed_at: Option<String>,
     /// Source of the image if the install-config names none.
     pub stream: Option<Stream>,
+    /// Image if neither the install-config nor a stream has one.
+    pub recorded_image: Option<RecordedImage>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { bootstrap: true, bootstrap_removed_at: None, stream: None }
+        Self { bootstrap: true, bootstrap_removed_at: None, stream: None, recorded_image: None }
     }
 }
 

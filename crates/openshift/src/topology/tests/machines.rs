@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::lookups::ImageFact;
-use crate::topology::{Assets, CompileError, RecordedIgnition, Stream};
+use crate::topology::{Assets, CompileError, RecordedIgnition, RecordedImage, Stream};
 
 #[test]
 fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
@@ -221,6 +221,40 @@ fn a_region_without_an_image_gets_a_copy_of_the_one_in_us_east_1() {
     for machine in ["instance.master-0", "instance.bootstrap"] {
         assert_eq!(inputs(&graph, machine)["image"], reference("ami_copy.rhcos", "id"));
     }
+}
+
+#[test]
+fn without_a_stream_later_runs_boot_the_image_of_the_recorded_masters() {
+    for region in ["us-west-2", "ap-south-2"] {
+        let mut world = streamed();
+        world.move_to(region);
+        let given = world.graph();
+        let mut state = recorded(&given, false, &["instance.master-1"]);
+        state.cluster = Some(world.cluster.clone());
+        world.options.stream = None;
+        assert_eq!(world.refusal(), CompileError::NoImage);
+        world.options.recorded_image = RecordedImage::of(&state);
+        assert_eq!(world.graph().nodes(), given.nodes(), "{region}");
+        let mut other = world.config.clone();
+        other.control_plane.aws.ami_id = Some("ami-0west".into());
+        world.config = other;
+        let graph = world.graph();
+        assert_eq!(inputs(&graph, "instance.master-0")["image"], "ami-0west", "the config counts");
+    }
+    assert!(RecordedImage::of(&State::default()).is_none());
+}
+
+#[test]
+fn an_image_that_one_master_got_by_a_replacement_is_the_image_of_later_ones() {
+    let mut world = streamed();
+    let mut state = recorded(&world.graph(), false, &[]);
+    state.cluster = Some(world.cluster.clone());
+    let record = state.resources.get_mut(&Address::from("instance.master-1")).unwrap();
+    record.generation = 2;
+    record.inputs["image"] = json!("ami-0east");
+    world.options.stream = None;
+    world.options.recorded_image = RecordedImage::of(&state);
+    assert_eq!(inputs(&world.graph(), "instance.master-0")["image"], "ami-0east");
 }
 
 #[test]
