@@ -26,8 +26,8 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::json_file::StreamFile;
 use crate::cli::output::output_file::is_standard_output;
 use crate::cli::output::ui::Ui;
-use crate::render::Diagnostic;
 use crate::render::screen::Screen;
+use crate::render::{Code, Diagnostic};
 
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
@@ -69,13 +69,18 @@ pub fn main() -> ExitCode {
 fn print_answer(answer: &clap::Error) -> io::Result<()> {
     let text = answer.render().ansi().to_string();
     match answer.use_stderr() {
-        true => write!(Screen::new(anstream::stderr()), "{text}"),
+        true => write!(Screen::new(anstream::stderr()), "{}", with_code(&text)),
         false => {
             let mut out = Screen::new(anstream::stdout());
             write!(out, "{text}")?;
             out.flush()
         }
     }
+}
+
+/// Adds the code to the label of an error of the arguments.
+fn with_code(text: &str) -> String {
+    text.replacen("error:", &format!("error[{}]:", Code::Usage.name()), 1)
 }
 
 /// Rejects two files on standard output.
@@ -85,8 +90,9 @@ fn ensure_one_standard_output(arguments: &CliArguments) -> Result<()> {
     if files + document < 2 {
         return Ok(());
     }
-    let diagnostic = Diagnostic::error("standard output is used for two files")
-        .with_hint("pass a file instead of one `-`");
+    let diagnostic =
+        Diagnostic::error(Code::StandardStream, "standard output is used for two files")
+            .with_hint("pass a file instead of one `-`");
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
@@ -95,8 +101,9 @@ fn ensure_one_standard_input(arguments: &CliArguments) -> Result<()> {
     if arguments.standard_inputs() < 2 {
         return Ok(());
     }
-    let diagnostic = Diagnostic::error("standard input is used for two files")
-        .with_hint("pass the install-config as a file with --config");
+    let diagnostic =
+        Diagnostic::error(Code::StandardStream, "standard input is used for two files")
+            .with_hint("pass the install-config as a file with --config");
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
 
@@ -109,7 +116,7 @@ fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| CommandError::could_not("start", &error))?;
+        .map_err(|error| CommandError::could_not(Code::HostError, "start", &error))?;
     let exit = runtime.block_on(async {
         let exit = dispatch(arguments, ui).await;
         session::state_backend::leave().await;
@@ -122,7 +129,7 @@ fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
 async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     let stop = Shutdown::default();
     session::signals::watch(&stop)
-        .map_err(|error| CommandError::could_not("listen for signals", &error))?;
+        .map_err(|error| CommandError::could_not(Code::HostError, "listen for signals", &error))?;
     let common = &arguments.common;
     if let Some(guards) = arguments.command.guards() {
         session::plan_preview::read_policies(guards)?;
@@ -147,6 +154,7 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
         Command::Config(arguments) => commands::config::run(arguments, common, ui),
         Command::Clusters(arguments) => commands::clusters::run(arguments, common, ui).await,
+        Command::Explain(arguments) => commands::explain::run(arguments, ui),
         Command::Completions(arguments) => commands::completions::run(arguments, ui),
         Command::Man(arguments) => commands::man::run(arguments, ui),
         Command::Graph(arguments) => commands::graph::run(arguments, common, ui, &stop).await,
@@ -171,5 +179,18 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::MachineController(arguments) => {
             commands::machine_controller::run(arguments, ui, &stop).await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_arguments_has_a_code() {
+        let error = CliArguments::parse_line(["groundplan", "plan", "--taget", "x"]).unwrap_err();
+        let text = with_code(&error.render().ansi().to_string());
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        assert!(plain.starts_with("error[usage]: unexpected argument '--taget'"), "{plain}");
     }
 }

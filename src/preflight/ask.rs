@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::PreflightReport;
 use super::demands::{self, PreflightInputs, QuotaRequirement};
 use super::judge::{self, DeniedAction, QuotaUse, SimulatedDenial};
-use crate::render::{Diagnostic, DiagnosticSeverity};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity};
 
 /// Maximum time of each part of the preflight, because its results are optional. Each part takes a
 /// second or two. An unreachable endpoint must not delay the other parts.
@@ -55,8 +55,11 @@ pub async fn preflight(
 
 fn not_checked_note(what: &str) -> Diagnostic {
     let seconds = WITHIN.as_secs();
-    Diagnostic::warning(format!("no result of {what} within {seconds} seconds"))
-        .with_hint("pass --preflight=false to skip this check")
+    Diagnostic::warning(
+        Code::PreflightIncomplete,
+        format!("no result of {what} within {seconds} seconds"),
+    )
+    .with_hint("pass --preflight=false to skip this check")
 }
 
 impl From<Diagnostic> for PreflightReport {
@@ -87,7 +90,7 @@ async fn dry_runs(aws: &Aws, calls: BTreeMap<&'static str, DryRunTarget>) -> Dry
     }
     if !dry_run::supports_dry_run(aws).await {
         let note = "no dry runs were made: this endpoint does not support DryRun";
-        rehearsed.note = Some(Diagnostic::warning(note));
+        rehearsed.note = Some(Diagnostic::warning(Code::PreflightIncomplete, note));
         return rehearsed;
     }
     // Calls go one by one until one proves that the endpoint obeys `DryRun`. Another endpoint then
@@ -233,6 +236,7 @@ fn check_quota(need: &QuotaRequirement, counted: &QuotaCounts) -> Option<Diagnos
 fn unknown(attempt: &str, error: &ProviderError, allow: &str) -> Diagnostic {
     let mut note = Diagnostic::call_failed(attempt, error);
     note.severity = DiagnosticSeverity::Warning;
+    note.code = Code::PreflightIncomplete;
     note.hint = Some(format!("{allow} to enable this check"));
     note
 }

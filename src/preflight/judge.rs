@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use groundplan_engine::provider::ProviderError;
 
 use super::demands::QuotaRequirement;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// API action that IAM denies to the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl DeniedAction {
     /// Returns an error for people with the action, the caller and the permission to grant.
     pub fn finding(&self, caller: &str) -> Diagnostic {
         let Self { action, what_for, why } = self;
-        let mut finding = Diagnostic::error(format!("{action} is not allowed"))
+        let mut finding = Diagnostic::error(Code::CallDenied, format!("{action} is not allowed"))
             .with_detail(format!("needed for {what_for}"))
             .with_detail(format!("denied to {caller}"));
         finding.detail.extend(why.iter().filter(|line| !line.is_empty()).cloned());
@@ -51,13 +51,16 @@ pub fn executed(
         Ok(ids) => format!("created by dry runs: {}", ids.join(", ")),
         Err(error) => format!("the objects of dry runs could not be listed: {error}"),
     };
-    Diagnostic::error(format!("the endpoint executed a dry run of {action} for {address}"))
-        .with_detail("it ignores DryRun, which AWS does not; it is probably an emulator")
-        .with_detail(made)
-        .with_hint(
-            "delete what the dry run created or changed, and pass --preflight=false for this \
+    Diagnostic::error(
+        Code::DryRunExecuted,
+        format!("the endpoint executed a dry run of {action} for {address}"),
+    )
+    .with_detail("it ignores DryRun, which AWS does not; it is probably an emulator")
+    .with_detail(made)
+    .with_hint(
+        "delete what the dry run created or changed, and pass --preflight=false for this \
              endpoint",
-        )
+    )
 }
 
 /// Returns EC2's message without the encoded authorization failure, which has hundreds of
@@ -85,7 +88,7 @@ pub fn quota(need: &QuotaRequirement, room: QuotaUse) -> Option<Diagnostic> {
     let (unit, (service, code)) = (quota.unit(*amount), quota.code());
     let place = if zone.is_empty() { String::new() } else { format!(" in {zone}") };
     let summary = format!("{amount} {unit} needed{place}, {in_use} in use, limit {limit}");
-    let finding = Diagnostic::error(summary)
+    let finding = Diagnostic::error(Code::QuotaExceeded, summary)
         .with_detail(format!("quota: {quota} ({service}, {code})"))
         .with_detail(format!("needed for {what_for}"))
         .with_detail(format!("{over} over the limit"));

@@ -1,4 +1,4 @@
-//! Errors and warnings in one form: summary, detail, hint. The exit code is decided by the caller.
+//! Errors and warnings in one form: code, summary, detail, hint. The exit code is decided by the caller.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::Cluster;
 use serde::Serialize;
 
+use super::codes::Code;
 use super::painted;
 use super::palette::{ERROR, FAINT, HINT, STRONG, WARNING};
 use super::screen::one_line;
@@ -18,6 +19,8 @@ use super::screen::one_line;
 pub struct Diagnostic {
     /// Severity.
     pub severity: DiagnosticSeverity,
+    /// Code, whose page `groundplan explain` prints.
+    pub code: Code,
     /// Problem on one line, without a full stop.
     pub summary: String,
     /// Details, one line each.
@@ -40,9 +43,10 @@ pub enum DiagnosticSeverity {
 
 impl Diagnostic {
     /// Returns an error.
-    pub fn error(summary: impl Into<String>) -> Self {
+    pub fn error(code: Code, summary: impl Into<String>) -> Self {
         Self {
             severity: DiagnosticSeverity::Error,
+            code,
             summary: summary.into(),
             detail: Vec::new(),
             hint: None,
@@ -50,8 +54,8 @@ impl Diagnostic {
     }
 
     /// Returns a warning.
-    pub fn warning(summary: impl Into<String>) -> Self {
-        Self { severity: DiagnosticSeverity::Warning, ..Self::error(summary) }
+    pub fn warning(code: Code, summary: impl Into<String>) -> Self {
+        Self { severity: DiagnosticSeverity::Warning, ..Self::error(code, summary) }
     }
 
     /// Appends a line of detail.
@@ -69,8 +73,8 @@ impl Diagnostic {
     }
 
     /// Returns the error `could not <attempt>` with the whole chain of causes.
-    pub fn could_not(attempt: &str, error: &(dyn Error + 'static)) -> Self {
-        let mut diagnostic = Self::error(format!("could not {attempt}"));
+    pub fn could_not(code: Code, attempt: &str, error: &(dyn Error + 'static)) -> Self {
+        let mut diagnostic = Self::error(code, format!("could not {attempt}"));
         let mut cause = Some(error);
         while let Some(error) = cause {
             diagnostic.detail.push(error.to_string());
@@ -82,7 +86,8 @@ impl Diagnostic {
     /// Returns an error for the violation of a guard by a plan of this cluster.
     pub fn of_violation(violation: &Violation, cluster: Option<&Cluster>) -> Self {
         let hint = super::remedies::of_violation(violation, cluster);
-        let mut diagnostic = Self::error(violation.to_string()).with_hint(hint);
+        let mut diagnostic =
+            Self::error(Code::of_violation(violation), violation.to_string()).with_hint(hint);
         diagnostic.detail = violation.addresses().iter().map(ToString::to_string).collect();
         diagnostic
     }
@@ -94,7 +99,7 @@ impl Diagnostic {
 
     /// Returns an error for a failed call: call and error code, message of the cloud, request ID.
     pub fn fault(summary: impl Into<String>, fault: &ReportedError) -> Self {
-        let mut diagnostic = Self::error(summary);
+        let mut diagnostic = Self::error(Code::of_fault(fault), summary);
         let code = fault.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
         diagnostic.detail.push(format!("{}{code}", fault.call));
         diagnostic.detail.extend(fault.message.lines().map(str::to_owned));
@@ -110,10 +115,11 @@ impl Diagnostic {
     /// # Errors
     /// Returns an error if the writer fails.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let label = match self.severity {
-            DiagnosticSeverity::Error => painted(ERROR, "error"),
-            DiagnosticSeverity::Warning => painted(WARNING, "warning"),
+        let (style, severity) = match self.severity {
+            DiagnosticSeverity::Error => (ERROR, "error"),
+            DiagnosticSeverity::Warning => (WARNING, "warning"),
         };
+        let label = painted(style, format!("{severity}[{}]", self.code.name()));
         writeln!(out, "{label}: {}", painted(STRONG, one_line(&self.summary)))?;
         for line in &self.detail {
             writeln!(out, "{}", format!("  {}", one_line(line)).trim_end())?;
@@ -150,7 +156,7 @@ mod tests {
         error.request_id = Some("r-1".into());
         assert_eq!(
             plain(&Diagnostic::call_failed("create instance.master-0", &error)),
-            "error: could not create instance.master-0\n\
+            "error[capacity-missing]: could not create instance.master-0\n\
              \x20 RunInstances: InsufficientInstanceCapacity\n\
              \x20 no more of these\n\
              \x20 request id: r-1\n\
@@ -165,13 +171,14 @@ mod tests {
         struct Outer(#[source] io::Error);
         let error = Outer(io::Error::other("no such disk"));
         assert_eq!(
-            plain(&Diagnostic::could_not("show the plan", &error)),
-            "error: could not show the plan\n  read plan.json\n  no such disk\n"
+            plain(&Diagnostic::could_not(Code::FileUnreadable, "show the plan", &error)),
+            "error[file-unreadable]: could not show the plan\n  read plan.json\n  no such disk\n"
         );
     }
 
     #[test]
     fn a_warning_is_not_an_error() {
-        assert_eq!(plain(&Diagnostic::warning("mind the gap")), "warning: mind the gap\n");
+        let warning = Diagnostic::warning(Code::IgnitionAge, "mind the gap");
+        assert_eq!(plain(&warning), "warning[ignition-age]: mind the gap\n");
     }
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::plan::{ShownDrift, counts_by_kind, drift, drift_counts, reason};
 use super::screen::for_json;
 use super::value::{is_secret, is_sensitive, is_unknown};
-use super::{Diagnostic, PlanView};
+use super::{Code, Diagnostic, PlanView};
 
 /// All line types. `docs/formats.md` explains each, and a test keeps that page complete.
 pub const TYPES: &[&str] = &[
@@ -124,7 +124,7 @@ impl<W: Write> JsonLines<W> {
     /// Returns an error if the writer fails.
     pub fn plan(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         for warning in view.warnings {
-            self.diagnostic(&Diagnostic::warning(warning))?;
+            self.diagnostic(&Diagnostic::warning(Code::PlanWarning, warning))?;
         }
         self.drift(view)?;
         if let Some(selection) = &view.plan.selection {
@@ -156,7 +156,7 @@ impl<W: Write> JsonLines<W> {
     /// Returns an error if the writer fails.
     pub fn drift_only(&mut self, view: &PlanView<'_>) -> io::Result<()> {
         for warning in view.warnings {
-            self.diagnostic(&Diagnostic::warning(warning))?;
+            self.diagnostic(&Diagnostic::warning(Code::PlanWarning, warning))?;
         }
         self.drift(view)?;
         self.line("drift_summary", &drift_counts(view.plan, view.classify))

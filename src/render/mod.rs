@@ -1,6 +1,6 @@
 //! Plans, events and findings for people and for programs.
 //!
-//! Every renderer consumes data and writes to the given writer, and knows no cloud. Text contains
+//! Every renderer consumes data and writes to the given writer, and calls no cloud. Text contains
 //! colours; the owner of the writer strips them where they are not wanted. No other module prints.
 //!
 //! - [`plan`] and [`progress`]: plans and runs for people.
@@ -9,10 +9,11 @@
 //! - [`document`]: state and plan for programs, as one JSON document each.
 //! - [`state`] and [`dot`]: recorded state and desired graph.
 //! - [`installation`]: outputs of a cluster, and the stages of a wait.
-//! - [`diagnostics`]: all errors and warnings.
+//! - [`diagnostics`]: all errors and warnings, and [`codes`]: their stable names.
 //! - [`table`]: lists in columns.
 //! - [`screen`]: text without characters that a terminal would obey.
 
+pub mod codes;
 pub mod diagnostics;
 pub mod document;
 pub mod dot;
@@ -32,6 +33,7 @@ mod value;
 use std::fmt;
 use std::time::Duration;
 
+pub use self::codes::{Code, CodeGroup};
 pub use self::diagnostics::{Diagnostic, DiagnosticSeverity};
 pub use self::plan::{PlanView, drifted};
 

@@ -163,8 +163,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::render::Diagnostic;
     use crate::render::progress::ProgressLines;
+    use crate::render::{Code, Diagnostic};
 
     fn shown(writes: &[&str]) -> String {
         let mut written = Vec::new();
@@ -220,7 +220,7 @@ mod tests {
             String::from_utf8(lines.take()).unwrap()
         };
         let mut message = Vec::new();
-        Diagnostic::warning(text).with_detail(text).write(&mut message).unwrap();
+        Diagnostic::warning(Code::PlanWarning, text).with_detail(text).write(&mut message).unwrap();
         let word = text.to_owned();
         [
             String::from_utf8(message).unwrap(),

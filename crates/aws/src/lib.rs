@@ -75,7 +75,7 @@ mod summary;
 pub mod sweep;
 
 #[cfg(feature = "sdk")]
-pub use client::hints::fails_every_call;
+pub use client::hints::{FaultSituation, fails_every_call};
 #[cfg(feature = "sdk")]
 pub use client::interceptor::CallCounts;
 #[cfg(feature = "sdk")]

@@ -3,6 +3,7 @@
 
 mod completions;
 mod config;
+mod explain;
 mod help;
 mod installation;
 mod machines;
@@ -20,6 +21,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub use self::completions::*;
 pub use self::config::*;
+pub use self::explain::*;
 pub(crate) use self::help::command as definition;
 pub use self::installation::*;
 pub use self::machines::*;
@@ -293,6 +295,7 @@ pub enum Command {
     Policy(PolicyArgs),
     Clusters(ClustersArgs),
     Config(ConfigArgs),
+    Explain(ExplainArgs),
     Completions(CompletionsArgs),
     Man(ManArgs),
     Manifests(ManifestsArgs),
@@ -330,8 +333,10 @@ impl Command {
 
     /// Returns true if the command uses options that a project file can set.
     fn has_settings(&self) -> bool {
-        let is_general =
-            matches!(self, Command::Schema(_) | Command::Completions(_) | Command::Man(_));
+        let is_general = matches!(
+            self,
+            Command::Schema(_) | Command::Completions(_) | Command::Man(_) | Command::Explain(_)
+        );
         !is_general && !self.runs_in_a_cluster()
     }
 
@@ -351,6 +356,7 @@ impl Command {
             | Command::Output(_)
             | Command::Gather(_)
             | Command::Completions(_)
+            | Command::Explain(_)
             | Command::Graph(_)
             | Command::Schema(_)
             | Command::Policy(_) => true,

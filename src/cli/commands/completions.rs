@@ -12,6 +12,7 @@ use crate::cli::args::{CompletionsArgs as Arguments, definition};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
+use crate::render::Code;
 
 /// Environment variable by which a script asks for completions.
 const VARIABLE: &str = "GROUNDPLAN_COMPLETE";
@@ -21,9 +22,9 @@ pub(crate) fn run(arguments: &Arguments, ui: &mut Ui) -> Result<Exit> {
     let shells = Shells::builtins();
     let shell = shells.completer(arguments.shell.name()).expect("BUG: a built-in shell");
     let mut script = Vec::new();
-    shell
-        .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
-        .map_err(|error| CommandError::could_not("write the completion script", &error))?;
+    shell.write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script).map_err(
+        |error| CommandError::could_not(Code::InternalError, "write the completion script", &error),
+    )?;
     ui.document(|out| out.write_all(&script))?;
     Ok(Exit::Done)
 }
@@ -43,10 +44,18 @@ fn with_candidates(command: clap::Command) -> clap::Command {
         "target" | "exclude" | "replace" | "force_foreign" | "address" | "addresses" => {
             arg.add(ArgValueCandidates::new(addresses))
         }
+        "code" => arg.add(ArgValueCandidates::new(codes)),
         "cluster" => arg.add(ArgValueCandidates::new(clusters)),
         _ => arg,
     });
     command.mut_subcommands(with_candidates)
+}
+
+/// Returns the codes of messages, with their meanings.
+fn codes() -> Vec<CompletionCandidate> {
+    let candidate =
+        |code: Code| CompletionCandidate::new(code.name()).help(Some(code.meaning().into()));
+    Code::all().map(candidate).collect()
 }
 
 fn clusters() -> Vec<CompletionCandidate> {

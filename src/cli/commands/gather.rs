@@ -20,7 +20,7 @@ use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::installation::outputs::{RecordedMachine, bootstrap, masters};
-use crate::render::{Diagnostic, document};
+use crate::render::{Code, Diagnostic, document};
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -115,8 +115,11 @@ async fn connected(state: &State, ui: &mut Ui) -> Result<AwsSession> {
 }
 
 fn no_bootstrap(cluster: &str, masters: &[RecordedMachine]) -> CommandError {
-    let mut diagnostic = Diagnostic::error(format!("cluster `{cluster}` has no bootstrap machine"))
-        .with_hint("gather the logs of the running cluster with `oc adm must-gather`");
+    let mut diagnostic = Diagnostic::error(
+        Code::BootstrapMissing,
+        format!("cluster `{cluster}` has no bootstrap machine"),
+    )
+    .with_hint("gather the logs of the running cluster with `oc adm must-gather`");
     for master in masters {
         let name = master.name.as_deref().unwrap_or("master");
         let address = master.private_ip.as_deref().unwrap_or("unknown address");

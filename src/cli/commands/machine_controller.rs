@@ -28,7 +28,7 @@ use crate::cli::args::{MachineControllerArgs, MinimumLogLevel};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
@@ -38,9 +38,13 @@ pub(crate) async fn run(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let client = (kube_client::inferred())()
-        .await
-        .map_err(|error| CommandError::could_not("configure access to the API server", &error))?;
+    let client = (kube_client::inferred())().await.map_err(|error| {
+        CommandError::could_not(
+            Code::ApiServerUnreachable,
+            "configure access to the API server",
+            &error,
+        )
+    })?;
     let health = Arc::<ControllerHealth>::default();
     let listener = match arguments.listen {
         Some(address) => Some(listen_on(address).await?),
@@ -147,7 +151,9 @@ async fn controlled(
         });
         match led.await {
             Ok(_) => Ok(Exit::Done),
-            Err(lost) => Err(CommandError::could_not("stay the leader", &lost)),
+            Err(lost) => {
+                Err(CommandError::could_not(Code::LeadershipLost, "stay the leader", &lost))
+            }
         }
     };
     let saying = async {
@@ -200,16 +206,31 @@ async fn asked(
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
     let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
     let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let failed =
-        |error: kube::Error| CommandError::could_not("read the Infrastructure `cluster`", &error);
+    let failed = |error: kube::Error| {
+        CommandError::could_not(
+            Code::ApiServerUnreachable,
+            "read the Infrastructure `cluster`",
+            &error,
+        )
+    };
     let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
     let cluster = Infrastructure::read(&infrastructure.data)
         .and_then(Infrastructure::of_a_running_cluster)
-        .map_err(|unfit| CommandError::new(Exit::Failed, Diagnostic::error(unfit.to_string())))?;
+        .map_err(|unfit| {
+            CommandError::new(
+                Exit::Failed,
+                Diagnostic::error(Code::InfrastructureUnfit, unfit.to_string()),
+            )
+        })?;
     let nodes: Api<Node> = Api::all(client.clone());
     let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);
-    let failed =
-        |error: kube::Error| CommandError::could_not("list the Nodes of the control plane", &error);
+    let failed = |error: kube::Error| {
+        CommandError::could_not(
+            Code::ApiServerUnreachable,
+            "list the Nodes of the control plane",
+            &error,
+        )
+    };
     let nodes = nodes.list(&masters).await.map_err(failed)?;
     let label = nodes.items.first().and_then(|node| node.labels().get("kubernetes.io/arch"));
     let settings = ControllerSettings {
@@ -222,7 +243,9 @@ async fn asked(
 }
 
 async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
-    let failed = |error| CommandError::could_not(&format!("listen on {address}"), &error);
+    let failed = |error| {
+        CommandError::could_not(Code::ListenFailed, &format!("listen on {address}"), &error)
+    };
     TcpListener::bind(address).await.map_err(failed)
 }
 

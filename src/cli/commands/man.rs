@@ -6,11 +6,12 @@ use crate::cli::args::{ManArgs as Arguments, definition};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
+use crate::render::Code;
 
 pub(crate) fn run(arguments: &Arguments, ui: &mut Ui) -> Result<Exit> {
     let attempt = format!("write manual pages to {}", arguments.out.display());
-    let written =
-        write(&arguments.out).map_err(|error| CommandError::could_not(&attempt, &error))?;
+    let written = write(&arguments.out)
+        .map_err(|error| CommandError::could_not(Code::OutputFailed, &attempt, &error))?;
     ui.talk(&format!("{written} manual pages in {}", arguments.out.display()))?;
     Ok(Exit::Done)
 }

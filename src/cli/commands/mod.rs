@@ -6,6 +6,7 @@ pub(crate) mod clusters;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod destroy;
+pub(crate) mod explain;
 pub(crate) mod gather;
 pub(crate) mod graph;
 #[cfg(feature = "kubernetes")]

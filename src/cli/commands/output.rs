@@ -13,7 +13,7 @@ use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::installation::outputs::outputs;
 use crate::render::installation::write_outputs;
-use crate::render::{Diagnostic, document};
+use crate::render::{Code, Diagnostic, document};
 
 pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let names: Vec<&str> = outputs(&Default::default()).into_keys().collect();
@@ -42,15 +42,16 @@ fn unknown_output(unknown: &str, names: &[&str]) -> CommandError {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "select one of the names".to_owned(),
     };
-    let diagnostic = Diagnostic::error(format!("unknown output `{unknown}`"))
+    let diagnostic = Diagnostic::error(Code::OutputUnknown, format!("unknown output `{unknown}`"))
         .with_detail(format!("expected one of {}", names.join(", ")))
         .with_hint(hint);
     CommandError::new(Exit::Usage, diagnostic)
 }
 
 fn absent_output(wanted: &str, cluster: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(format!("cluster `{cluster}` has no {wanted}"))
-        .with_hint("list the recorded values with `groundplan output`");
+    let diagnostic =
+        Diagnostic::error(Code::OutputUnknown, format!("cluster `{cluster}` has no {wanted}"))
+            .with_hint("list the recorded values with `groundplan output`");
     CommandError::new(Exit::Failed, diagnostic)
 }
 

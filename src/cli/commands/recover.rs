@@ -26,7 +26,7 @@ use crate::cli::session::recovery::{
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Session, ToRecover};
 use crate::cli::session::untracked::names;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -81,10 +81,13 @@ async fn search<'a>(
 
 /// Returns the warning about a cluster with masters and without a bootstrap machine.
 fn without_bootstrap() -> Diagnostic {
-    Diagnostic::warning("masters were found, but no bootstrap machine: it is recorded as removed")
-        .with_hint(
-            "if the installation is not complete, add it again with `groundplan apply --bootstrap`",
-        )
+    Diagnostic::warning(
+        Code::BootstrapNotFound,
+        "masters were found, but no bootstrap machine: it is recorded as removed",
+    )
+    .with_hint(
+        "if the installation is not complete, add it again with `groundplan apply --bootstrap`",
+    )
 }
 
 /// Returns the cluster to recover: of `--infra-id`, of the assets, or the only tagged one of that
@@ -161,9 +164,10 @@ async fn existing(aws: &Aws, infra_ids: Vec<String>) -> Result<Vec<String>> {
 }
 
 fn which(because: &str, hint: &str, exit: Exit) -> CommandError {
-    let diagnostic = Diagnostic::error("could not determine the infra ID of the cluster")
-        .with_detail(because)
-        .with_hint(hint);
+    let diagnostic =
+        Diagnostic::error(Code::InfraIdUnknown, "could not determine the infra ID of the cluster")
+            .with_detail(because)
+            .with_hint(hint);
     CommandError::new(exit, diagnostic)
 }
 

@@ -11,7 +11,7 @@ use crate::cli::args::TerminationHandlerArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::render::{Diagnostic, DiagnosticSeverity};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity};
 
 pub(crate) async fn run(
     arguments: &TerminationHandlerArgs,
@@ -28,12 +28,13 @@ pub(crate) async fn run(
 }
 
 fn failed(error: &StartError) -> CommandError {
-    let exit = match error {
-        StartError::Endpoint(_) => Exit::Usage,
-        StartError::ApiServer(_) | StartError::Listen { .. } => Exit::Failed,
+    let (exit, code) = match error {
+        StartError::Endpoint(_) => (Exit::Usage, Code::Usage),
+        StartError::ApiServer(_) => (Exit::Failed, Code::ApiServerUnreachable),
+        StartError::Listen { .. } => (Exit::Failed, Code::ListenFailed),
     };
     let detail = command::causes(error);
-    CommandError::new(exit, Diagnostic { detail, ..Diagnostic::error(error.to_string()) })
+    CommandError::new(exit, Diagnostic { detail, ..Diagnostic::error(code, error.to_string()) })
 }
 
 fn show(ui: &mut Ui, report: &MessageWording) -> io::Result<()> {
@@ -45,6 +46,7 @@ fn show(ui: &mut Ui, report: &MessageWording) -> io::Result<()> {
         MessageWording::Text(text) => ui.talk(text),
         MessageWording::Warning { summary, detail, hint } => ui.diagnostic(&Diagnostic {
             severity: DiagnosticSeverity::Warning,
+            code: Code::HandlerTrouble,
             summary: summary.clone(),
             detail: detail.clone(),
             hint: hint.map(str::to_owned),

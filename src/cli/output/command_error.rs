@@ -6,7 +6,7 @@ use std::io;
 use groundplan_engine::provider::ProviderError;
 
 use crate::cli::exit_code::Exit;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Result of commands.
 pub(crate) type Result<T> = std::result::Result<T, CommandError>;
@@ -29,8 +29,8 @@ impl CommandError {
     }
 
     /// Returns the error `could not <attempt>` with the chain of causes.
-    pub(crate) fn could_not(attempt: &str, error: &(dyn Error + 'static)) -> Self {
-        Self::new(Exit::Failed, Diagnostic::could_not(attempt, error))
+    pub(crate) fn could_not(code: Code, attempt: &str, error: &(dyn Error + 'static)) -> Self {
+        Self::new(Exit::Failed, Diagnostic::could_not(code, attempt, error))
     }
 
     /// Returns the error `could not <attempt>` for a failed call.
@@ -40,7 +40,10 @@ impl CommandError {
 
     /// Returns the failure for a signal before the first change.
     pub(crate) fn interrupted() -> Self {
-        Self::new(Exit::Stopped, Diagnostic::error("stopped by a signal; nothing was changed"))
+        Self::new(
+            Exit::Stopped,
+            Diagnostic::error(Code::Stopped, "stopped by a signal; nothing was changed"),
+        )
     }
 }
 
@@ -50,7 +53,7 @@ impl From<io::Error> for CommandError {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::already_printed(Exit::Done);
         }
-        Self::could_not("write to standard output", &error)
+        Self::could_not(Code::OutputFailed, "write to standard output", &error)
     }
 }
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::cli::output::command_error::Result;
 use crate::cli::output::output_file::OutputKind;
-use crate::render::Diagnostic;
 use crate::render::json::JsonLines;
+use crate::render::{Code, Diagnostic};
 
 /// First bytes of every stream, which hardly any other file has.
 const BEGINS: &[u8] = br#"{"type":"version","#;
@@ -49,9 +49,10 @@ impl StreamFile {
     /// Returns the warning for a failed write.
     pub(crate) fn broken_off(&self, error: &io::Error) -> Diagnostic {
         let path = self.path.display();
-        Diagnostic::warning(format!(
-            "events are no longer written to {path}; the command continues"
-        ))
+        Diagnostic::warning(
+            Code::EventsLost,
+            format!("events are no longer written to {path}; the command continues"),
+        )
         .with_detail(error.to_string())
     }
 }
@@ -92,7 +93,10 @@ mod tests {
         let path = folder.path().join("events");
         for _ in 0..2 {
             let mut stream = StreamFile::create(&path).unwrap();
-            stream.lines.diagnostic(&Diagnostic::warning("mind the gap")).unwrap();
+            stream
+                .lines
+                .diagnostic(&Diagnostic::warning(Code::PlanWarning, "mind the gap"))
+                .unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 2);
         }
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);

@@ -18,7 +18,7 @@ use tempfile::NamedTempFile;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// A kind of output, with the option that names its file.
 #[derive(Debug)]
@@ -136,8 +136,11 @@ impl OutputKind {
     }
 
     fn failed(&self, path: &Path, error: &io::Error) -> CommandError {
-        let mut failure =
-            CommandError::could_not(&format!("{} {}", self.attempt, path.display()), error);
+        let mut failure = CommandError::could_not(
+            Code::OutputFailed,
+            &format!("{} {}", self.attempt, path.display()),
+            error,
+        );
         if error.kind() == ErrorKind::NotFound {
             let hint = format!("create the folder, or pass another path with {}", self.option);
             failure.diagnostics[0].hint = Some(hint);
@@ -147,21 +150,25 @@ impl OutputKind {
 
     /// Returns the error for a file in a folder that does not exist.
     fn without_folder(&self, path: &Path, folder: &Path) -> CommandError {
-        let diagnostic =
-            Diagnostic::error(format!("could not {} {}", self.attempt, path.display()))
-                .with_detail(format!("the folder {} does not exist", folder.display()))
-                .with_hint(format!("create the folder, or pass another path with {}", self.option));
+        let diagnostic = Diagnostic::error(
+            Code::OutputFileRefused,
+            format!("could not {} {}", self.attempt, path.display()),
+        )
+        .with_detail(format!("the folder {} does not exist", folder.display()))
+        .with_hint(format!("create the folder, or pass another path with {}", self.option));
         CommandError::new(Exit::Usage, diagnostic)
     }
 
     fn refused(&self, path: &Path, found: &str) -> CommandError {
         let (path, noun) = (path.display(), self.noun);
-        let diagnostic =
-            Diagnostic::error(format!("{path} is not {noun}, so it is not overwritten"))
-                .with_detail(format!(
-                    "{found}, expected {noun} of an earlier run, an empty file or no file"
-                ))
-                .with_hint(format!("pass another path with {}, or remove this one", self.option));
+        let diagnostic = Diagnostic::error(
+            Code::OutputFileRefused,
+            format!("{path} is not {noun}, so it is not overwritten"),
+        )
+        .with_detail(format!(
+            "{found}, expected {noun} of an earlier run, an empty file or no file"
+        ))
+        .with_hint(format!("pass another path with {}, or remove this one", self.option));
         CommandError::new(Exit::Usage, diagnostic)
     }
 }

@@ -17,7 +17,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::stages::Approval;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// AWS clients and the identity of their credentials. The clients are read-only.
 pub(crate) struct AwsSession {
@@ -90,9 +90,12 @@ pub(crate) async fn reach(
 }
 
 fn another_account(known: &str, account: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(format!(
-        "the credentials belong to account {account}, but the cluster is in account {known}"
-    ))
+    let diagnostic = Diagnostic::error(
+        Code::AccountMismatch,
+        format!(
+            "the credentials belong to account {account}, but the cluster is in account {known}"
+        ),
+    )
     .with_hint("use credentials of the cluster's account (AWS_PROFILE), or another --state");
     CommandError::new(Exit::Failed, diagnostic)
 }

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Returns an error if AWS protects a resource that the plan deletes or replaces, or if the
 /// credentials do not allow the search. Makes no calls if the plan deletes nothing that AWS can
@@ -92,10 +92,13 @@ fn not_readable(
 ) -> Diagnostic {
     let actions: BTreeSet<&str> = unknown.iter().map(|(_, action)| *action).collect();
     let actions = actions.into_iter().collect::<Vec<_>>().join(" and ");
-    let mut diagnostic = Diagnostic::error(format!(
-        "{actions} is not allowed, so the protection of resources that the plan deletes or replaces \
+    let mut diagnostic = Diagnostic::error(
+        Code::ProtectionUnknown,
+        format!(
+            "{actions} is not allowed, so the protection of resources that the plan deletes or replaces \
          is not known"
-    ));
+        ),
+    );
     for (address, action) in unknown {
         let id = doomed.get(address).and_then(id).unwrap_or_default();
         diagnostic.detail.push(format!("{address} ({id}): needs {action}"));
@@ -108,8 +111,10 @@ fn protected(
     found: &[(Address, DeletionProtection)],
     doomed: &BTreeMap<Address, Value>,
 ) -> Diagnostic {
-    let mut diagnostic =
-        Diagnostic::error("AWS protects resources that the plan deletes or replaces");
+    let mut diagnostic = Diagnostic::error(
+        Code::DeletionProtected,
+        "AWS protects resources that the plan deletes or replaces",
+    );
     let mut hint = String::from(
         "lift the protection with the command of each resource, or leave the resource out with \
          `--exclude ADDRESS`",

@@ -23,8 +23,8 @@ use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Planned, Purpose, Session, ToChange, ToPlan};
 use crate::cli::session::teardown::{Teardown, TeardownTarget};
 use crate::cli::session::{state_backend, untracked};
-use crate::render::Diagnostic;
 use crate::render::state::rows;
+use crate::render::{Code, Diagnostic};
 
 /// Cluster to destroy.
 pub(crate) enum DestroyedCluster {
@@ -189,7 +189,10 @@ async fn without_machines(infra_id: &str, common: &CommonArgs) -> Result<()> {
          {place}"
     );
     let hint = format!("run `groundplan machines destroy --cluster {infra_id}` first");
-    Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
+    Err(CommandError::new(
+        Exit::Refused,
+        Diagnostic::error(Code::MachinesRecorded, summary).with_hint(hint),
+    ))
 }
 
 /// Reads the install-config of a cluster with this name, for its endpoints. A missing, invalid or
@@ -207,7 +210,7 @@ pub(crate) fn config_of(
         Err(failure) if failure.exit == Exit::ConfigInvalid => {
             let file = common.config.display();
             let warning = format!("{file} is invalid; `{name}` is destroyed without it");
-            ui.diagnostic(&Diagnostic::warning(warning))?;
+            ui.diagnostic(&Diagnostic::warning(Code::ConfigIgnored, warning))?;
             Ok(None)
         }
         Err(failure) => Err(failure),
@@ -232,7 +235,7 @@ async fn proven(
         ui.diagnostic(&untracked::not_looked_for(denied))?;
     }
     if let Some(warning) = untracked::kept_backups(&swept.backups) {
-        ui.diagnostic(&Diagnostic::warning(warning))?;
+        ui.diagnostic(&Diagnostic::warning(Code::BackupsKept, warning))?;
     }
     if left.is_empty() {
         ui.print_line(&match not_searched.is_empty() {
@@ -245,7 +248,8 @@ async fn proven(
         })?;
         return Ok(Exit::Done);
     }
-    let mut diagnostic = Diagnostic::error(format!("resources with the tag {tag} remain"));
+    let mut diagnostic =
+        Diagnostic::error(Code::ResourcesRemain, format!("resources with the tag {tag} remain"));
     diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
     let hint = "run the same command again: the cluster may have created them during the destroy; \
          delete by hand what the new plan does not show";

@@ -24,7 +24,7 @@ use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::render::progress::Failures;
 use crate::render::state::rows;
-use crate::render::{Diagnostic, remedies};
+use crate::render::{Code, Diagnostic, remedies};
 
 /// Returns an error if the user cannot confirm: no terminal or `--json`, and no `--auto-approve`.
 pub(crate) fn must_be_confirmable(common: &CommonArgs, ui: &Ui) -> Result<()> {
@@ -32,6 +32,7 @@ pub(crate) fn must_be_confirmable(common: &CommonArgs, ui: &Ui) -> Result<()> {
         return Ok(());
     }
     let diagnostic = Diagnostic::error(
+        Code::ConfirmationImpossible,
         "cannot ask for confirmation without a terminal; nothing \
          was changed",
     )
@@ -61,11 +62,16 @@ pub(crate) async fn confirmed(
     match yes {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => {
-            let diagnostic = Diagnostic::error("not confirmed; nothing was changed");
+            let diagnostic =
+                Diagnostic::error(Code::NotConfirmed, "not confirmed; nothing was changed");
             Err(CommandError::new(Exit::Refused, diagnostic))
         }
-        Ok(Err(error)) => Err(CommandError::could_not("read the confirmation", &error)),
-        Err(panicked) => Err(CommandError::could_not("read the confirmation", &panicked)),
+        Ok(Err(error)) => {
+            Err(CommandError::could_not(Code::HostError, "read the confirmation", &error))
+        }
+        Err(panicked) => {
+            Err(CommandError::could_not(Code::InternalError, "read the confirmation", &panicked))
+        }
     }
 }
 
@@ -135,7 +141,7 @@ fn unwritten(error: &StateError) -> Diagnostic {
             "{first}, and run the same command again; no call was sent without its journal entry"
         )
     });
-    Diagnostic::could_not("write the journal", error).with_hint(hint)
+    Diagnostic::could_not(Code::of_state(error), "write the journal", error).with_hint(hint)
 }
 
 fn conclude(plan: &Plan, outcome: &apply::ApplyOutcome, ui: &mut Ui) -> Result<Exit> {

@@ -13,7 +13,7 @@ use groundplan_openshift::topology::IgnitionFile;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::session::desired_state::DesiredState;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Age of an Ignition config without a warning. The certificates in `bootstrap.ign` are valid for a
 /// day.
@@ -77,12 +77,15 @@ impl MissingIgnition {
 
     fn refusal(&self) -> Diagnostic {
         let (file, addresses) = (self.file.name(), self.addresses());
-        Diagnostic::error(format!("{file} is missing, and {addresses} needs it"))
-            .with_detail("nothing was changed")
-            .with_hint(format!(
-                "pass --assets DIR with the {file} that openshift-install wrote for this cluster; \
+        Diagnostic::error(
+            Code::AssetsMissing,
+            format!("{file} is missing, and {addresses} needs it"),
+        )
+        .with_detail("nothing was changed")
+        .with_hint(format!(
+            "pass --assets DIR with the {file} that openshift-install wrote for this cluster; \
                  to make the other changes only, pass --exclude for these resources"
-            ))
+        ))
     }
 
     fn addresses(&self) -> String {
@@ -108,7 +111,8 @@ fn old(file: IgnitionFile, modified: SystemTime, now: SystemTime) -> Option<Diag
             "the cluster may have replaced the certificate authority in it"
         }
     };
-    let warning = Diagnostic::warning(format!("{} is {age} old: {because}", file.name()));
+    let warning =
+        Diagnostic::warning(Code::IgnitionAge, format!("{} is {age} old: {because}", file.name()));
     Some(warning.with_hint(match file {
         IgnitionFile::Bootstrap => {
             "for a new cluster, run `openshift-install create ignition-configs` in a new folder"

@@ -20,7 +20,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::bootstrap::BootstrapChoice;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Valid input files.
 #[derive(Debug)]
@@ -97,7 +97,9 @@ pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, St
             "create it with `openshift-install create install-config`, or pass its path with \
              --config"
         };
-        let diagnostic = Diagnostic::could_not(&format!("read {file}"), &error).with_hint(hint);
+        let diagnostic =
+            Diagnostic::could_not(Code::FileUnreadable, &format!("read {file}"), &error)
+                .with_hint(hint);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     let (outcome, text) = install_config::read_bytes(&bytes);
@@ -159,7 +161,8 @@ fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
 }
 
 fn unusable_assets(error: &AssetsError) -> CommandError {
-    let diagnostic = Diagnostic::error(error.to_string()).with_hint(error.hint());
+    let diagnostic =
+        Diagnostic::error(Code::AssetsUnusable, error.to_string()).with_hint(error.hint());
     CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
@@ -167,7 +170,8 @@ fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let Some(path) = path else { return Ok((None, NONE.to_owned())) };
     let hint = "create the file with `openshift-install coreos print-stream-json`";
     let unusable = |error: &(dyn std::error::Error + 'static)| {
-        let diagnostic = Diagnostic::could_not("use the RHCOS stream", error).with_hint(hint);
+        let diagnostic = Diagnostic::could_not(Code::StreamUnusable, "use the RHCOS stream", error)
+            .with_hint(hint);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     };
     let stream = Stream::read(path).map_err(|error| unusable(&error))?;

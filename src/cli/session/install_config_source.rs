@@ -31,7 +31,7 @@ use crate::cli::session::bootstrap::BootstrapChoice;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::locked_state::{binding, read_unlocked};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Install-config with the other input files.
 pub(crate) struct InstallConfigSource {
@@ -283,13 +283,16 @@ pub(crate) fn known_cluster(
     if let (Some(known), Some(given)) = (fixed, &given)
         && known != given
     {
-        let diagnostic = Diagnostic::error("the assets belong to another cluster than the state")
-            .with_detail(format!("{}: {} ({})", inputs.metadata_file, given.infra_id, given.cluster_id))
-            .with_detail(format!("the state: {} ({})", known.infra_id, known.cluster_id))
-            .with_hint(
-                "pass the assets that this cluster was created with, or use another --state; after a \
+        let diagnostic = Diagnostic::error(
+            Code::AssetsForeign,
+            "the assets belong to another cluster than the state",
+        )
+        .with_detail(format!("{}: {} ({})", inputs.metadata_file, given.infra_id, given.cluster_id))
+        .with_detail(format!("the state: {} ({})", known.infra_id, known.cluster_id))
+        .with_hint(
+            "pass the assets that this cluster was created with, or use another --state; after a \
                  complete destroy, this state takes new assets",
-            );
+        );
         return Err(CommandError::new(Exit::ConfigInvalid, diagnostic));
     }
     if let Some(given) = given.as_ref().filter(|given| !fits(given, inputs)) {
@@ -302,6 +305,7 @@ pub(crate) fn known_cluster(
 fn of_another_config(given: &Cluster, inputs: &InputFiles) -> CommandError {
     let InputFiles { file, metadata_file, config, .. } = inputs;
     let diagnostic = Diagnostic::error(
+        Code::AssetsForeign,
         "the assets belong to another cluster than the install-config",
     )
     .with_detail(format!(
@@ -321,7 +325,7 @@ fn of_another_config(given: &Cluster, inputs: &InputFiles) -> CommandError {
 pub(crate) fn of_machines(machines: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = machines;
     let summary = format!("`{name}` is the state of the machines of {infra_id}, not of a cluster");
-    let diagnostic = Diagnostic::error(summary).with_hint(
+    let diagnostic = Diagnostic::error(Code::StateForeign, summary).with_hint(
         "use another metadata.name or another --state for the cluster; plan those machines with \
          `groundplan machines plan --manifests PATH`",
     );
@@ -395,7 +399,8 @@ fn print_refused(
     ui.findings(&findings, &inputs.file, text)?;
     let nowhere = flaws.iter().filter(|flaw| flaw.field().is_none()).map(|flaw| {
         let summary = "could not compile the install-config";
-        let diagnostic = Diagnostic::error(summary).with_detail(flaw.to_string());
+        let diagnostic =
+            Diagnostic::error(Code::ConfigNotCompiled, summary).with_detail(flaw.to_string());
         Diagnostic { hint: flaw.hint(), ..diagnostic }
     });
     let missing = aws_session::failed_lookups("look up", missing);

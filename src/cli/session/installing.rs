@@ -14,13 +14,16 @@ use crate::cli::session::stages::Session;
 use crate::cli::session::waiting::{usable_kubeconfig, wait_for};
 use crate::installation::outputs::bootstrap;
 use crate::installation::stages::Goal;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Rejects a wait without a usable kubeconfig, before the first change.
 pub(crate) async fn can_wait(common: &CommonArgs) -> Result<()> {
     if common.assets.is_none() {
-        let diagnostic = Diagnostic::error("--wait needs the kubeconfig of the new cluster")
-            .with_hint("pass the folder of openshift-install with --assets");
+        let diagnostic = Diagnostic::error(
+            Code::KubeconfigUnusable,
+            "--wait needs the kubeconfig of the new cluster",
+        )
+        .with_hint("pass the folder of openshift-install with --assets");
         return Err(CommandError::new(Exit::Usage, diagnostic));
     }
     usable_kubeconfig(&options(None), common).await

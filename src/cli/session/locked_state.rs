@@ -19,7 +19,7 @@ use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend::{self, OpenedState};
 use crate::cli::session::state_errors::nothing_recorded;
-use crate::render::{Diagnostic, remedies};
+use crate::render::{Code, Diagnostic, remedies};
 
 /// Locked state, which no other run can change.
 #[derive(Debug)]
@@ -101,8 +101,9 @@ impl LockedState {
         }
         if self.state.is_identified_anew(entries) {
             let projected = self.state.projected(entries);
-            let state =
-                projected.map_err(|error| CommandError::could_not("write the state", &error))?;
+            let state = projected.map_err(|error| {
+                CommandError::could_not(Code::InternalError, "write the state", &error)
+            })?;
             return self.install(state, ui).await;
         }
         self.begin_as(entries, ui).await?;
@@ -111,9 +112,9 @@ impl LockedState {
 
     async fn write(&mut self, entries: &[Entry]) -> Result<()> {
         for entry in entries {
-            self.state
-                .record(entry)
-                .map_err(|error| CommandError::could_not("write the state", &error))?;
+            self.state.record(entry).map_err(|error| {
+                CommandError::could_not(Code::InternalError, "write the state", &error)
+            })?;
         }
         self.backend.append(entries).await.map_err(|error| unusable(&error))
     }
@@ -154,9 +155,9 @@ impl LockedState {
         };
         let run = RunRecord { epoch: self.backend.epoch(&self.state).max(epoch + 1), ..self.run() };
         let started = Entry::RunStarted { run };
-        self.state
-            .record(&started)
-            .map_err(|error| CommandError::could_not("write the state", &error))?;
+        self.state.record(&started).map_err(|error| {
+            CommandError::could_not(Code::InternalError, "write the state", &error)
+        })?;
         self.backend.install(&self.state).await.map_err(|error| unusable(&error))?;
         self.begun = false; // the next entries begin a run in the new journal
         Ok(())
@@ -167,10 +168,13 @@ impl LockedState {
         let Some(older) = self.older.take().filter(|older| older.major < FORMAT.major) else {
             return Ok(());
         };
-        let notice = Diagnostic::warning(format!(
-            "the state is converted from format {older} to {FORMAT}; the program that wrote it \
+        let notice = Diagnostic::warning(
+            Code::StateConverted,
+            format!(
+                "the state is converted from format {older} to {FORMAT}; the program that wrote it \
              cannot read the new format"
-        ))
+            ),
+        )
         .with_hint(format!(
             "to go back to that program, restore the original files: *.v{}.backup",
             older.major
@@ -225,7 +229,7 @@ impl OpenState for UnlockedState {
     async fn open(common: &CommonArgs, cluster: &str, _: &str, ui: &mut Ui) -> Result<Self> {
         let place = common.state.of(cluster);
         if let Some(holder) = state_backend::holder_after_wait(&place, common, ui).await? {
-            let warning = Diagnostic::warning(format!(
+            let warning = Diagnostic::warning(Code::RunInProgress, format!(
                 "{} is running {} with this state since {}; the plan may be stale when that run ends",
                 holder.who(),
                 holder.operation,
@@ -255,6 +259,7 @@ impl UnlockedState {
             return Ok(());
         }
         let warning = Diagnostic::warning(
+            Code::StateChanged,
             "another run has changed the state while this plan was made; the plan is stale",
         )
         .with_hint("plan again");
@@ -275,10 +280,13 @@ pub(crate) fn known_kinds(state: &State) -> Result<()> {
     else {
         return Ok(());
     };
-    let diagnostic = Diagnostic::error(format!(
-        "the state has {strange}, whose kind this version \
+    let diagnostic = Diagnostic::error(
+        Code::StateNewer,
+        format!(
+            "the state has {strange}, whose kind this version \
          does not know"
-    ))
+        ),
+    )
     .with_hint("use the version of groundplan that created the resource, or a newer one");
     Err(CommandError::new(Exit::Failed, diagnostic))
 }
@@ -300,7 +308,7 @@ pub(crate) async fn read_unlocked(
 
 fn print_warnings(warnings: Vec<String>, ui: &mut Ui) -> Result<()> {
     for warning in warnings {
-        ui.diagnostic(&Diagnostic::warning(warning))?;
+        ui.diagnostic(&Diagnostic::warning(Code::StateRepaired, warning))?;
     }
     Ok(())
 }
@@ -313,13 +321,13 @@ pub(crate) fn binding(state: &State) -> LookupCache {
 
 pub(crate) fn locked(error: &LockError) -> CommandError {
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
-    let mut diagnostic = Diagnostic::could_not("lock the state", error);
+    let mut diagnostic = Diagnostic::could_not(Code::of_lock(error), "lock the state", error);
     diagnostic.hint = remedies::of_lock(error);
     CommandError::new(exit, diagnostic)
 }
 
 pub(crate) fn unusable(error: &StateError) -> CommandError {
-    let mut diagnostic = Diagnostic::could_not("use the state", error);
+    let mut diagnostic = Diagnostic::could_not(Code::of_state(error), "use the state", error);
     diagnostic.hint = error.hint();
     CommandError::new(Exit::Failed, diagnostic)
 }

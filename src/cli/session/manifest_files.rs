@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// File name extensions of manifests.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
@@ -72,7 +72,7 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<SecretString> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let diagnostic = Diagnostic::error(format!("{name} is not UTF-8 text"))
+        let diagnostic = Diagnostic::error(Code::FileInvalid, format!("{name} is not UTF-8 text"))
             .with_detail(format!("line {line}: invalid UTF-8"))
             .with_hint("save the file as UTF-8 (in an editor: `Save as` or `Encoding`)");
         CommandError::new(Exit::ConfigInvalid, diagnostic)
@@ -81,7 +81,7 @@ fn text(name: &str, bytes: Vec<u8>) -> Result<SecretString> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> CommandError {
-    let diagnostic = Diagnostic::could_not(&format!("read {name}"), error)
+    let diagnostic = Diagnostic::could_not(Code::FileUnreadable, &format!("read {name}"), error)
         .with_hint("pass YAML or JSON files, folders of such files, or `-` for standard input");
     CommandError::new(Exit::ConfigInvalid, diagnostic)
 }

@@ -29,7 +29,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
 use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::manifest_files;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Valid manifests.
 pub(crate) struct ManifestsSource {
@@ -246,7 +246,7 @@ fn others(answer: Option<&Value>) -> Result<InstancesNamed> {
         let summary = "could not check whether machines with these names already exist";
         CommandError::new(
             Exit::Failed,
-            Diagnostic::error(summary).with_hint(
+            Diagnostic::error(Code::CallFailed, summary).with_hint(
                 "correct the error in the warning above, and run the same command again",
             ),
         )
@@ -282,7 +282,10 @@ fn no_fleet(paths: &[PathBuf], findings: &Findings) -> CommandError {
         || "create manifests with `groundplan manifests --out DIR`".to_owned(),
         |inside: &Path| format!("pass the folder that contains them: {}", inside.display()),
     );
-    CommandError::new(Exit::ConfigInvalid, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(
+        Exit::ConfigInvalid,
+        Diagnostic::error(Code::MachinesNotFound, summary).with_hint(hint),
+    )
 }
 
 /// Returns the error that the state contains a cluster. A plan of machines with that state would
@@ -291,7 +294,7 @@ pub(crate) fn of_a_cluster(cluster: &Cluster) -> CommandError {
     let Cluster { name, infra_id, .. } = cluster;
     let summary = format!("`{name}` is the state of the cluster {infra_id}, not of machines");
     let hint = "use another --state; the state of machines is named <infra ID>-machines";
-    CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(Exit::Refused, Diagnostic::error(Code::StateForeign, summary).with_hint(hint))
 }
 
 fn elsewhere(known: &Cluster, region: &str) -> CommandError {
@@ -303,5 +306,8 @@ fn elsewhere(known: &Cluster, region: &str) -> CommandError {
     let hint = format!(
         "run `groundplan machines destroy --cluster {infra_id}` first, or use another --state"
     );
-    CommandError::new(Exit::Failed, Diagnostic::error(summary).with_hint(hint))
+    CommandError::new(
+        Exit::Failed,
+        Diagnostic::error(Code::MachinesElsewhere, summary).with_hint(hint),
+    )
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::cli::args::GuardArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Returns an error if the plan deletes or changes an object that carries neither the tag of this
 /// cluster nor the token of its record, or a part of such an object, unless the user forces the change of its address.
@@ -139,6 +139,7 @@ fn listed(tags: &Tags) -> String {
 
 fn refusal(foreign: &[Foreign<'_>], cluster_tag: &str) -> CommandError {
     let mut diagnostic = Diagnostic::error(
+        Code::ForeignObject,
         "the plan deletes or changes objects that do not carry the tag of this cluster",
     );
     diagnostic.detail.push(format!("expected the tag {cluster_tag}, or the creation token"));

@@ -12,7 +12,7 @@ use crate::cli::output::width::width;
 use crate::plan_policy::{self, Policy, PolicyViolation};
 use crate::render::document;
 use crate::render::plan::Describe;
-use crate::render::{Diagnostic, PlanView};
+use crate::render::{Code, Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
 pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
@@ -47,7 +47,7 @@ pub(crate) fn enforce_guards(view: &PlanView<'_>, guards: &args::GuardArgs) -> R
 /// that a malformed file ends them early.
 pub(crate) fn read_policies(guards: &args::GuardArgs) -> Result<Vec<Policy>> {
     plan_policy::read(&guards.policy).map_err(|error| {
-        let diagnostic = Diagnostic::error(error.to_string())
+        let diagnostic = Diagnostic::error(Code::PolicyInvalid, error.to_string())
             .with_hint("correct the policy; docs/policies.md has the form and examples");
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })
@@ -58,9 +58,13 @@ const SHOWN: usize = 20;
 
 fn violated_policy(violation: &PolicyViolation) -> Diagnostic {
     let PolicyViolation { policy, file, message, addresses, error } = violation;
-    let mut diagnostic = Diagnostic::error(format!("policy {policy}: {message}")).with_hint(
-        format!("change the configuration so that the plan meets the policy in {}", file.display()),
-    );
+    let mut diagnostic =
+        Diagnostic::error(Code::PolicyViolated, format!("policy {policy}: {message}")).with_hint(
+            format!(
+                "change the configuration so that the plan meets the policy in {}",
+                file.display()
+            ),
+        );
     diagnostic.detail = addresses.iter().take(SHOWN).cloned().collect();
     if let more @ 1.. = addresses.len().saturating_sub(SHOWN) {
         diagnostic = diagnostic.with_detail(format!("and {more} more"));

@@ -36,7 +36,7 @@ use crate::cli::session::stages::{
 };
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::targeting;
-use crate::render::{Diagnostic, DiagnosticSeverity, drifted};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity, drifted};
 
 /// Desired state and its graph.
 pub(crate) struct Desired {
@@ -228,8 +228,9 @@ impl<'a, P: Purpose> Session<'a, P> {
         let mut new_entries = new_entries(locked.held.state(), cluster, learnt);
         new_entries.extend(is_proven.then(|| LookupCache::unproven_owner_entry(None)));
         let projected = locked.held.state().projected(&new_entries);
-        locked.inputs.projected_state =
-            projected.map_err(|error| CommandError::could_not("use the state", &error))?;
+        locked.inputs.projected_state = projected.map_err(|error| {
+            CommandError::could_not(Code::InternalError, "use the state", &error)
+        })?;
         locked.inputs.new_entries = new_entries;
         locked.inputs.source.note().map_or(Ok(()), |note| ui.talk(&note))?;
         Ok(locked)
@@ -418,6 +419,7 @@ fn ensure_new<H: OpenState>(held: H) -> Result<H> {
         return Ok(held);
     }
     let diagnostic = Diagnostic::error(
+        Code::StateChanged,
         "another run has created the state of this cluster in the \
          meantime",
     )

@@ -21,8 +21,8 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::sole_owner::own_objects;
 use crate::cli::session::stages::{Claimed, Connected, Locked, RECOVER, Session, ToRecover};
-use crate::render::Diagnostic;
 use crate::render::state::rows;
+use crate::render::{Code, Diagnostic};
 
 /// Recovered state in a session that can record it.
 pub(crate) struct RecoveredState<'a> {
@@ -141,7 +141,7 @@ pub(crate) async fn ensure_explained(
         return Ok(());
     }
     let ids: Vec<&str> = found.iter().map(String::as_str).collect();
-    let diagnostic = Diagnostic::error(format!(
+    let diagnostic = Diagnostic::error(Code::RecoveryIncomplete, format!(
         "the search does not explain resources that groundplan created for {infra_id}; nothing was \
          recorded"
     ))
@@ -163,15 +163,16 @@ fn ensure_empty(state: &State) -> Result<()> {
         return Ok(());
     }
     let count = rows(state).count();
-    let diagnostic = Diagnostic::error("a state already exists; nothing was changed")
-        .with_detail(format!("{count} resources are recorded"))
-        .with_hint(format!(
-            "show the differences with `{}`; to rebuild the state anyway, use an empty --state",
-            match state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
-                true => "groundplan machines plan",
-                false => "groundplan plan",
-            }
-        ));
+    let diagnostic =
+        Diagnostic::error(Code::StateExists, "a state already exists; nothing was changed")
+            .with_detail(format!("{count} resources are recorded"))
+            .with_hint(format!(
+                "show the differences with `{}`; to rebuild the state anyway, use an empty --state",
+                match state.cluster.as_ref().is_some_and(Cluster::is_of_machines) {
+                    true => "groundplan machines plan",
+                    false => "groundplan plan",
+                }
+            ));
     Err(CommandError::new(Exit::Refused, diagnostic))
 }
 
@@ -189,17 +190,20 @@ pub(crate) fn recorded(
     recovered: &Recovered,
 ) -> Result<State> {
     if recovered.entries.is_empty() {
-        let diagnostic = Diagnostic::error(format!("no resources of {} found", cluster.infra_id))
-            .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
+        let diagnostic = Diagnostic::error(
+            Code::ClusterNotFound,
+            format!("no resources of {} found", cluster.infra_id),
+        )
+        .with_hint("check the credentials (AWS_PROFILE), the region and the infra ID");
         return Err(CommandError::new(Exit::Failed, diagnostic));
     }
     let learnt = lookup_cache.entries_missing_in(&LookupCache::default());
     let entries = std::iter::once(Entry::ClusterIdentified { cluster }).chain(learnt);
     let mut state = State::new(uuid::Uuid::new_v4().to_string());
     for entry in entries.chain(recovered.entries.iter().cloned()) {
-        state
-            .record(&entry)
-            .map_err(|error| CommandError::could_not("record the found resources", &error))?;
+        state.record(&entry).map_err(|error| {
+            CommandError::could_not(Code::InternalError, "record the found resources", &error)
+        })?;
     }
     Ok(state)
 }

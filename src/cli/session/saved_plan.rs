@@ -19,7 +19,7 @@ use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::session::desired_state::DesiredState;
 use crate::cli::session::input_files::NONE;
 use crate::cli::session::signals::unless_stopped;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Returns the plan with the digests of its inputs.
 pub(crate) fn of(
@@ -71,7 +71,7 @@ pub(crate) async fn write(saved: &SavedPlan, path: &Path) -> Result<bool> {
     let (content, path) = (saved.bytes(), path.to_owned());
     let written = tokio::task::spawn_blocking(move || PLAN.write(&path, &content)).await;
     let destination = written.unwrap_or_else(|ended| {
-        Err(CommandError::could_not("save the plan", &ended)) // the task panicked
+        Err(CommandError::could_not(Code::InternalError, "save the plan", &ended)) // the task panicked
     })?;
     Ok(matches!(destination, Destination::File(_)))
 }
@@ -85,7 +85,8 @@ pub(crate) fn read(path: &Path) -> Result<SavedPlan> {
         false => File::open(path).and_then(|mut file| file.read_to_end(&mut text)),
     };
     read.map_err(|error| {
-        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        let diagnostic =
+            Diagnostic::could_not(Code::FileUnreadable, &attempt, &error).with_hint(HINT);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     SavedPlan::parse(&text).map_err(|error| unusable(&attempt, &error))
@@ -116,7 +117,9 @@ pub(crate) async fn read_argument(
     let named = path.clone();
     let reading = async {
         let read = tokio::task::spawn_blocking(move || read(&named)).await;
-        read.unwrap_or_else(|ended| Err(CommandError::could_not("read the plan", &ended)))
+        read.unwrap_or_else(|ended| {
+            Err(CommandError::could_not(Code::InternalError, "read the plan", &ended))
+        })
     };
     let plan = unless_stopped(stop, reading).await?;
     must_be(of_machines, &plan, &path)?;
@@ -134,7 +137,7 @@ fn must_be(of_machines: bool, saved: &SavedPlan, path: &Path) -> Result<()> {
         true => ("machines", format!("groundplan machines apply --manifests PATH {path}")),
         false => ("a cluster", format!("groundplan apply {path}")),
     };
-    let diagnostic = Diagnostic::error(format!("{path} is a plan of {what}"))
+    let diagnostic = Diagnostic::error(Code::PlanInvalid, format!("{path} is a plan of {what}"))
         .with_hint(format!("apply it with `{command}`"));
     Err(CommandError::new(Exit::Usage, diagnostic))
 }
@@ -145,7 +148,8 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
     match error {
         SavedPlanError::Format(_) => stale(&format!("could not {attempt}"), &error.to_string()),
         SavedPlanError::Other(_) | SavedPlanError::Damaged(_) => {
-            let diagnostic = Diagnostic::could_not(attempt, error).with_hint(HINT);
+            let diagnostic =
+                Diagnostic::could_not(Code::PlanInvalid, attempt, error).with_hint(HINT);
             CommandError::new(Exit::ConfigInvalid, diagnostic)
         }
     }
@@ -153,7 +157,7 @@ fn unusable(attempt: &str, error: &SavedPlanError) -> CommandError {
 
 /// Returns the error for a stale plan.
 fn stale(summary: &str, because: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(summary)
+    let diagnostic = Diagnostic::error(Code::PlanStale, summary)
         .with_detail(because)
         .with_hint("run the same `plan --out` again and review the new plan");
     CommandError::new(Exit::Stale, diagnostic)
@@ -186,7 +190,9 @@ pub(crate) fn ensure_same_state(saved: &ReadPlan, state: Option<&State>) -> Resu
 /// Returns the error for a plan of a destroy that names no cluster, which groundplan does not write.
 pub(crate) fn without_cluster(saved: &ReadPlan) -> CommandError {
     let path = saved.path.display();
-    let diagnostic = Diagnostic::error(format!("the plan {path} names no cluster")).with_hint(HINT);
+    let diagnostic =
+        Diagnostic::error(Code::PlanInvalid, format!("the plan {path} names no cluster"))
+            .with_hint(HINT);
     CommandError::new(Exit::Failed, diagnostic)
 }
 

@@ -56,7 +56,7 @@ fn end_what_is_blocked() {
     }
     // Standard error may be what is blocked.
     thread::spawn(|| {
-        let message = "error: stopped by a signal while a file or pipe was blocked";
+        let message = "error[stopped]: stopped by a signal while a file or pipe was blocked";
         let _ = writeln!(io::stderr(), "{message}");
     });
     thread::sleep(Duration::from_millis(200));

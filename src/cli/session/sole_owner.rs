@@ -26,7 +26,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::{aws_session, state_backend};
 use crate::render::state::rows;
-use crate::render::{Diagnostic, DiagnosticSeverity};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity};
 
 /// Rejects a cluster whose infra ID or domain AWS already has. `domain` is empty if other clusters
 /// may have the domain, too. A check that fails is a warning.
@@ -179,7 +179,7 @@ async fn second_check(
 /// Returns the error for a cluster that another state creates at the same time.
 fn second_owner(found: &ExistingCluster, state: &State, since: &str) -> Diagnostic {
     let infra_id = &found.infra_id;
-    Diagnostic::error(format!("another state creates cluster {infra_id}, too; this run has stopped"))
+    Diagnostic::error(Code::ClusterTwice, format!("another state creates cluster {infra_id}, too; this run has stopped"))
         .with_detail(format!("found: {}, not there at {since}", objects(found)))
         .with_detail(format!("created by this state: {}", recorded(state)))
         .with_hint(format!(
@@ -194,10 +194,13 @@ fn second_owner(found: &ExistingCluster, state: &State, since: &str) -> Diagnost
 /// Returns the error for a first object that AWS does not show in time.
 fn unseen(cluster: &Cluster, state: &State) -> Diagnostic {
     let seconds = VISIBLE_WITHIN.as_secs();
-    Diagnostic::error(format!(
-        "could not check whether another run creates cluster {} at the same time",
-        cluster.infra_id
-    ))
+    Diagnostic::error(
+        Code::OwnerUnproven,
+        format!(
+            "could not check whether another run creates cluster {} at the same time",
+            cluster.infra_id
+        ),
+    )
     .with_detail(format!(
         "AWS does not show the cluster tag of {} after {seconds} s",
         recorded(state)
@@ -245,7 +248,7 @@ pub(super) fn warn_of_neighbours(
         if neighbour.cluster.region != cluster.region || neighbour.cluster.is_of_machines() {
             continue;
         }
-        let warning = Diagnostic::warning(format!(
+        let warning = Diagnostic::warning(Code::ClusterNew, format!(
             "metadata.name is {}, so this plan creates a new cluster; {} already records cluster \
              {} with {} resources",
             cluster.name, common.state, neighbour.cluster.name, neighbour.resources
@@ -279,7 +282,7 @@ fn known(
 fn refusal(problem: &str, found: &ExistingCluster, common: &CommonArgs) -> CommandError {
     let infra_id = &found.infra_id;
     let diagnostic =
-        Diagnostic::error(format!("{problem}, and {} does not record it", common.state))
+        Diagnostic::error(Code::ClusterExists, format!("{problem}, and {} does not record it", common.state))
             .with_detail(format!("found: {}", objects(found)))
             .with_detail("nothing was planned or changed")
             .with_hint(format!(

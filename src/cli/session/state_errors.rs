@@ -6,14 +6,17 @@ use groundplan_openshift::diagnostics::nearest;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::CommandError;
 use crate::cli::session::state_backend::recorded_clusters;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Returns the error for a cluster without recorded state in the location of the states. The details
 /// list the clusters that the location has.
 pub(crate) fn nothing_recorded(name: &str, states: &StateLocation) -> CommandError {
     const MOST: usize = 10;
-    let mut diagnostic = Diagnostic::error(format!("no state of a cluster named `{name}` found"))
-        .with_detail(format!("{} does not exist", states.of(name)));
+    let mut diagnostic = Diagnostic::error(
+        Code::StateMissing,
+        format!("no state of a cluster named `{name}` found"),
+    )
+    .with_detail(format!("{} does not exist", states.of(name)));
     let found = recorded_clusters(states).unwrap_or_default(); // a list helps, and is no condition
     let mut names: Vec<&str> = found.iter().map(|one| one.cluster.name.as_str()).collect();
     let near = nearest(name, &names).map(str::to_owned);

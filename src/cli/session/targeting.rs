@@ -15,7 +15,7 @@ use crate::cli::args::{Renewal, TargetingArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::render::state::rows;
-use crate::render::{Diagnostic, remedies};
+use crate::render::{Code, Diagnostic, remedies};
 
 /// Returns the options of a plan. Patterns match desired and recorded resources.
 pub(crate) fn resolve_against_graph(
@@ -88,9 +88,11 @@ fn no_match(flag: &str, name: &str, known: &BTreeSet<&Address>, state: &State) -
             )
         }
     };
-    let diagnostic =
-        Diagnostic::error(format!("no resource of this cluster matches {flag} `{name}`"))
-            .with_hint(hint);
+    let diagnostic = Diagnostic::error(
+        Code::AddressUnknown,
+        format!("no resource of this cluster matches {flag} `{name}`"),
+    )
+    .with_hint(hint);
     CommandError::new(Exit::Usage, diagnostic)
 }
 

@@ -22,7 +22,7 @@ use crate::cli::session::stages::{Locked, PlanInputs, Planned, Purpose, Session}
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::untracked::{self, UntrackedResources};
 use crate::cli::session::{install_config_source, manifests_source, targeting};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// State to destroy, with its AWS settings.
 pub(crate) struct TeardownTarget<'a> {
@@ -199,8 +199,9 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         let TeardownInputs { before, found, .. } = &self.inputs;
         let new_entries = [before.clone(), found.entries(self.held.state())].concat();
         let projected_state = self.held.state().projected(&new_entries);
-        let projected_state = projected_state
-            .map_err(|error| CommandError::could_not("record the untracked resources", &error))?;
+        let projected_state = projected_state.map_err(|error| {
+            CommandError::could_not(Code::InternalError, "record the untracked resources", &error)
+        })?;
         let (options, warnings) = (PlanOptions::default(), Vec::new());
         Ok(Teardown { new_entries, projected_state, options, warnings })
     }
@@ -274,18 +275,22 @@ impl PlanInputs for Teardown {
 /// Returns the warning for a state whose run ended before it could prove that no other state creates the
 /// cluster at the same time.
 fn possibly_shared(cluster: &Cluster, since: &str) -> Diagnostic {
-    Diagnostic::warning(format!(
-        "another state may have created resources of {} since {since}, so only the resources that \
+    Diagnostic::warning(
+        Code::OwnerUnproven,
+        format!(
+            "another state may have created resources of {} since {since}, so only the resources that \
          this state records are destroyed",
-        cluster.infra_id
-    ))
+            cluster.infra_id
+        ),
+    )
 }
 
 fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
     let Cluster { infra_id, region, .. } = cluster;
-    let diagnostic = Diagnostic::error(format!(
-        "no resources of {infra_id} found in {region} of account {account}"
-    ))
+    let diagnostic = Diagnostic::error(
+        Code::ClusterNotFound,
+        format!("no resources of {infra_id} found in {region} of account {account}"),
+    )
     .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
     CommandError::new(Exit::Failed, diagnostic)
 }

@@ -19,7 +19,7 @@ use groundplan_engine::state::{Entry, Record, State};
 use crate::cli::args::TargetingArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Kinds and types of untracked resources that machines in a network need: addresses and routes.
 const PARTS_OF_NETWORK: &[&str] = &[
@@ -122,8 +122,10 @@ impl UntrackedResources {
         if blockers.is_empty() {
             return Ok(());
         }
-        let mut diagnostic =
-            Diagnostic::error("machines of others run in a network that the plan deletes");
+        let mut diagnostic = Diagnostic::error(
+            Code::MachinesInNetwork,
+            "machines of others run in a network that the plan deletes",
+        );
         diagnostic.detail =
             blockers.iter().map(|one| format!("{} in {}", named(one), one.network)).collect();
         let hint = "terminate these machines or move them to another network; `--exclude ADDRESS` of \
@@ -235,11 +237,14 @@ fn named(blocker: &NetworkBlocker) -> String {
 
 /// Returns a warning that resources may remain, because the credentials do not allow their lookup.
 pub(crate) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
-    Diagnostic::warning(format!(
-        "the credentials do not allow {}: untracked resources that only this call finds are not \
+    Diagnostic::warning(
+        Code::SearchIncomplete,
+        format!(
+            "the credentials do not allow {}: untracked resources that only this call finds are not \
          deleted",
-        denied.call
-    ))
+            denied.call
+        ),
+    )
 }
 
 /// Returns the IDs of resources that a plan deletes or removes a tag from.
@@ -269,7 +274,10 @@ pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> R
     if claims.is_empty() {
         return Ok(());
     }
-    let mut diagnostic = Diagnostic::error("the plan deletes resources that another cluster uses");
+    let mut diagnostic = Diagnostic::error(
+        Code::SharedResource,
+        "the plan deletes resources that another cluster uses",
+    );
     diagnostic.detail = claims
         .iter()
         .map(|one| format!("{} is tagged {}={}", one.id, cluster_tag_key(&one.cluster), one.value))

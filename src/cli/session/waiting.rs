@@ -25,7 +25,7 @@ use crate::installation::reader::{Endpoint, KubeReader};
 use crate::installation::stages::{Goal, Stage};
 use crate::installation::wait::{INTERVAL, WaitEnd, WaitSettings, Waited, wait};
 use crate::render::installation::{WaitLine, stage_fields, stage_lines};
-use crate::render::{Diagnostic, brief};
+use crate::render::{Code, Diagnostic, brief};
 
 /// Access to the API server of a cluster.
 struct ClusterAccess {
@@ -129,19 +129,25 @@ fn print_access(access: &ClusterAccess, console_url: Option<&str>, ui: &mut Ui) 
 }
 
 fn failed(goal: Goal, stage: Stage, why: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(format!("{} cannot be reached: {why}", goal.name()))
-        .with_detail(format!("stage: {}", stage.title()))
-        .with_hint(
-            "the certificates of a bootstrap are valid for 24 hours: create the Ignition files \
+    let diagnostic = Diagnostic::error(
+        Code::InstallationFailed,
+        format!("{} cannot be reached: {why}", goal.name()),
+    )
+    .with_detail(format!("stage: {}", stage.title()))
+    .with_hint(
+        "the certificates of a bootstrap are valid for 24 hours: create the Ignition files \
                  again, destroy the cluster and apply anew; for an older cluster, renew its \
                  certificates as its documentation describes",
-        );
+    );
     CommandError::new(Exit::Failed, diagnostic)
 }
 
 fn timed_out(goal: Goal, stage: Stage, took: &str, reasons: &[String]) -> CommandError {
-    let mut diagnostic = Diagnostic::error(format!("{} is not reached after {took}", goal.name()))
-        .with_detail(format!("stage: {}", stage.title()));
+    let mut diagnostic = Diagnostic::error(
+        Code::InstallationLate,
+        format!("{} is not reached after {took}", goal.name()),
+    )
+    .with_detail(format!("stage: {}", stage.title()));
     diagnostic.detail.extend(reasons.iter().cloned());
     let hint = match stage {
         Stage::Api | Stage::Bootstrap => {
@@ -189,15 +195,16 @@ async fn access(options: &WaitOptions, common: &CommonArgs) -> Result<ClusterAcc
 fn kubeconfig_path(options: &WaitOptions, common: &CommonArgs) -> Result<PathBuf> {
     let of_assets = common.assets.as_ref().map(|folder| folder.join("auth").join("kubeconfig"));
     options.kubeconfig.clone().or(of_assets).ok_or_else(|| {
-        let diagnostic = Diagnostic::error("no kubeconfig is given").with_hint(
-            "pass the folder of openshift-install with --assets, or a file with --kubeconfig",
-        );
+        let diagnostic = Diagnostic::error(Code::KubeconfigUnusable, "no kubeconfig is given")
+            .with_hint(
+                "pass the folder of openshift-install with --assets, or a file with --kubeconfig",
+            );
         CommandError::new(Exit::Usage, diagnostic)
     })
 }
 
 fn unusable_diagnostic(path: &Path) -> Diagnostic {
-    Diagnostic::error(format!("could not use the kubeconfig {}", path.display())).with_hint(
+    Diagnostic::error(Code::KubeconfigUnusable, format!("could not use the kubeconfig {}", path.display())).with_hint(
         "pass the kubeconfig that `openshift-install create ignition-configs` wrote to auth/kubeconfig",
     )
 }
@@ -251,8 +258,11 @@ async fn with_clients(state: State, ui: &mut Ui) -> (State, Arc<Aws>) {
 fn another_cluster(url: &str, state: &State) -> Option<Diagnostic> {
     let recorded = outputs(state).remove("api_url")?.lines().pop()?;
     (recorded != url).then(|| {
-        Diagnostic::warning(format!("the kubeconfig names {url}, but the state records {recorded}"))
-            .with_hint("check --assets, --kubeconfig and --cluster")
+        Diagnostic::warning(
+            Code::KubeconfigForeign,
+            format!("the kubeconfig names {url}, but the state records {recorded}"),
+        )
+        .with_hint("check --assets, --kubeconfig and --cluster")
     })
 }
 

@@ -29,7 +29,10 @@ fn a_file_of_others_is_refused_before_anything_is_called() {
         let before = fs::read(desk.path(file)).ok();
         for option in ["--out", "--json-into"] {
             let ran = desk.expect(64, &["plan", option, file]);
-            assert!(ran.err.starts_with(&format!("error: {file} is not a")), "{ran:?}");
+            assert!(
+                ran.err.starts_with(&format!("error[output-file-refused]: {file} is not a")),
+                "{ran:?}"
+            );
             assert!(ran.err.contains("so it is not overwritten"), "{ran:?}");
             assert!(ran.err.contains(&format!("pass another path with {option}")), "{ran:?}");
         }
@@ -159,7 +162,7 @@ fn no_control_character_of_any_origin_is_printed() {
         assert_ne!(ran.code, Some(0));
         assert!(format!("{}{}", ran.out, ran.err).contains("gone"), "{ran:?}");
         clean(&ran);
-        assert!(!ran.err.contains("\nerror: forged"), "{ran:?}");
+        assert!(!ran.err.contains("\nerror"), "{ran:?}");
     }
     desk.cloud.clear_faults();
     let path = desk.path("install-config.yaml");
@@ -167,7 +170,7 @@ fn no_control_character_of_any_origin_is_printed() {
     fs::write(&path, text.replace("team: a", "\"a\\nerror: forged\\e[2J\": b")).unwrap();
     let ran = desk.expect(3, &["validate"]);
     clean(&ran);
-    assert!(!ran.err.contains("\nerror: forged"), "{ran:?}");
+    assert!(!ran.err.contains("\nerror"), "{ran:?}");
     for arguments in [
         &["plan", "--config", "a\u{1b}[2J\u{202e}b\n"][..],
         &["plan", "--state", "a\u{1b}]0;title\u{7}", "--out", "no/such\r"],

@@ -101,7 +101,8 @@ async fn a_machine_of_others_in_the_network_stops_a_destroy_before_its_first_cal
     desk.ec2().create_tags().resources(&id).tags(name).send().await.expect("a name");
     desk.cloud.clear_requests();
     let refused = desk.expect(7, &["destroy", "--auto-approve"]);
-    let summary = "error: machines of others run in a network that the plan deletes";
+    let summary =
+        "error[machines-in-network]: machines of others run in a network that the plan deletes";
     for text in [summary, &format!("instance {id} (bastion) in vpc-"), "--exclude ADDRESS"] {
         assert!(refused.err.contains(text), "{text}: {}", refused.err);
     }

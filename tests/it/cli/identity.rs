@@ -118,8 +118,10 @@ fn a_plan_during_another_run_names_it_and_needs_no_lock() {
     for plan in plans {
         let ran = super::Ran::from(plan.wait_with_output().unwrap());
         assert_eq!(ran.code, Some(0), "{}", ran.err);
-        let said =
-            format!("warning: {} is running apply with this state since", guard.holder().who());
+        let said = format!(
+            "warning[run-in-progress]: {} is running apply with this state since",
+            guard.holder().who()
+        );
         assert!(ran.err.contains(&said) && ran.err.contains("may be stale"), "{}", ran.err);
     }
     let waited = desk.expect(0, &["plan", "--lock-timeout", "1s"]);

@@ -60,7 +60,7 @@ async fn p6_optional_becomes_required_in_place() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/policies");
     let refused = desk.expect(7, &["apply", "--auto-approve", "--policy", examples]);
     assert!(refused.out.contains("  + instance.master-0"), "the plan is shown: {}", refused.out);
-    let said = "error: policy imdsv2-required: set metadataService.authentication to Required";
+    let said = "error[policy-violated]: policy imdsv2-required: set metadataService.authentication to Required";
     assert!(refused.err.contains(said), "{}", refused.err);
     let machines = "\n  instance.master-0\n  instance.bootstrap\nhint: ";
     assert!(refused.err.contains(machines), "{}", refused.err);

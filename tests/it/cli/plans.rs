@@ -399,7 +399,7 @@ fn u3_results_go_to_standard_output_and_errors_to_standard_error() {
     ] {
         let bad = desk.expect(code, command);
         assert!(bad.out.is_empty(), "{command:?}: {}", bad.out);
-        assert!(bad.err.starts_with("error: "), "{command:?}: {}", bad.err);
+        assert!(bad.err.starts_with("error["), "{command:?}: {}", bad.err);
         assert!(bad.err.contains("hint: "), "{command:?}: {}", bad.err);
     }
     let bad = desk.expect(64, &["plan", "--target", "instance.mastr-0"]);

@@ -59,7 +59,11 @@ fn each_task_of_a_cluster_works_with_exactly_its_policy() {
 
     desk.cloud.allow_only(&destroy);
     let refused = desk.expect(7, &[&change[..], &["instance.master-0"]].concat());
-    assert!(refused.err.contains("error: ec2:RunInstances is not allowed"), "{}", refused.err);
+    assert!(
+        refused.err.contains("error[call-denied]: ec2:RunInstances is not allowed"),
+        "{}",
+        refused.err
+    );
     undenied(&desk, &destroy, &["destroy", "--auto-approve"]);
 
     // The policy of a plan allows no change.

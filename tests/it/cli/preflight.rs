@@ -15,7 +15,11 @@ fn s4_a_call_denied_in_the_dry_run_stops_before_the_first_mutation() {
     desk.cloud.deny(&["ec2:RunInstances", "ec2:CreateVpc", "elasticloadbalancing:CreateListener"]);
     let ran = desk.expect(7, APPLY);
     for action in ["ec2:RunInstances", "ec2:CreateVpc", "elasticloadbalancing:CreateListener"] {
-        assert!(ran.err.contains(&format!("error: {action} is not allowed\n")), "{}", ran.err);
+        assert!(
+            ran.err.contains(&format!("error[call-denied]: {action} is not allowed\n")),
+            "{}",
+            ran.err
+        );
         assert!(ran.err.contains(&format!("hint: allow {action} for arn:aws:")), "{}", ran.err);
     }
     assert!(ran.err.contains("needed for vpc.main"), "{}", ran.err);
@@ -39,7 +43,11 @@ fn s5_a_quota_that_does_not_suffice_stops_before_the_first_mutation_and_shows_th
     // Eight vCPU each for a master and the bootstrap.
     desk.cloud.quotas(&json!({"L-1216C47A": 15, "L-0263D0A3": 0, "L-FE5A380F": 0}));
     let ran = desk.expect(7, APPLY);
-    assert!(ran.err.contains("error: 16 vCPU needed, 0 in use, limit 15\n"), "{}", ran.err);
+    assert!(
+        ran.err.contains("error[quota-exceeded]: 16 vCPU needed, 0 in use, limit 15\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("bootstrap 8, masters 8"), "{}", ran.err);
     assert!(ran.err.contains("(ec2, L-1216C47A)"), "{}", ran.err);
     assert!(ran.err.contains("1 Elastic IP address needed, 0 in use, limit 0"), "{}", ran.err);
@@ -60,7 +68,11 @@ fn what_is_in_use_already_counts() {
     let text = std::fs::read_to_string(&path).unwrap().replace("name: demo", "name: other");
     std::fs::write(path, text).unwrap();
     let ran = other.expect(7, APPLY);
-    assert!(ran.err.contains("error: 16 vCPU needed, 16 in use, limit 31\n"), "{}", ran.err);
+    assert!(
+        ran.err.contains("error[quota-exceeded]: 16 vCPU needed, 16 in use, limit 31\n"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -83,10 +95,23 @@ fn what_cannot_be_found_out_is_a_note() {
     let desk = Desk::new();
     desk.cloud.deny(&["iam:SimulatePrincipalPolicy", "servicequotas:GetServiceQuota"]);
     let ran = desk.expect(0, &["plan", "--preflight"]);
-    assert!(ran.err.contains("warning: could not simulate the caller's policies"), "{}", ran.err);
-    assert!(ran.err.contains("warning: could not check quotas"), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning[preflight-incomplete]: could not simulate the caller's policies"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains("warning[preflight-incomplete]: could not check quotas"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("allow servicequotas:GetServiceQuota"), "{}", ran.err);
-    assert_eq!(ran.err.matches("warning: could not check quotas").count(), 1, "{}", ran.err);
+    assert_eq!(
+        ran.err.matches("warning[preflight-incomplete]: could not check quotas").count(),
+        1,
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -114,7 +139,11 @@ fn an_endpoint_that_may_not_know_dry_runs_is_asked_for_none() {
         "action": "DescribeVpcs", "dry_run": true, "status": 400, "code": "UnknownParameter",
     }));
     let ran = desk.expect(0, &["plan", "--preflight"]);
-    assert!(ran.err.contains("warning: no dry runs were made"), "{}", ran.err);
+    assert!(
+        ran.err.contains("warning[preflight-incomplete]: no dry runs were made"),
+        "{}",
+        ran.err
+    );
     assert_eq!(desk.cloud.rehearsals().len(), 1, "the one that does no harm");
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }

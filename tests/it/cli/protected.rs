@@ -110,7 +110,7 @@ async fn protections_that_the_credentials_may_not_read_stop_a_plan_that_ends_mac
     desk.cloud.deny(&["ec2:DescribeInstanceAttribute"]);
     desk.cloud.clear_requests();
     let row = format!("instance.master-0 ({id}): needs ec2:DescribeInstanceAttribute");
-    let summary = "error: ec2:DescribeInstanceAttribute is not allowed, so the protection of";
+    let summary = "error[protection-unknown]: ec2:DescribeInstanceAttribute is not allowed, so the protection of";
     for command in [
         &["destroy", "--auto-approve"][..],
         &["destroy", "--auto-approve", "--preflight=false"],

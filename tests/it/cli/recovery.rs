@@ -64,7 +64,7 @@ fn k2_a_torn_record_is_left_out_with_a_warning() {
     let torn = last + (journal.len() - last) / 2;
     fs::write(desk.journal(), &journal[..torn]).unwrap();
     let planned = desk.expect(0, &["plan"]);
-    assert!(planned.err.starts_with("warning: "), "{}", planned.err);
+    assert!(planned.err.starts_with("warning[state-repaired]: "), "{}", planned.err);
     assert!(planned.err.contains("journal"), "{}", planned.err);
     let recorded = journal.iter().filter(|&&byte| byte == b'\n').count();
     assert!(recorded > 20, "there was something to lose");

@@ -45,7 +45,11 @@ fn every_finding_is_a_line_for_programs() {
 fn a_missing_file_is_one_message() {
     let desk = Desk::new();
     let ran = desk.expect(3, &["plan", "--config", "nowhere.yaml"]);
-    assert!(ran.err.starts_with("error: could not read nowhere.yaml\n"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error[file-unreadable]: could not read nowhere.yaml\n"),
+        "{}",
+        ran.err
+    );
     let ran = desk.expect(3, &["plan", "--assets", "nowhere"]);
     assert!(ran.err.contains("could not read the assets in nowhere"), "{}", ran.err);
     let ran = desk.expect(3, &["apply", "nowhere.plan", "--auto-approve"]);
@@ -61,7 +65,11 @@ fn absent_credentials_are_one_message() {
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
     let ran = super::Ran::from(command.output().unwrap());
     assert_eq!(ran.code, Some(1), "{}", ran.err);
-    assert!(ran.err.starts_with("error: could not reach AWS\n"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error[credentials-missing]: could not reach AWS\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("AWS_PROFILE"), "{}", ran.err);
     untouched(&desk);
 }
@@ -73,7 +81,11 @@ fn an_endpoint_that_nobody_serves_is_one_message() {
     command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
     let ran = super::Ran::from(command.output().unwrap());
     assert_eq!(ran.code, Some(1), "{}", ran.err);
-    assert!(ran.err.starts_with("error: could not reach AWS\n"), "{}", ran.err);
+    assert!(
+        ran.err.starts_with("error[endpoint-unreachable]: could not reach AWS\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("AWS_ENDPOINT_URL"), "{}", ran.err);
     untouched(&desk);
 }
@@ -167,7 +179,7 @@ fn a_check_that_is_not_allowed_is_a_warning() {
     desk.cloud.fault(&fault);
     let ran = desk.expect(0, &["plan"]);
     assert!(
-        ran.err.contains("warning: could not check the instance types m5.2xlarge"),
+        ran.err.contains("warning[call-denied]: could not check the instance types m5.2xlarge"),
         "{}",
         ran.err
     );
@@ -252,7 +264,11 @@ async fn the_network_of_another_cluster_is_refused_where_it_is_named() {
     let calls = desk.cloud.mutating_calls();
     for command in [&["plan"][..], &["apply", "--auto-approve"]] {
         let ran = desk.expect(3, command);
-        assert!(ran.err.contains("error: platform.aws.subnets[0]: the subnet "), "{}", ran.err);
+        assert!(
+            ran.err.contains("error[at-aws]: platform.aws.subnets[0]: the subnet "),
+            "{}",
+            ran.err
+        );
         assert!(ran.err.contains("belongs to the cluster demo-"), "{}", ran.err);
         assert!(ran.err.contains("install-config.yaml:"), "{}", ran.err);
     }

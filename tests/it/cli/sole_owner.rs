@@ -69,8 +69,9 @@ fn two_simultaneous_applies_do_not_both_continue() {
     let stopped: Vec<_> = ends.iter().filter(|ran| ran.code == Some(7)).collect();
     assert_eq!(stopped.len(), 2, "both see the DHCP options of the other: {ends:?}");
     for ran in stopped {
-        let said =
-            format!("error: another state creates cluster {infra_id}, too; this run has stopped");
+        let said = format!(
+            "error[cluster-twice]: another state creates cluster {infra_id}, too; this run has stopped"
+        );
         assert!(ran.err.contains(&said), "{}", ran.err);
         assert!(
             ran.err.contains("found: dopt-") && ran.err.contains(", not there at 20"),

@@ -104,7 +104,11 @@ fn a_failure_says_what_to_quote_and_skips_only_what_needed_it() {
         "code": "NatGatewayLimitExceeded", "message": "five is enough",
     }));
     let ran = desk.expect(1, &["apply", "--auto-approve"]);
-    assert!(ran.err.contains("error: could not create nat_gateway.us-west-2a\n"), "{}", ran.err);
+    assert!(
+        ran.err.contains("error[quota-exceeded]: could not create nat_gateway.us-west-2a\n"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("  CreateNatGateway: NatGatewayLimitExceeded\n"), "{}", ran.err);
     assert!(ran.err.contains("  request id: "), "{}", ran.err);
     assert!(ran.err.contains("not started because of this: "), "{}", ran.err);

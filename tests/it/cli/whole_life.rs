@@ -140,7 +140,7 @@ async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     file.set_modified(SystemTime::now() - Duration::from_secs(73 * 3600)).unwrap();
     let arguments = ["apply", "--auto-approve", REPLACE[0], REPLACE[1], "--assets", "one"];
     let ran = desk.expect(0, &arguments);
-    assert!(ran.err.contains("warning: master.ign is 3 days old"), "{}", ran.err);
+    assert!(ran.err.contains("warning[ignition-age]: master.ign is 3 days old"), "{}", ran.err);
     up_to_date(&desk);
 
     // The bootstrap comes back on request only, and needs its file.

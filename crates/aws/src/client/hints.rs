@@ -2,6 +2,8 @@
 
 use groundplan_engine::provider::ProviderError;
 
+use super::errors::is_throttle;
+
 /// Our error code for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
 /// Our error code for a configured endpoint that is not a URL.
@@ -13,14 +15,104 @@ const CREDENTIALS: &str = "set AWS_PROFILE to a profile of ~/.aws/config, run `a
      `aws sso login`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
 const ENDPOINT: &str = "check the network, the proxy (HTTPS_PROXY, NO_PROXY), the name of the \
      region, and configured endpoints (AWS_ENDPOINT_URL, `platform.aws.serviceEndpoints`)";
+/// Text of AWS about an account that requires session tokens.
+const TOKENS_ENFORCED: &str = "httpTokensEnforced";
 const REQUIRE_TOKENS: &str =
     "set `metadataService.authentication: Required` in the machine pool's `platform.aws`";
+
+/// Situation of a failed call, as far as the user acts on it in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultSituation {
+    /// No credentials were found.
+    CredentialsMissing,
+    /// The credentials have expired.
+    CredentialsExpired,
+    /// AWS does not accept the credentials.
+    CredentialsRejected,
+    /// The time of the request is not that of AWS.
+    ClockSkewed,
+    /// AWS has not enabled the account or the region.
+    AccountNotReady,
+    /// A policy does not allow the call.
+    Denied,
+    /// A quota is exceeded.
+    Quota,
+    /// AWS has no capacity.
+    Capacity,
+    /// The zone does not support the request.
+    Unsupported,
+    /// The account launches only machines that require session tokens.
+    TokensRequired,
+    /// The image does not exist in the region.
+    Image,
+    /// The key pair does not exist in the region.
+    KeyPair,
+    /// The KMS key cannot be used.
+    KmsKey,
+    /// The subnet has too few free addresses.
+    SubnetFull,
+    /// AWS protects the resource from deletion.
+    DeletionProtected,
+    /// Another resource uses the one to delete.
+    InUse,
+    /// AWS throttles the calls.
+    Throttled,
+    /// The configured endpoint is not a URL.
+    EndpointInvalid,
+    /// The endpoint cannot be reached.
+    EndpointUnreachable,
+}
+
+impl FaultSituation {
+    /// Returns the situation of a call that failed with this code and message. `None` if it is none of
+    /// these.
+    pub fn of(call: &str, code: &str, message: &str) -> Option<Self> {
+        if message.contains(TOKENS_ENFORCED) {
+            return Some(FaultSituation::TokensRequired);
+        }
+        let situation = match code {
+            NO_CREDENTIALS => FaultSituation::CredentialsMissing,
+            UNREACHABLE => FaultSituation::EndpointUnreachable,
+            INVALID_ENDPOINT => FaultSituation::EndpointInvalid,
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
+                FaultSituation::CredentialsExpired
+            }
+            "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "AuthFailure"
+            | "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch" => FaultSituation::CredentialsRejected,
+            "RequestExpired" | "RequestTimeTooSkewed" => FaultSituation::ClockSkewed,
+            "OptInRequired" | "PendingVerification" | "Blocked" => FaultSituation::AccountNotReady,
+            "UnauthorizedOperation"
+            | "AccessDenied"
+            | "AccessDeniedException"
+            | "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => FaultSituation::Denied,
+            "InvalidAMIID.NotFound" | "InvalidAMIID.Unavailable" | "InvalidAMIID.Malformed" => {
+                FaultSituation::Image
+            }
+            "InvalidKeyPair.NotFound" => FaultSituation::KeyPair,
+            "InvalidKMSKey.InvalidState" | "KMSKeyNotAccessibleFault" => FaultSituation::KmsKey,
+            "Unsupported" => FaultSituation::Unsupported,
+            "OperationNotPermitted" if call == "TerminateInstances" => {
+                FaultSituation::DeletionProtected
+            }
+            "DependencyViolation" => FaultSituation::InUse,
+            "InsufficientFreeAddressesInSubnet" => FaultSituation::SubnetFull,
+            _ if is_throttle(code) => FaultSituation::Throttled,
+            _ if code.starts_with("Insufficient") => FaultSituation::Capacity,
+            _ if quota(code).is_some() => FaultSituation::Quota,
+            _ => return None,
+        };
+        Some(situation)
+    }
+}
 
 /// Returns an action that the user can take. `None` if there is no known one.
 pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     let code = error.code.as_deref()?;
     let message = error.message.as_str();
-    if message.contains("httpTokensEnforced") {
+    if message.contains(TOKENS_ENFORCED) {
         return Some(format!(
             "{REQUIRE_TOKENS}; this account launches only machines that require session tokens"
         ));
@@ -215,5 +307,45 @@ mod tests {
         assert!(hinted.is_some_and(|hint| hint.contains("prdo")));
         assert_eq!(of_profile(error(NO_CREDENTIALS), None).hint, None);
         assert_eq!(of_profile(error("ExpiredToken"), Some("prod")).hint, None);
+    }
+
+    /// Codes with a hint, each group of the table once.
+    const HINTED: &str = "NoCredentials InvalidEndpoint EndpointUnreachable ExpiredToken \
+         ExpiredTokenException TokenRefreshRequired InvalidClientTokenId UnrecognizedClientException \
+         AuthFailure InvalidAccessKeyId RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch \
+         UnauthorizedOperation AccessDenied AccessDeniedException InvalidAMIID.NotFound \
+         InvalidAMIID.Unavailable InvalidAMIID.Malformed InvalidKeyPair.NotFound OptInRequired \
+         PendingVerification Blocked AuthFailure.ServiceLinkedRoleCreationNotPermitted Unsupported \
+         OperationNotPermitted DependencyViolation InsufficientFreeAddressesInSubnet \
+         InvalidKMSKey.InvalidState KMSKeyNotAccessibleFault InsufficientInstanceCapacity \
+         VpcLimitExceeded AddressLimitExceeded TooManyBuckets LimitExceeded TagLimitExceeded \
+         SomeOtherLimitExceeded";
+
+    #[test]
+    fn every_hint_belongs_to_a_situation() {
+        let call = "TerminateInstances";
+        for code in HINTED.split_whitespace() {
+            let error = ProviderError::new(ErrorClass::Permanent, call, "").with_code(code);
+            assert!(hint("ec2", &error).is_some(), "{code} has no hint");
+            assert!(FaultSituation::of(call, code, "").is_some(), "{code} has no situation");
+        }
+    }
+
+    #[test]
+    fn a_situation_depends_on_code_call_and_message() {
+        let of = FaultSituation::of;
+        assert_eq!(of("RunInstances", "VcpuLimitExceeded", ""), Some(FaultSituation::Quota));
+        assert_eq!(
+            of("RunInstances", "InsufficientInstanceCapacity", ""),
+            Some(FaultSituation::Capacity)
+        );
+        assert_eq!(of("CreateVpc", "RequestLimitExceeded", ""), Some(FaultSituation::Throttled));
+        let enforced = "httpTokensEnforced is set";
+        assert_eq!(
+            of("RunInstances", "InvalidParameter", enforced),
+            Some(FaultSituation::TokensRequired)
+        );
+        assert_eq!(of("StopInstances", "OperationNotPermitted", ""), None);
+        assert_eq!(of("CreateVpc", "InvalidVpcRange", ""), None);
     }
 }

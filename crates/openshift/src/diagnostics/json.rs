@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::finding::{Finding, Severity};
 use super::rules::Rule;
 
-/// A finding as `validate --json` prints it. Quotes no secret.
+/// A finding as `validate --json` prints it. Quotes no secret. The code is the name of the rule.
 #[derive(Debug, Serialize)]
 pub struct FindingLine<'a> {
     severity: Severity,
+    code: Rule,
     rule: Rule,
     summary: &'a str,
     file: &'a str,
@@ -42,6 +43,7 @@ pub fn for_programs<'a>(finding: &'a Finding, file: &'a str) -> FindingLine<'a> 
     });
     FindingLine {
         severity: finding.severity(),
+        code: finding.rule,
         rule: finding.rule,
         summary: &finding.message,
         file,

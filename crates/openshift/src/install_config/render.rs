@@ -26,7 +26,8 @@ fn group<'a>(finding: &'a Finding, file_name: &'a str, redacted: &'a Redacted) -
     };
     let colon = if finding.path.is_empty() { "" } else { ": " };
     let title = unbroken(&format!("{}{colon}{}", finding.path, finding.message));
-    let group = level.primary_title(title).element(source(finding, file_name, redacted));
+    let title = level.primary_title(title).id(finding.rule.id());
+    let group = title.element(source(finding, file_name, redacted));
     // A finding without a position has no label for the expected value.
     let expected = finding.expected.as_ref().filter(|_| finding.place.is_none());
     let notes = expected.map(|expected| Level::NOTE.message(format!("expected {expected}")));

@@ -12,7 +12,7 @@ use crate::cli::args::{self, CommonArgs, DestroyArgs as Arguments};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::session::state_backend;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
 pub(super) async fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
@@ -34,11 +34,12 @@ fn metadata(file: &Path) -> Result<Cluster> {
     let attempt = format!("read {}", file.display());
     const HINT: &str = "pass the metadata.json that openshift-install or groundplan wrote";
     let text = fs::read(file).map_err(|error| {
-        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        let diagnostic =
+            Diagnostic::could_not(Code::FileUnreadable, &attempt, &error).with_hint(HINT);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     let cluster = identity(&text).map_err(|error| {
-        let diagnostic = Diagnostic::could_not(&attempt, &error).with_hint(HINT);
+        let diagnostic = Diagnostic::could_not(Code::FileInvalid, &attempt, &error).with_hint(HINT);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
     // The name becomes a folder of states, and the infra ID selects the resources to delete.
@@ -50,7 +51,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
     let diagnostics: Vec<Diagnostic> = flaws
         .map(|(field, expected)| {
             let summary = format!("{}: invalid `{field}`", file.display());
-            Diagnostic::error(summary).with_detail(expected)
+            Diagnostic::error(Code::FileInvalid, summary).with_detail(expected)
         })
         .collect();
     match diagnostics.is_empty() {
@@ -60,9 +61,10 @@ fn metadata(file: &Path) -> Result<Cluster> {
 }
 
 fn no_region() -> CommandError {
-    let diagnostic = Diagnostic::error("the region of the cluster is unknown").with_hint(
-        "pass --region, or set AWS_REGION, AWS_DEFAULT_REGION or the `region` of the profile",
-    );
+    let diagnostic = Diagnostic::error(Code::RegionMissing, "the region of the cluster is unknown")
+        .with_hint(
+            "pass --region, or set AWS_REGION, AWS_DEFAULT_REGION or the `region` of the profile",
+        );
     CommandError::new(Exit::Usage, diagnostic)
 }
 
@@ -80,7 +82,10 @@ pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<O
         Some((false, other)) => {
             let summary = format!("{place} is the state of another cluster: {}", other.infra_id);
             let hint = "use another, empty --state for this cluster";
-            Err(CommandError::new(Exit::Refused, Diagnostic::error(summary).with_hint(hint)))
+            Err(CommandError::new(
+                Exit::Refused,
+                Diagnostic::error(Code::StateForeign, summary).with_hint(hint),
+            ))
         }
     }
 }

@@ -24,7 +24,7 @@ use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::Session;
 use crate::cli::session::state_backend;
 use crate::cli::session::teardown::TeardownTarget;
-use crate::render::{Diagnostic, DiagnosticSeverity};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity};
 
 /// Suffix of the names of machine states.
 const STATE_SUFFIX: &str = "-machines";
@@ -100,8 +100,9 @@ async fn read_recorded(
 /// # Errors
 /// Returns an error if the folder of the states cannot be read.
 fn missing_state(name: &str, infra_id: &str, backend: &StateLocation) -> Result<CommandError> {
-    let mut diagnostic = Diagnostic::error(format!("no state of machines of {infra_id} found"))
-        .with_detail(format!("{} does not exist", backend.of(name)));
+    let mut diagnostic =
+        Diagnostic::error(Code::StateMissing, format!("no state of machines of {infra_id} found"))
+            .with_detail(format!("{} does not exist", backend.of(name)));
     let states = machine_states(backend)?;
     diagnostic.detail.extend(states.iter().map(|state| format!("found {}", backend.of(state))));
     // The user may have given the name of the cluster or of the state instead of the infra ID.
@@ -132,7 +133,8 @@ fn machine_states(backend: &StateLocation) -> Result<Vec<String>> {
     }
     let attempt = format!("read {}", folder.display());
     let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
-    let entries = entries.map_err(|error| CommandError::could_not(&attempt, &error))?;
+    let entries = entries
+        .map_err(|error| CommandError::could_not(Code::StateUnreadable, &attempt, &error))?;
     let folders = entries.iter().filter(|entry| entry.path().is_dir());
     let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
     let names: BTreeSet<String> = names.filter(|name| name.ends_with(STATE_SUFFIX)).collect();
@@ -152,7 +154,7 @@ async fn warn_of_unrecorded(cluster: &Cluster, ui: &mut Ui) -> Result<()> {
         others.len(),
         cluster.infra_id
     );
-    let mut warning = Diagnostic::warning(summary).with_hint(
+    let mut warning = Diagnostic::warning(Code::MachinesUntracked, summary).with_hint(
         "scale down the MachineSet of unneeded instances, or terminate them by hand; a running \
          cluster manages its own machines",
     );

@@ -13,7 +13,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::manifest_files::{self, PathArgument};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(super) fn run(arguments: &Arguments, ui: &mut Ui) -> Result<Exit> {
     let mut paths = Vec::new();
@@ -55,7 +55,7 @@ fn nothing(path: &Path) -> Diagnostic {
     let named = path.display();
     let summary = format!("{named} has no Machine, MachineSet or ControlPlaneMachineSet");
     let inside = path.join(OPENSHIFT);
-    let diagnostic = Diagnostic::warning(summary);
+    let diagnostic = Diagnostic::warning(Code::MachinesNotFound, summary);
     if !inside.is_dir() {
         return diagnostic;
     }

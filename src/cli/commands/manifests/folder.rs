@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// File of openshift-install that contains the infra ID.
 const INFRASTRUCTURE: &str = "manifests/cluster-infrastructure-02-config.yml";
@@ -42,7 +42,7 @@ impl ManifestFolder {
         let attempt = format!("list {}", self.files.display());
         let entries = fs::read_dir(&self.files)
             .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
-            .map_err(|error| CommandError::could_not(&attempt, &error))?;
+            .map_err(|error| CommandError::could_not(Code::FileUnreadable, &attempt, &error))?;
         let names = entries.iter().filter_map(|entry| entry.file_name().into_string().ok());
         let is_known = |name: &String| manifests.iter().any(|one| one.name == *name);
         let mut left: Vec<_> = names.filter(|name| is_ours(name) && !is_known(name)).collect();
@@ -71,12 +71,12 @@ fn infra_id(folder: &Path) -> Result<Option<String>> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
-        Err(error) => return Err(CommandError::could_not(&attempt, &error)),
+        Err(error) => return Err(CommandError::could_not(Code::FileUnreadable, &attempt, &error)),
     };
     match serde_saphyr::from_str::<InfrastructureFile>(&text) {
         Ok(found) => Ok(Some(found.status.infrastructure_name)),
         Err(_) => {
-            let diagnostic = Diagnostic::error(format!("could not {attempt}"))
+            let diagnostic = Diagnostic::error(Code::FileInvalid, format!("could not {attempt}"))
                 .with_detail("`status.infrastructureName` is missing")
                 .with_hint("create the file again with `openshift-install create manifests`");
             Err(CommandError::new(Exit::Failed, diagnostic))

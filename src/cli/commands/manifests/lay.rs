@@ -12,7 +12,7 @@ use groundplan_openshift::machine_api::manifests::Manifest;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::output_file::target;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// File with its change.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result
             manifests.iter().zip(&laid).filter(|(_, one)| one.fate != FileChange::Unchanged);
         changing.map(|(manifest, _)| manifest).try_for_each(|one| write(folder, one))
     };
-    write().map_err(|error| CommandError::could_not(&attempt, &error))?;
+    write().map_err(|error| CommandError::could_not(Code::OutputFailed, &attempt, &error))?;
     Ok(laid)
 }
 
@@ -76,7 +76,11 @@ fn file_change(folder: &Path, manifest: &Manifest) -> Result<FileChange> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(FileChange::New)
         }
-        Err(error) => Err(CommandError::could_not(&format!("read {}", path.display()), &error)),
+        Err(error) => Err(CommandError::could_not(
+            Code::FileUnreadable,
+            &format!("read {}", path.display()),
+            &error,
+        )),
     }
 }
 
@@ -87,12 +91,12 @@ fn tighten(path: &Path, manifest: &Manifest) -> Result<()> {
     }
     let attempt = format!("restrict access to {}", path.display());
     fs::set_permissions(path, mode(manifest))
-        .map_err(|error| CommandError::could_not(&attempt, &error))
+        .map_err(|error| CommandError::could_not(Code::OutputFailed, &attempt, &error))
 }
 
 fn refused(folder: &Path, others: &[&OutputFile]) -> CommandError {
     let summary = format!("{} has files with other content", folder.display());
-    let mut diagnostic = Diagnostic::error(summary);
+    let mut diagnostic = Diagnostic::error(Code::ManifestsDiffer, summary);
     for other in others {
         diagnostic = diagnostic.with_detail(other.name.clone());
     }

@@ -25,7 +25,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::install_config_source::{compile_preview, fits, known_cluster};
 use crate::cli::session::signals::unless_stopped;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -38,9 +38,10 @@ pub(crate) async fn run(
     }
     let out = arguments.out.as_deref().unwrap_or(Path::new(".")); // the parser has seen to it
     if is_standard_output(out) {
-        let diagnostic = Diagnostic::error("cannot write manifests to standard output")
-            .with_detail("manifests are several files, some of them secret")
-            .with_hint("pass a folder with --out");
+        let diagnostic =
+            Diagnostic::error(Code::StandardStream, "cannot write manifests to standard output")
+                .with_detail("manifests are several files, some of them secret")
+                .with_hint("pass a folder with --out");
         return Err(CommandError::new(Exit::Usage, diagnostic));
     }
     let folder = ManifestFolder::of(out)?;
@@ -78,7 +79,7 @@ fn cluster(inputs: &InputFiles, state: &State, folder: &ManifestFolder) -> Resul
 
 fn of_another(known: &Cluster, theirs: &str) -> CommandError {
     let summary = "the existing manifests belong to another cluster than the state or the assets";
-    let diagnostic = Diagnostic::error(summary)
+    let diagnostic = Diagnostic::error(Code::AssetsForeign, summary)
         .with_detail(format!("infra ID in the manifests: {theirs}"))
         .with_detail(format!("infra ID in the state or the assets: {}", known.infra_id))
         .with_hint(
@@ -92,7 +93,7 @@ fn of_another(known: &Cluster, theirs: &str) -> CommandError {
 fn unknown_infra_id(inputs: &InputFiles) -> CommandError {
     let name = &inputs.config.name;
     let summary = format!("the infra ID of {name} is not known yet");
-    let diagnostic = Diagnostic::error(summary).with_hint(
+    let diagnostic = Diagnostic::error(Code::InfraIdUnknown, summary).with_hint(
         "use a folder written by `openshift-install create manifests`, or pass --assets; without \
          them, `groundplan apply` chooses the infra ID and records it",
     );
@@ -123,7 +124,7 @@ fn warn(folder: &ManifestFolder, manifests: &[Manifest], ui: &mut Ui) -> Result<
         let file = folder.files.join(name);
         let summary =
             format!("{} belongs to machines that are not in the install-config", file.display());
-        let diagnostic = Diagnostic::warning(summary)
+        let diagnostic = Diagnostic::warning(Code::ManifestsLeftOver, summary)
             .with_hint("remove the file, otherwise the cluster also creates its machines");
         ui.diagnostic(&diagnostic)?;
     }

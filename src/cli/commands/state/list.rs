@@ -10,8 +10,8 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::targeting::meant;
-use crate::render::Diagnostic;
 use crate::render::state::rows;
+use crate::render::{Code, Diagnostic};
 
 pub(super) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
     let state = super::seen(arguments.of.cluster.as_deref(), common, ui).await?;
@@ -50,6 +50,7 @@ fn unfound(name: &str, state: &State) -> CommandError {
         "pass a kind, an address, or a pattern: `groundplan state list 'subnet.*'`".to_owned()
     });
     let diagnostic =
-        Diagnostic::error(format!("no recorded resource matches {name}")).with_hint(hint);
+        Diagnostic::error(Code::AddressUnknown, format!("no recorded resource matches {name}"))
+            .with_hint(hint);
     CommandError::new(Exit::Usage, diagnostic)
 }

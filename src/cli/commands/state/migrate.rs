@@ -19,7 +19,7 @@ use crate::cli::session::locked_state::unusable;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_backend::{self, MigrationEnd};
 use crate::cli::session::state_errors::nothing_recorded;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -127,10 +127,13 @@ async fn copied(
     if state_backend::read_back(place, common).await?.as_ref() == Some(state) {
         return Ok(());
     }
-    let diagnostic = Diagnostic::error(format!(
-        "the state read back from {place} differs from the \
+    let diagnostic = Diagnostic::error(
+        Code::StateNotMoved,
+        format!(
+            "the state read back from {place} differs from the \
          written one"
-    ))
+        ),
+    )
     .with_hint(
         "check the new location and run the same command again; the old location is \
              unchanged",
@@ -139,8 +142,9 @@ async fn copied(
 }
 
 fn refused(because: &str, hint: &str) -> CommandError {
-    let diagnostic = Diagnostic::error("the state was not moved; nothing was changed")
-        .with_detail(because)
-        .with_hint(hint);
+    let diagnostic =
+        Diagnostic::error(Code::StateNotMoved, "the state was not moved; nothing was changed")
+            .with_detail(because)
+            .with_hint(hint);
     CommandError::new(Exit::Refused, diagnostic)
 }

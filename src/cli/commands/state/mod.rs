@@ -22,8 +22,8 @@ use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::targeting::meant;
-use crate::render::Diagnostic;
 use crate::render::state::rows;
+use crate::render::{Code, Diagnostic};
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -54,8 +54,9 @@ async fn seen(cluster: Option<&str>, common: &CommonArgs, ui: &mut Ui) -> Result
 /// Returns the error for addresses without a record.
 fn unknown(addresses: &[&Address], state: &State) -> CommandError {
     let names: Vec<_> = addresses.iter().map(|address| address.as_str()).collect();
-    let diagnostic = Diagnostic::error(format!("no record of {}", names.join(", ")))
-        .with_hint(hint_for(addresses[0].as_str(), state));
+    let diagnostic =
+        Diagnostic::error(Code::AddressUnknown, format!("no record of {}", names.join(", ")))
+            .with_hint(hint_for(addresses[0].as_str(), state));
     CommandError::new(Exit::Usage, diagnostic)
 }
 

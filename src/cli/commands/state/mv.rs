@@ -11,7 +11,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::LockedState;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -24,7 +24,7 @@ pub(super) async fn run(
     let mut held = LockedState::take_existing(cluster, common, "state mv", ui, stop).await?;
     let attempt = format!("could not move {address} to {}", to.as_str().escape_debug());
     if !is_address(&to) {
-        let diagnostic = Diagnostic::error(attempt)
+        let diagnostic = Diagnostic::error(Code::RecordNotMoved, attempt)
             .with_detail("the new name is not an address")
             .with_hint(format!(
                 "use a kind and a name of letters, digits, `-`, `_` and `.`: {}.NAME",
@@ -37,7 +37,7 @@ pub(super) async fn run(
     }
     let moved = Entry::Moved { address: address.clone(), to: to.clone() };
     if let Err(illegal) = held.state.clone().record(&moved) {
-        let diagnostic = Diagnostic::error(attempt)
+        let diagnostic = Diagnostic::error(Code::RecordNotMoved, attempt)
             .with_detail(illegal.why)
             .with_hint("list the recorded resources with `groundplan state list`");
         return Err(CommandError::new(Exit::Failed, diagnostic));

@@ -16,7 +16,7 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::locked_state::{LockedState, known_kinds};
 use crate::cli::session::signals::unless_stopped;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 pub(super) async fn run(
     arguments: &Arguments,
@@ -51,11 +51,12 @@ fn read(file: &Path) -> Result<State> {
     } else {
         fs::read(file)
     };
-    let mut text = text.map_err(|error| CommandError::could_not(&attempt, &error))?;
+    let mut text =
+        text.map_err(|error| CommandError::could_not(Code::FileUnreadable, &attempt, &error))?;
     let begins_as_json = text.trim_ascii_start().starts_with(b"{");
     let unusable =
         |unusable| {
-            let diagnostic = Diagnostic::error(format!("could not {attempt}"));
+            let diagnostic = Diagnostic::error(Code::FileInvalid, format!("could not {attempt}"));
             let diagnostic = match unusable {
             FormatError::NewerFormat(found) => diagnostic
                 .with_detail(format!("the state has format {found}, but this program reads up to \
@@ -123,9 +124,10 @@ fn fits(
 }
 
 fn refused(because: &str, hint: &str) -> CommandError {
-    let diagnostic = Diagnostic::error("the state was not pushed; nothing was changed")
-        .with_detail(because)
-        .with_hint(hint);
+    let diagnostic =
+        Diagnostic::error(Code::StateNotPushed, "the state was not pushed; nothing was changed")
+            .with_detail(because)
+            .with_hint(hint);
     CommandError::new(Exit::Refused, diagnostic)
 }
 

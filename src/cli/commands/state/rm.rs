@@ -16,8 +16,8 @@ use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::execute::{confirmed, must_be_confirmable};
 use crate::cli::session::locked_state::LockedState;
-use crate::render::Diagnostic;
 use crate::render::state::rows;
+use crate::render::{Code, Diagnostic};
 
 const QUESTION: &str = "Do you really want to remove these records? The resources stay in AWS and \
      are no longer managed.";
@@ -97,7 +97,7 @@ fn parts_warning(named: &BTreeSet<Address>, parts: &BTreeSet<Address>) -> Diagno
     };
     let all = list(&mut named.iter().chain(parts), " ");
     let summary = "parts of the removed resources stay recorded";
-    Diagnostic::warning(summary).with_detail(list(&mut parts.iter(), ", ")).with_hint(format!(
+    Diagnostic::warning(Code::RecordNeeded, summary).with_detail(list(&mut parts.iter(), ", ")).with_hint(format!(
         "to remove them together: `groundplan state rm {all}`; otherwise the next plan replaces the \
          parts"
     ))
@@ -116,7 +116,10 @@ fn still_needed(
             !named.contains(*address) && !parts.contains(*address) && record.after.contains(one)
         });
         let others: Vec<_> = others.map(|(address, ..)| address.to_string()).collect();
-        let warning = Diagnostic::warning(format!("other recorded resources depend on {one}"));
+        let warning = Diagnostic::warning(
+            Code::RecordNeeded,
+            format!("other recorded resources depend on {one}"),
+        );
         (!others.is_empty()).then(|| {
             warning.with_detail(others.join(", ")).with_hint(
                 "expect changes or replacements of these resources in the next plan, because they \

@@ -20,7 +20,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::locked_state::{locked, unusable};
 use crate::cli::session::state_backend::s3::S3Location;
-use crate::render::{Diagnostic, brief, remedies};
+use crate::render::{Code, Diagnostic, brief, remedies};
 
 /// Interval between attempts to take a lock.
 const TRY_EVERY: Duration = Duration::from_millis(250);
@@ -216,7 +216,7 @@ pub(crate) fn from_anywhere(backend: &StateLocation) -> Result<StateLocation> {
             let path = std::path::absolute(dir);
             let attempt = format!("resolve {backend}");
             Ok(StateLocation::Folder(
-                path.map_err(|error| CommandError::could_not(&attempt, &error))?,
+                path.map_err(|error| CommandError::could_not(Code::HostError, &attempt, &error))?,
             ))
         }
         StateLocation::Bucket { .. } => Ok(backend.clone()),
@@ -245,7 +245,8 @@ fn unbroken(error: &UnlockError) -> CommandError {
         UnlockError::Another { .. } | UnlockError::Alive(_) => Exit::Refused,
         UnlockError::Backend(_) => Exit::Failed,
     };
-    let mut diagnostic = Diagnostic::could_not("force-release the lock", error);
+    let mut diagnostic =
+        Diagnostic::could_not(Code::of_unlock(error), "force-release the lock", error);
     diagnostic.hint = remedies::of_break(error);
     CommandError::new(exit, diagnostic)
 }
@@ -284,5 +285,7 @@ async fn lock_folder(
 /// Prints the holder of the lock and the maximum wait.
 fn tell_of_the_wait(wait: Duration, error: &LockError, ui: &mut Ui) -> Result<()> {
     let notice = format!("waiting up to {} for the lock", brief(wait));
-    Ok(ui.diagnostic(&Diagnostic::warning(notice).with_detail(error.to_string()))?)
+    Ok(ui.diagnostic(
+        &Diagnostic::warning(Code::StateLocked, notice).with_detail(error.to_string()),
+    )?)
 }

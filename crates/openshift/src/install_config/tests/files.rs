@@ -39,7 +39,7 @@ fn a_finding_is_shown_with_its_line_and_what_to_type() {
     assert_eq!(
         shown,
         "\
-error: controlPlane.platform.aws.metadataService.authentication: found `required`
+error[authentication]: controlPlane.platform.aws.metadataService.authentication: found `required`
   --> install-config.yaml:17:25
    |
 17 |         authentication: required
@@ -53,11 +53,11 @@ error: controlPlane.platform.aws.metadataService.authentication: found `required
 #[test]
 fn a_finding_without_a_place_names_the_file() {
     let shown = render(&read("").findings, "install-config.yaml", "", false);
-    assert_eq!(shown, "error: the file is empty\n--> install-config.yaml\n");
+    assert_eq!(shown, "error[empty]: the file is empty\n--> install-config.yaml\n");
     let text = with(&[("baseDomain: example.com\n", "")]);
     let shown = render(&read(&text).findings, "install-config.yaml", &text, false);
     assert!(
-        shown.starts_with("error: baseDomain: is missing\n--> install-config.yaml\n"),
+        shown.starts_with("error[missing]: baseDomain: is missing\n--> install-config.yaml\n"),
         "{shown}"
     );
     assert!(shown.contains("note: expected `baseDomain` to be set"), "{shown}");
@@ -67,8 +67,8 @@ fn a_finding_without_a_place_names_the_file() {
 fn several_findings_are_shown_apart() {
     let text = with(&[("Required", "required"), ("External", "external")]);
     let shown = render(&read(&text).findings, "c.yaml", &text, false);
-    assert_eq!(shown.matches("error: ").count(), 2);
-    assert!(shown.contains("\n\nerror: publish"), "{shown}");
+    assert_eq!(shown.matches("error[").count(), 2);
+    assert!(shown.contains("\n\nerror[publish]: publish"), "{shown}");
 }
 
 #[test]
@@ -88,6 +88,7 @@ fn findings_serialise_for_programs() {
         json,
         serde_json::json!({
             "severity": "error",
+            "code": "authentication",
             "rule": "authentication",
             "summary": "found `required`",
             "file": "c.yaml",
