@@ -74,6 +74,7 @@ pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
             "by_kind": counts_by_kind(plan),
         },
         "warnings": view.warnings,
+        "danger": view.danger(),
         "selection": plan.selection,
         "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
         "resources": changes.collect::<Vec<_>>(),

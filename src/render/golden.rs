@@ -32,8 +32,11 @@ use serde_json::{Map, Value, json};
 use super::plan::Describe;
 use super::{Diagnostic, PlanView};
 
-const DESCRIBE: Describe =
-    Describe { subject: plan_review::subject, summary: plan_review::summary };
+const DESCRIBE: Describe = Describe {
+    subject: plan_review::subject,
+    summary: plan_review::summary,
+    danger: plan_review::danger,
+};
 
 /// Differences of a case from its base folder.
 #[derive(Debug, Default, Deserialize)]

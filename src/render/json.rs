@@ -144,6 +144,10 @@ impl<W: Write> JsonLines<W> {
             "destroy": counts.destroy,
             "by_kind": counts_by_kind(view.plan),
         });
+        let danger = view.danger();
+        if !danger.is_empty() {
+            summary["danger"] = danger.into();
+        }
         if let Some(cluster) = &view.plan.cluster {
             summary["cluster"] = serde_json::to_value(cluster)?;
         }

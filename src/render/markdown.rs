@@ -52,7 +52,9 @@ fn comment(view: &PlanView<'_>, limit: usize) -> io::Result<String> {
         true => nothing_to_do(view.plan),
         false => summary(view.plan),
     };
-    let mut text = format!("### {}\n\n**{counts}**\n", title(view));
+    let mut text = format!("### {}\n\n", title(view));
+    dangers(view, &mut text);
+    let _ = writeln!(text, "**{counts}**"); // writing to a String cannot fail
     warnings(view, &mut text);
     drifts(view, &mut text);
     ignored(view, &mut text);
@@ -68,6 +70,18 @@ fn title(view: &PlanView<'_>) -> String {
     let Some(cluster) = &view.plan.cluster else { return "Plan".to_owned() };
     let (name, infra_id) = (escaped(&cluster.name), escaped(&cluster.infra_id));
     format!("{verb} cluster {name} ({infra_id}) in {}", escaped(&cluster.region))
+}
+
+/// Adds the dangers of the plan. Each is short: addresses of masters, and of the network.
+fn dangers(view: &PlanView<'_>, text: &mut String) {
+    let mut length = 0;
+    let fits = |line: &String| {
+        length += line.len();
+        length <= LIST
+    };
+    let dangers = view.danger();
+    let lines = dangers.iter().map(|one| format!("**DANGER**: {}\n\n", escaped(one)));
+    text.extend(lines.take_while(fits));
 }
 
 fn warnings(view: &PlanView<'_>, text: &mut String) {
@@ -319,6 +333,15 @@ mod tests {
 </details>
 "#
         );
+    }
+
+    #[test]
+    fn dangers_come_right_after_the_title() {
+        let zone = change("hosted_zone.int", Action::Delete, Reason::NotInConfiguration);
+        let text = written(&plan(vec![zone]), &[], LIMIT);
+        let begin = "### Plan for cluster demo (demo-x7k2p) in us-west-2\n\n**DANGER**: \
+                     hosted\\_zone.int goes\n\n**Plan: 0 to add";
+        assert!(text.starts_with(begin), "{text}");
     }
 
     #[test]

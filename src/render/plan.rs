@@ -40,19 +40,21 @@ pub struct PlanView<'a> {
     pub warnings: &'a [String],
     /// Classification of drift.
     pub classify: Classify,
-    /// Headings and summaries of kinds.
+    /// Headings and summaries of kinds, and dangers of plans.
     pub describe: Describe,
     /// Greatest length of a line; `None` breaks no lines.
     pub width: Option<usize>,
 }
 
-/// Headings and summaries of kinds.
+/// Headings and summaries of kinds, and dangers of plans.
 #[derive(Clone, Copy, Debug)]
 pub struct Describe {
     /// Returns the heading of a kind.
     pub subject: fn(kind: &str) -> Subject,
     /// Returns the summary of a resource with these inputs after the plan.
     pub summary: fn(after: &Value, around: &Surroundings<'_>) -> Summary,
+    /// Returns the dangers of a plan: changes that an installed cluster does not survive.
+    pub danger: fn(plan: &Plan) -> Vec<String>,
 }
 
 impl PlanView<'_> {
@@ -72,7 +74,8 @@ impl PlanView<'_> {
         self.write_legend(out)?;
         self.write_changes(out)?;
         self.write_kinds(out)?;
-        writeln!(out, "{}", painted(STRONG, summary(self.plan)))
+        writeln!(out, "{}", painted(STRONG, summary(self.plan)))?;
+        self.write_danger(out)
     }
 
     fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -93,6 +96,23 @@ impl PlanView<'_> {
             self.line(out, &format!("{}: {warning}", painted(WARNING, "warning")), 2)?;
         }
         if self.warnings.is_empty() { Ok(()) } else { writeln!(out) }
+    }
+
+    /// Writes the dangers: last, so that they are next to the prompt.
+    fn write_danger(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (number, danger) in self.danger().iter().enumerate() {
+            if number == 0 {
+                writeln!(out)?;
+            }
+            let danger = screen::one_line(danger);
+            self.line(out, &format!("{}: {danger}", painted(ERROR, "DANGER")), 2)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the dangers of the plan, in words.
+    pub(super) fn danger(&self) -> Vec<String> {
+        (self.describe.danger)(self.plan)
     }
 
     fn write_legend(&self, out: &mut dyn Write) -> io::Result<()> {

@@ -134,6 +134,11 @@ impl Desk {
         self.expect(0, &["apply", "--auto-approve"])
     }
 
+    /// Applies a plan that the only master does not survive.
+    fn apply_in_danger(&self) -> Ran {
+        self.expect(0, &["apply", "--auto-approve", "--accept-danger", "demo"])
+    }
+
     fn ec2(&self) -> aws_sdk_ec2::Client {
         aws_sdk_ec2::Client::new(&self.cloud.sdk_config())
     }

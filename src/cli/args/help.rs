@@ -14,7 +14,7 @@ const LOCK: &[&str] = &["lock_timeout", "lease", "state_kms_key"];
 /// Options of commands that call AWS.
 const CLOUD: &[&str] = &["verbose"];
 /// Options of commands that execute a plan.
-const EXECUTE: &[&str] = &["parallelism", "auto_approve"];
+const EXECUTE: &[&str] = &["parallelism", "auto_approve", "accept_danger"];
 /// Options of commands that print text or JSON lines.
 const OUTPUT: &[&str] = &["json", "json_into", "no_color"];
 

@@ -252,6 +252,13 @@ pub struct CommonArgs {
     /// Skip the interactive approval.
     #[arg(long, global = true)]
     pub auto_approve: bool,
+    /// Accept a plan that the installed cluster NAME does not survive.
+    ///
+    /// Such a plan shows DANGER, and its prompt asks for the name of the cluster; --auto-approve alone
+    /// ends with exit code 7. The name must be that of the plan's cluster. `destroy` needs this option
+    /// neither with --auto-approve nor for a saved plan.
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub accept_danger: Option<String>,
     /// Print JSON, one object per line, instead of text.
     #[arg(long, global = true)]
     pub json: bool,

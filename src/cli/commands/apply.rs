@@ -49,7 +49,7 @@ pub(crate) async fn run(
         planned.preflight(ui).await?;
     }
     let cluster = planned.cluster_name();
-    let approved = if is_saved { planned.approve_saved() } else { planned.approve(ui).await? };
+    let approved = planned.approve(is_saved, ui).await?;
     let exit = approved.execute(how.waits, ui).await?.exit;
     let Some(cluster) = cluster.filter(|_| exit == Exit::Done) else { return Ok(exit) };
     #[cfg(feature = "kubernetes")]

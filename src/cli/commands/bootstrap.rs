@@ -22,5 +22,5 @@ pub(crate) async fn run(
     if arguments.preflight {
         planned.preflight(ui).await?;
     }
-    Ok(planned.approve(ui).await?.execute(arguments.waits, ui).await?.exit)
+    Ok(planned.approve(false, ui).await?.execute(arguments.waits, ui).await?.exit)
 }

@@ -2,30 +2,63 @@
 
 use std::io::{self, BufRead, Write};
 
-/// Prompts and returns true only for `yes`. The end of the input counts as no.
+use crate::render::screen;
+
+/// Answer that confirms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The word `yes`.
+    Yes,
+    /// The name of the cluster.
+    ClusterName(String),
+}
+
+/// Prompts and returns true only for the expected answer. The end of the input counts as no.
 pub(crate) fn confirm(
     input: &mut dyn BufRead,
     out: &mut dyn Write,
     question: &str,
+    expected: &Answer,
 ) -> io::Result<bool> {
-    write!(out, "{question}\n  Type `yes` to continue: ")?;
+    let (request, expected) = match expected {
+        Answer::Yes => ("Type `yes`".to_owned(), "yes"),
+        Answer::ClusterName(name) => {
+            (format!("Type the name of the cluster, {},", screen::one_line(name)), &**name)
+        }
+    };
+    write!(out, "{question}\n  {request} to continue: ")?;
     out.flush()?;
     let mut answer = String::new();
     let read = input.read_line(&mut answer)?;
     if read == 0 || !answer.ends_with('\n') {
         writeln!(out)?; // what comes next begins on a line of its own
     }
-    Ok(answer.trim() == "yes")
+    Ok(answer.trim() == expected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(with: &str) -> (bool, String) {
+    fn answered_to(expected: &Answer, with: &str) -> (bool, String) {
         let mut out = Vec::new();
-        let yes = confirm(&mut with.as_bytes(), &mut out, "Do it?").unwrap();
+        let yes = confirm(&mut with.as_bytes(), &mut out, "Do it?", expected).unwrap();
         (yes, String::from_utf8(out).unwrap())
+    }
+
+    fn answered(with: &str) -> (bool, String) {
+        answered_to(&Answer::Yes, with)
+    }
+
+    #[test]
+    fn a_danger_needs_the_name_of_the_cluster() {
+        let demo = Answer::ClusterName("demo".to_owned());
+        let (accepted, asked) = answered_to(&demo, "demo\n");
+        assert!(accepted);
+        assert_eq!(asked, "Do it?\n  Type the name of the cluster, demo, to continue: ");
+        for no in ["", "yes\n", "Demo\n", "demo-x7k2p\n", "y\ndemo\n"] {
+            assert!(!answered_to(&demo, no).0, "{no:?}");
+        }
     }
 
     #[test]

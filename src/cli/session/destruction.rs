@@ -124,7 +124,7 @@ pub(crate) struct DestroySettings {
     /// True to check permissions before the first change.
     pub(crate) preflight: bool,
     pub(crate) waits: WaitArgs,
-    /// True for a saved plan, which needs no confirmation.
+    /// True for a saved plan, which needs a confirmation only for a danger.
     pub(crate) is_saved: bool,
 }
 
@@ -143,10 +143,7 @@ pub(crate) async fn execute(
     if settings.preflight {
         planned.preflight(ui).await?;
     }
-    let approved = match settings.is_saved {
-        true => planned.approve_saved(),
-        false => planned.approve(ui).await?,
-    };
+    let approved = planned.approve(settings.is_saved, ui).await?;
     let executed = approved.execute(settings.waits, ui).await?;
     if executed.exit != Exit::Done || is_part {
         return Ok(executed.exit); // a part that is left is no surprise

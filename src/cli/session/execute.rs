@@ -18,7 +18,7 @@ use groundplan_engine::state::{Cluster, Entry, State};
 use crate::cli::args::{CommonArgs, WaitArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
-use crate::cli::output::prompt::confirm;
+use crate::cli::output::prompt::{Answer, confirm};
 use crate::cli::output::ui::{ProgressForm, Ui};
 use crate::cli::session::locked_state::LockedState;
 use crate::cli::session::sole_owner::SoleOwnerGate;
@@ -31,13 +31,18 @@ pub(crate) fn must_be_confirmable(common: &CommonArgs, ui: &Ui) -> Result<()> {
     if common.auto_approve || ui.can_ask() {
         return Ok(());
     }
+    Err(cannot_ask())
+}
+
+/// Returns the error for a confirmation without a terminal.
+pub(super) fn cannot_ask() -> CommandError {
     let diagnostic = Diagnostic::error(
         Code::ConfirmationImpossible,
         "cannot ask for confirmation without a terminal; nothing \
          was changed",
     )
     .with_hint("run the command in a terminal without --json, or pass --auto-approve");
-    Err(CommandError::new(Exit::Refused, diagnostic))
+    CommandError::new(Exit::Refused, diagnostic)
 }
 
 /// Prompts for confirmation unless `--auto-approve` is given. A signal rejects.
@@ -47,12 +52,22 @@ pub(crate) async fn confirmed(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<()> {
-    if common.auto_approve {
-        return Ok(());
+    match common.auto_approve {
+        true => Ok(()),
+        false => answered(question, Answer::Yes, ui, stop).await,
     }
+}
+
+/// Prompts for this answer. A signal rejects.
+pub(super) async fn answered(
+    question: &'static str,
+    expected: Answer,
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<()> {
     ui.talk("")?;
     let answer = tokio::task::spawn_blocking(move || {
-        confirm(&mut io::stdin().lock(), &mut io::stderr(), question)
+        confirm(&mut io::stdin().lock(), &mut io::stderr(), question, &expected)
     });
     let yes = tokio::select! {
         biased;

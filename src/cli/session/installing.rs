@@ -66,7 +66,7 @@ async fn remove_bootstrap(
     if how.preflight {
         planned.preflight(ui).await?;
     }
-    Ok(planned.approve(ui).await?.execute(how.waits, ui).await?.exit)
+    Ok(planned.approve(false, ui).await?.execute(how.waits, ui).await?.exit)
 }
 
 fn options(cluster: Option<&str>) -> WaitOptions {

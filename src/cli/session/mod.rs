@@ -4,6 +4,7 @@
 //!
 //! Never: an argument of one command.
 
+mod approval;
 pub(crate) mod aws_session;
 pub(crate) mod before_deletion;
 pub(crate) mod bootstrap;

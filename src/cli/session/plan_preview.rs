@@ -16,7 +16,11 @@ use crate::render::{Code, Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
 pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
-    let describe = Describe { subject: plan_review::subject, summary: plan_review::summary };
+    let describe = Describe {
+        subject: plan_review::subject,
+        summary: plan_review::summary,
+        danger: plan_review::danger,
+    };
     PlanView { plan, full, warnings, classify: plan_review::class, describe, width: width() }
 }
 

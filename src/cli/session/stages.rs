@@ -20,7 +20,7 @@
 //! ```
 //!
 //! The AWS clients are read-only up to [`Approved::execute`]: [`AwsSession::enable_changes`] takes an
-//! [`Approval`], which only [`Planned::approve`] and [`Planned::approve_saved`] make.
+//! [`Approval`], which only [`Planned::approve`] makes.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -38,10 +38,9 @@ use crate::cli::args::{CommonArgs, WaitArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
+use crate::cli::session::approval::needed_answer;
 use crate::cli::session::aws_session::{self, AwsSession};
-use crate::cli::session::execute::{
-    ExecutionSettings, confirmed, must_be_confirmable, run_steps, settings,
-};
+use crate::cli::session::execute::{ExecutionSettings, answered, run_steps, settings};
 use crate::cli::session::locked_state::{LockedState, OpenState, UnlockedState};
 use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::cli::session::state_backend;
@@ -296,28 +295,28 @@ impl<P: Purpose, I> Planned<'_, P, I> {
 }
 
 impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
-    /// Asks the user for confirmation, unless the plan is empty or `--auto-approve` is given.
+    /// Asks the user for confirmation, unless the plan is empty or the arguments approve it. A saved
+    /// plan was reviewed by the user, who names its file: only a danger in it needs an answer.
     ///
     /// # Errors
     /// If the user does not confirm, cannot confirm (no terminal or `--json`), or requests a shutdown.
-    pub(crate) async fn approve(self, ui: &mut Ui) -> Result<Approved<'a, I>> {
+    /// If the plan is a danger that the arguments do not accept.
+    pub(crate) async fn approve(self, is_saved: bool, ui: &mut Ui) -> Result<Approved<'a, I>> {
         let Session { common, stop, .. } = self.session;
         if !self.plan.is_empty() {
-            must_be_confirmable(common, ui)?;
-            confirmed(common, I::QUESTION, ui, stop).await?;
-            ui.print_line("")?;
+            let needed = needed_answer(&self.plan, common, is_saved, ui)?;
+            if let Some(answer) = needed {
+                answered(I::QUESTION, answer, ui, stop).await?;
+            }
+            if !is_saved {
+                ui.print_line("")?;
+            }
         }
         Ok(Approved { planned: self, approval: Approval(()) })
     }
-
-    /// Approves a saved plan: the user has reviewed it, and names its file.
-    pub(crate) fn approve_saved(self) -> Approved<'a, I> {
-        Approved { planned: self, approval: Approval(()) }
-    }
 }
 
-/// Proof that a plan is approved. Only [`Planned::approve`] and
-/// [`Planned::approve_saved`] make one.
+/// Proof that a plan is approved. Only [`Planned::approve`] makes one.
 #[derive(Debug)]
 pub(super) struct Approval(());
 

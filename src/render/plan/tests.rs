@@ -81,7 +81,19 @@ pub(in crate::render) const DESCRIBE: Describe = Describe {
             fields.map(|(key, value)| format!("{key} {}", super::super::value::inline(value)));
         Summary { facts: facts.collect(), sentences: vec![] }
     },
+    danger: |plan| {
+        let zones = plan.changes.iter().filter(|change| change.address.kind() == "hosted_zone");
+        zones.map(|change| format!("{} goes", change.address)).collect()
+    },
 };
+
+#[test]
+fn dangers_are_the_last_lines() {
+    let zone = change("hosted_zone.int", Action::Delete, Reason::NotInConfiguration);
+    let text = written(&plan(vec![zone]), false);
+    let end = "Plan: 0 to add, 0 to change, 1 to destroy.\n\nDANGER: hosted_zone.int goes\n";
+    assert!(text.ends_with(end), "{text}");
+}
 
 fn in_width(plan: &Plan, full: bool, width: Option<usize>) -> String {
     let mut written = Vec::new();

@@ -173,6 +173,8 @@ class Desk:
         words = list(words)
         if words[0] in ("apply", "destroy"):
             words.append("--auto-approve")
+        if words[0] == "apply":
+            words += ["--accept-danger", "demo"]  # edits may replace the only master
         if words[0] in ("apply", "plan"):
             words += ["--assets", "assets"]
         return [self.program, *words, *self.home.arguments(self)]

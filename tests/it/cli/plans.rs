@@ -35,8 +35,20 @@ async fn p4_another_root_volume_replaces_exactly_that_machine_and_its_targets_st
     assert!(ran.out.contains("-/+ instance.master-0  replaced, because `root_volume.size` cannot"));
     assert!(ran.out.contains("root_volume.size: 120 -> 200 (forces replacement)"), "{}", ran.out);
     assert!(ran.out.contains("removes an etcd member"), "{}", ran.out);
+    assert!(ran.out.contains("\nDANGER: the only master is replaced (instance.master-0)"));
+    // An option that approves any plan does not accept a danger, and neither does a saved plan.
+    desk.expect(0, &["plan", "--out", "danger.plan"]);
+    for (command, hint) in [
+        (&["apply", "--auto-approve"][..], "pass --auto-approve --accept-danger demo"),
+        (&["apply", "danger.plan"], "pass --accept-danger demo"),
+        (&["apply", "--auto-approve", "--accept-danger", "prod"], "pass --accept-danger demo,"),
+    ] {
+        let refused = desk.expect(7, command);
+        assert!(refused.err.contains(hint), "{}", refused.err);
+        assert!(refused.out.contains("DANGER: "), "{}", refused.out);
+    }
     assert_eq!(desk.cloud.mutating_calls(), 0);
-    desk.apply();
+    desk.expect(0, &["apply", "danger.plan", "--accept-danger", "demo"]);
     assert_eq!(desk.cloud.calls("RunInstances"), 1);
     assert_eq!(desk.cloud.calls("DeregisterTargets"), 0);
     assert_eq!(desk.cloud.calls("DeleteNetworkInterface"), 0);
@@ -474,22 +486,22 @@ fn another_network_and_another_zone_are_planned_as_aws_lets_them_be_made() {
         "platform:\n  aws:\n    region",
         "networking:\n  machineNetwork: [{cidr: 10.1.0.0/16}]\nplatform:\n  aws:\n    region",
     );
-    let ran = desk.apply();
+    let ran = desk.apply_in_danger();
     let reason =
         "replaced, because it references `subnet.private-us-west-2a`, which must be deleted first";
     assert!(ran.out.contains(reason), "{}", ran.out);
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 
     rewrite(&desk, "zones: [us-west-2a]", "zones: [us-west-2b]");
-    let ran = desk.apply();
+    let ran = desk.apply_in_danger();
     assert!(ran.out.contains("  - subnet.private-us-west-2a"), "{}", ran.out);
     desk.expect(0, &["plan", "--detailed-exitcode"]);
 
     rewrite(&desk, "zones: [us-west-2b]", "zones: [us-west-2b, us-west-2c]");
-    desk.apply();
+    desk.apply_in_danger();
     desk.expect(0, &["plan", "--detailed-exitcode"]);
     rewrite(&desk, "zones: [us-west-2b, us-west-2c]", "zones: [us-west-2b]");
-    desk.apply();
+    desk.apply_in_danger();
     desk.expect(0, &["plan", "--detailed-exitcode"]);
     desk.expect(0, &["destroy", "--auto-approve"]);
 }

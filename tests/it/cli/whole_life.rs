@@ -138,7 +138,8 @@ async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     fs::copy(desk.path("vault/master.ign"), desk.path("one/master.ign")).unwrap();
     let file = fs::File::options().append(true).open(desk.path("one/master.ign")).unwrap();
     file.set_modified(SystemTime::now() - Duration::from_secs(73 * 3600)).unwrap();
-    let arguments = ["apply", "--auto-approve", REPLACE[0], REPLACE[1], "--assets", "one"];
+    let arguments = ["apply", "--auto-approve", "--accept-danger", "demo", REPLACE[0], REPLACE[1]];
+    let arguments = [&arguments[..], &["--assets", "one"]].concat();
     let ran = desk.expect(0, &arguments);
     assert!(ran.err.contains("warning[ignition-age]: master.ign is 3 days old"), "{}", ran.err);
     up_to_date(&desk);

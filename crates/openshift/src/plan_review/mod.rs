@@ -1,5 +1,7 @@
-//! The drift class of each input, the summary of each resource, and warnings about masters.
+//! The drift class of each input, the summary of each resource, warnings about masters, and dangers
+//! for installed clusters.
 
+mod danger;
 mod machines;
 
 use std::collections::BTreeSet;
@@ -11,6 +13,7 @@ use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Step};
 use serde_json::Value;
 
+pub use self::danger::danger;
 use crate::topology::is_control_plane;
 
 /// Returns the drift class of a path in a kind's inputs. Unknown kinds may grant access: the class
@@ -60,13 +63,6 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
              check etcd",
             names(&removed),
         ));
-    }
-    if !in_turns(plan, &replaced) {
-        cautions.push(
-            "all masters are deleted at the same time, because a resource that they depend on is \
-             replaced: this destroys an installed cluster"
-                .to_owned(),
-        );
     }
     cautions.extend(late_bootstrap(plan));
     cautions.extend(machines::plan_warnings(plan));

@@ -51,7 +51,7 @@ pub(super) async fn destroy(
     if arguments.preflight {
         planned.preflight(ui).await?;
     }
-    let executed = planned.approve(ui).await?.execute(arguments.waits, ui).await?;
+    let executed = planned.approve(false, ui).await?.execute(arguments.waits, ui).await?;
     if let Some(cluster) = state.cluster.as_ref().filter(|_| state.has_nothing()) {
         let warning = Box::pin(warn_of_unrecorded(cluster, ui));
         unless_stopped(stop, warning).await?;

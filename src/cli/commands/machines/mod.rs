@@ -61,6 +61,6 @@ async fn apply(
     if how.preflight {
         planned.preflight(ui).await?;
     }
-    let approved = if is_saved { planned.approve_saved() } else { planned.approve(ui).await? };
+    let approved = planned.approve(is_saved, ui).await?;
     Ok(approved.execute(arguments.how.waits, ui).await?.exit)
 }
