@@ -264,6 +264,7 @@ mod tests {
             classify,
             describe,
             width: None,
+            identity: None,
         };
         super::plan(&view, &Kinds)
     }

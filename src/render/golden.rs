@@ -379,7 +379,7 @@ fn in_width(played: &GoldenResult, width: usize) -> String {
 fn view(played: &GoldenResult) -> PlanView<'_> {
     let GoldenResult { case, plan, warnings, .. } = played;
     let (classify, describe) = (plan_review::class, DESCRIBE);
-    PlanView { plan, full: case.full, warnings, classify, describe, width: None }
+    PlanView { plan, full: case.full, warnings, classify, describe, width: None, identity: None }
 }
 
 fn comment(played: &GoldenResult) -> String {
@@ -764,8 +764,15 @@ fn p7_a_zone_less_deletes_what_was_only_there_with_its_reason() {
 fn p8_what_is_not_known_yet_reads_as_such_for_people_and_programs() {
     let played = planned(&case("target"));
     let (classify, describe) = (plan_review::class, DESCRIBE);
-    let view =
-        PlanView { plan: &played.plan, full: true, warnings: &[], classify, describe, width: None };
+    let view = PlanView {
+        plan: &played.plan,
+        full: true,
+        warnings: &[],
+        classify,
+        describe,
+        width: None,
+        identity: None,
+    };
     let mut text = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut text)).unwrap();
     let text = String::from_utf8(text).unwrap();

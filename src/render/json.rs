@@ -144,6 +144,9 @@ impl<W: Write> JsonLines<W> {
             "destroy": counts.destroy,
             "by_kind": counts_by_kind(view.plan),
         });
+        if let Some(identity) = &view.identity {
+            summary["identity"] = serde_json::to_value(identity)?;
+        }
         let danger = view.danger();
         if !danger.is_empty() {
             summary["danger"] = danger.into();
@@ -475,6 +478,7 @@ mod tests {
             classify,
             describe,
             width: None,
+            identity: None,
         };
         let lines = said(|out| out.plan(&view).unwrap());
         let parsed: Vec<Value> =

@@ -14,8 +14,8 @@ use groundplan_engine::plan::{Action, IgnoredDifference};
 use super::PlanView;
 use super::plan::entries::{Entry, Section, counts_in_words, sections};
 use super::plan::{
-    ShownDrift, class_name, drift, drift_lines, ignored_in_words, left_lines, nothing_to_do,
-    summary,
+    Identity, ShownDrift, class_name, drift, drift_lines, ignored_in_words, left_lines,
+    nothing_to_do, summary,
 };
 use super::{count, screen};
 
@@ -53,6 +53,9 @@ fn comment(view: &PlanView<'_>, limit: usize) -> io::Result<String> {
         false => summary(view.plan),
     };
     let mut text = format!("### {}\n\n", title(view));
+    if let Some(Identity { account, arn }) = view.identity {
+        let _ = writeln!(text, "Account {}, as {}\n", escaped(account), escaped(arn));
+    }
     dangers(view, &mut text);
     let _ = writeln!(text, "**{counts}**"); // writing to a String cannot fail
     warnings(view, &mut text);
@@ -273,7 +276,8 @@ mod tests {
 
     fn view<'a>(plan: &'a Plan, warnings: &'a [String]) -> PlanView<'a> {
         let classify = |_: &str, _: &str| DriftClass::Functional;
-        PlanView { plan, full: false, warnings, classify, describe: DESCRIBE, width: Some(80) }
+        let (describe, width, identity) = (DESCRIBE, Some(80), None);
+        PlanView { plan, full: false, warnings, classify, describe, width, identity }
     }
 
     fn written(plan: &Plan, warnings: &[String], limit: usize) -> String {

@@ -19,6 +19,7 @@ pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
+use serde::Serialize;
 use serde_json::Value;
 
 use self::entries::{Entry, sections};
@@ -44,6 +45,17 @@ pub struct PlanView<'a> {
     pub describe: Describe,
     /// Greatest length of a line; `None` breaks no lines.
     pub width: Option<usize>,
+    /// Credentials of the run; `None` if the plan is shown without AWS.
+    pub identity: Option<Identity<'a>>,
+}
+
+/// Account and user of the credentials of a run. A saved plan has neither.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Identity<'a> {
+    /// Account ID.
+    pub account: &'a str,
+    /// ARN of the user or role.
+    pub arn: &'a str,
 }
 
 /// Headings and summaries of kinds, and dangers of plans.
@@ -87,7 +99,12 @@ impl PlanView<'_> {
         let (name, infra_id) =
             (screen::one_line(&cluster.name), screen::one_line(&cluster.infra_id));
         let region = screen::one_line(&cluster.region);
-        writeln!(out, "{verb} cluster {} ({infra_id}) in {region}\n", painted(STRONG, name))
+        writeln!(out, "{verb} cluster {} ({infra_id}) in {region}", painted(STRONG, name))?;
+        if let Some(Identity { account, arn }) = self.identity {
+            let (account, arn) = (screen::one_line(account), screen::one_line(arn));
+            self.line(out, &format!("Account {account}, as {arn}"), 2)?;
+        }
+        writeln!(out)
     }
 
     pub(super) fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {

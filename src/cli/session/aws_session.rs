@@ -17,6 +17,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::stages::Approval;
+use crate::render::plan::Identity;
 use crate::render::{Code, Diagnostic};
 
 /// AWS clients and the identity of their credentials. The clients are read-only.
@@ -32,6 +33,11 @@ impl AwsSession {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Returns the account and the user of the credentials, for readers.
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        Identity { account: &self.caller.account, arn: &self.caller.arn }
     }
 
     /// Returns the clients, which from now on send the mutating calls that the fence passes.

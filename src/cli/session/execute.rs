@@ -54,20 +54,20 @@ pub(crate) async fn confirmed(
 ) -> Result<()> {
     match common.auto_approve {
         true => Ok(()),
-        false => answered(question, Answer::Yes, ui, stop).await,
+        false => answered(question.to_owned(), Answer::Yes, ui, stop).await,
     }
 }
 
 /// Prompts for this answer. A signal rejects.
 pub(super) async fn answered(
-    question: &'static str,
+    question: String,
     expected: Answer,
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<()> {
     ui.talk("")?;
     let answer = tokio::task::spawn_blocking(move || {
-        confirm(&mut io::stdin().lock(), &mut io::stderr(), question, &expected)
+        confirm(&mut io::stdin().lock(), &mut io::stderr(), &question, &expected)
     });
     let yes = tokio::select! {
         biased;

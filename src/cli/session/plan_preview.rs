@@ -9,6 +9,7 @@ use crate::cli::args;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::width::width;
+use crate::cli::session::aws_session::AwsSession;
 use crate::plan_policy::{self, Policy, PolicyViolation};
 use crate::render::document;
 use crate::render::plan::Describe;
@@ -21,7 +22,25 @@ pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> Pl
         summary: plan_review::summary,
         danger: plan_review::danger,
     };
-    PlanView { plan, full, warnings, classify: plan_review::class, describe, width: width() }
+    PlanView {
+        plan,
+        full,
+        warnings,
+        classify: plan_review::class,
+        describe,
+        width: width(),
+        identity: None,
+    }
+}
+
+/// Returns the view of a plan in a run with these credentials.
+pub(crate) fn view_in<'a>(
+    session: &'a AwsSession,
+    plan: &'a Plan,
+    full: bool,
+    warnings: &'a [String],
+) -> PlanView<'a> {
+    PlanView { identity: Some(session.identity()), ..view(plan, full, warnings) }
 }
 
 /// Returns the plan warnings: of the install-config, and of the plan itself.

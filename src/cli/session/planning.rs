@@ -25,7 +25,7 @@ use crate::cli::session::desired_state::{CompileInputs, DesiredState};
 use crate::cli::session::ignition::{IgnitionUse, MissingIgnition};
 use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
-use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view};
+use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view, view_in};
 use crate::cli::session::saved_plan::{self, ReadPlan};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::sole_owner::{
@@ -139,7 +139,7 @@ impl<'a> Session<'a, ToChange> {
         let live = locked.refresh(true).await?;
         let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
-        let shown = view(&saved.plan, false, &saved.warnings);
+        let shown = view_in(&locked.connection, &saved.plan, false, &saved.warnings);
         ui.plan(&shown)?;
         let ignition = locked.inputs.ignition(&saved.plan);
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
@@ -279,7 +279,7 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         warnings.extend(ignition.missing.values().map(MissingIgnition::warning));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
-        let shown = view(&plan, full, &warnings);
+        let shown = view_in(&self.connection, &plan, full, &warnings);
         ui.plan(&shown)?;
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
         enforce_guards(&shown, guards)?;
@@ -332,7 +332,7 @@ impl Locked<'_, ToPlan, Desired> {
     ) -> Result<bool> {
         let plan = self.computed(live, options);
         let warnings: Vec<String> = self.not_compared().into_iter().collect();
-        let view = view(&plan, false, &warnings);
+        let view = view_in(&self.connection, &plan, false, &warnings);
         ui.drift(&view)?;
         self.held.close(self.session.common, ui).await?;
         Ok(drifted(&view))

@@ -31,7 +31,7 @@ use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{LiveState, Plan};
 use groundplan_engine::refresh::read_live_state;
 use groundplan_engine::secret::Secrets;
-use groundplan_engine::state::{Entry, LookupCache, State};
+use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use groundplan_openshift::topology::Workers;
 
 use crate::cli::args::{CommonArgs, WaitArgs};
@@ -44,6 +44,7 @@ use crate::cli::session::execute::{ExecutionSettings, answered, run_steps, setti
 use crate::cli::session::locked_state::{LockedState, OpenState, UnlockedState};
 use crate::cli::session::sole_owner::SoleOwnerGate;
 use crate::cli::session::state_backend;
+use crate::render::screen;
 
 /// Purpose of a session: how it opens the state.
 pub(crate) trait Purpose {
@@ -294,6 +295,20 @@ impl<P: Purpose, I> Planned<'_, P, I> {
     }
 }
 
+impl<I: PlanInputs> Planned<'_, ToChange, I> {
+    /// Returns the question of the prompt, with the cluster and the account that it is about.
+    fn question(&self) -> String {
+        let account = format!("account {}", self.connection.caller().account);
+        let about = match &self.plan.cluster {
+            Some(Cluster { name, infra_id, region, .. }) => {
+                format!("cluster {name} ({infra_id}), {account}, {region}")
+            }
+            None => account,
+        };
+        format!("{}\n  {}", I::QUESTION, screen::one_line(&about))
+    }
+}
+
 impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
     /// Asks the user for confirmation, unless the plan is empty or the arguments approve it. A saved
     /// plan was reviewed by the user, who names its file: only a danger in it needs an answer.
@@ -306,7 +321,8 @@ impl<'a, I: PlanInputs> Planned<'a, ToChange, I> {
         if !self.plan.is_empty() {
             let needed = needed_answer(&self.plan, common, is_saved, ui)?;
             if let Some(answer) = needed {
-                answered(I::QUESTION, answer, ui, stop).await?;
+                let question = self.question();
+                answered(question, answer, ui, stop).await?;
             }
             if !is_saved {
                 ui.print_line("")?;

@@ -16,7 +16,7 @@ use crate::cli::session::aws_session::settings_without_config;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::ownership::ensure_owned;
-use crate::cli::session::plan_preview::{enforce_guards, view};
+use crate::cli::session::plan_preview::{enforce_guards, view_in};
 use crate::cli::session::saved_plan::{self, ReadPlan};
 use crate::cli::session::stages::{Locked, PlanInputs, Planned, Purpose, Session};
 use crate::cli::session::state_errors::nothing_recorded;
@@ -184,7 +184,7 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Teardown>> {
         let state = &teardown.projected_state;
-        let shown = view(&plan, false, &teardown.warnings);
+        let shown = view_in(&self.connection, &plan, false, &teardown.warnings);
         ui.plan(&shown)?;
         enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;

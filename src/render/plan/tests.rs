@@ -88,6 +88,28 @@ pub(in crate::render) const DESCRIBE: Describe = Describe {
 };
 
 #[test]
+fn the_head_names_account_and_identity_of_the_run() {
+    let plan = plan(vec![]);
+    let identity = Some(Identity { account: "111122223333", arn: "arn:aws:iam::1:user/\u{1b}ada" });
+    let view = PlanView {
+        plan: &plan,
+        full: false,
+        warnings: &[],
+        classify,
+        describe: DESCRIBE,
+        width: None,
+        identity,
+    };
+    let mut written = Vec::new();
+    view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
+    let text = String::from_utf8(written).unwrap();
+    let head = "Plan for cluster demo (demo-x7k2p) in us-west-2\n\
+                Account 111122223333, as arn:aws:iam::1:user/";
+    assert!(text.starts_with(head), "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
 fn dangers_are_the_last_lines() {
     let zone = change("hosted_zone.int", Action::Delete, Reason::NotInConfiguration);
     let text = written(&plan(vec![zone]), false);
@@ -97,7 +119,8 @@ fn dangers_are_the_last_lines() {
 
 fn in_width(plan: &Plan, full: bool, width: Option<usize>) -> String {
     let mut written = Vec::new();
-    let view = PlanView { plan, full, warnings: &[], classify, describe: DESCRIBE, width };
+    let view =
+        PlanView { plan, full, warnings: &[], classify, describe: DESCRIBE, width, identity: None };
     view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
     String::from_utf8(written).unwrap()
 }
