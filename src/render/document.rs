@@ -16,7 +16,7 @@ use groundplan_engine::state::{Record, State};
 use serde_json::{Value, json};
 
 use super::PlanView;
-use super::json::{change_for_programs, drift_for_programs, field_for_programs};
+use super::json::{change_for_programs, critical_path, drift_for_programs, field_for_programs};
 use super::plan::{counts_by_kind, drift};
 use super::state::rows;
 use crate::installation::outputs::OutputValue;
@@ -75,6 +75,7 @@ pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
         },
         "warnings": view.warnings,
         "danger": view.danger(),
+        "critical_path": critical_path(view),
         "selection": plan.selection,
         "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
         "resources": changes.collect::<Vec<_>>(),

@@ -36,6 +36,7 @@ const DESCRIBE: Describe = Describe {
     subject: plan_review::subject,
     summary: plan_review::summary,
     danger: plan_review::danger,
+    schema: |kind| schemas().schema(kind),
 };
 
 /// Differences of a case from its base folder.

@@ -144,6 +144,9 @@ impl<W: Write> JsonLines<W> {
             "destroy": counts.destroy,
             "by_kind": counts_by_kind(view.plan),
         });
+        if let Some(path) = critical_path(view) {
+            summary["critical_path"] = path;
+        }
         if let Some(identity) = &view.identity {
             summary["identity"] = serde_json::to_value(identity)?;
         }
@@ -200,6 +203,13 @@ impl<W: Write> JsonLines<W> {
         self.out.write_all(format!("{}\n", for_json(&line)).as_bytes())?;
         self.out.flush()
     }
+}
+
+/// Returns the longest path through the steps of a plan: typical seconds and addresses.
+pub(super) fn critical_path(view: &PlanView<'_>) -> Option<Value> {
+    view.critical_path(
+        |critical| json!({"seconds": critical.duration.as_secs(), "addresses": critical.path}),
+    )
 }
 
 /// Returns true if the change is an action or has ignored differences.

@@ -14,7 +14,7 @@ use groundplan_engine::plan::{Action, IgnoredDifference};
 use super::PlanView;
 use super::plan::entries::{Entry, Section, counts_in_words, sections};
 use super::plan::{
-    Identity, ShownDrift, class_name, drift, drift_lines, ignored_in_words, left_lines,
+    Identity, ShownDrift, class_name, drift, drift_lines, estimated, ignored_in_words, left_lines,
     nothing_to_do, summary,
 };
 use super::{count, screen};
@@ -58,6 +58,9 @@ fn comment(view: &PlanView<'_>, limit: usize) -> io::Result<String> {
     }
     dangers(view, &mut text);
     let _ = writeln!(text, "**{counts}**"); // writing to a String cannot fail
+    if let Some(line) = view.critical_path(estimated).flatten().filter(|line| line.len() <= LIST) {
+        let _ = writeln!(text, "\n{}", escaped(&line));
+    }
     warnings(view, &mut text);
     drifts(view, &mut text);
     ignored(view, &mut text);

@@ -10,6 +10,7 @@ mod wrap;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 pub use self::drift::drifted;
 pub(super) use self::drift::{
@@ -17,16 +18,20 @@ pub(super) use self::drift::{
 };
 pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
+use groundplan_engine::graph::Schema;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
+use groundplan_engine::provider::Schemas;
 use serde::Serialize;
 use serde_json::Value;
 
 use self::entries::{Entry, sections};
 use self::words::{as_created, left_to_aws, long, one_line, style, symbol};
 use self::wrap::wrapped;
+use super::brief;
 use super::painted;
 use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
+use super::progress::{CriticalPath, Estimate};
 use super::screen;
 use super::value::is_unknown;
 
@@ -65,16 +70,40 @@ pub struct Describe {
     pub subject: fn(kind: &str) -> Subject,
     /// Returns the summary of a resource with these inputs after the plan.
     pub summary: fn(after: &Value, around: &Surroundings<'_>) -> Summary,
+    /// Returns the schema of a kind, which has its typical duration.
+    pub schema: fn(kind: &str) -> Option<&'static Schema>,
     /// Returns the dangers of a plan: changes that an installed cluster does not survive.
     pub danger: fn(plan: &Plan) -> Vec<String>,
 }
 
+impl Schemas for Describe {
+    fn schema(&self, kind: &str) -> Option<&'static Schema> {
+        (self.schema)(kind)
+    }
+}
+
+/// Number of lines of a usual screen. Warnings that scroll out of it are repeated.
+const SCREEN: usize = 24;
+
 impl PlanView<'_> {
-    /// Writes the plan for people.
+    /// Writes the plan for people. The warnings of a long plan come first and, once more, last.
     ///
     /// # Errors
     /// Returns an error if the writer fails.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut text = Vec::new();
+        self.write_body(&mut text)?;
+        out.write_all(&text)?;
+        let is_long = text.iter().filter(|&&byte| byte == b'\n').count() > SCREEN;
+        if is_long && !self.warnings.is_empty() {
+            writeln!(out)?;
+            self.write_warning_lines(out)?;
+        }
+        self.write_danger(out)
+    }
+
+    /// Writes everything before the repeated warnings and the dangers.
+    fn write_body(&self, out: &mut dyn Write) -> io::Result<()> {
         self.write_header(out)?;
         self.write_drift(out)?;
         self.write_left(out)?;
@@ -87,7 +116,14 @@ impl PlanView<'_> {
         self.write_changes(out)?;
         self.write_kinds(out)?;
         writeln!(out, "{}", painted(STRONG, summary(self.plan)))?;
-        self.write_danger(out)
+        let estimate = self.critical_path(estimated).flatten();
+        estimate.map_or(Ok(()), |line| self.line(out, &screen::one_line(&line), 2))
+    }
+
+    /// Calls `show` with the longest path through the steps of the plan. `None` without steps.
+    pub(super) fn critical_path<T>(&self, show: impl FnOnce(&CriticalPath<'_>) -> T) -> Option<T> {
+        let estimate = Estimate::new(self.plan, &self.describe);
+        estimate.critical_path().map(|path| show(&path))
     }
 
     fn write_header(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -108,11 +144,16 @@ impl PlanView<'_> {
     }
 
     pub(super) fn write_warnings(&self, out: &mut dyn Write) -> io::Result<()> {
+        self.write_warning_lines(out)?;
+        if self.warnings.is_empty() { Ok(()) } else { writeln!(out) }
+    }
+
+    fn write_warning_lines(&self, out: &mut dyn Write) -> io::Result<()> {
         for warning in self.warnings {
             let warning = screen::one_line(warning);
             self.line(out, &format!("{}: {warning}", painted(WARNING, "warning")), 2)?;
         }
-        if self.warnings.is_empty() { Ok(()) } else { writeln!(out) }
+        Ok(())
     }
 
     /// Writes the dangers: last, so that they are next to the prompt.
@@ -284,6 +325,25 @@ fn count_one(action: Action) -> ChangeCounts {
         add: usize::from(replaces || matches!(action, Action::Create | Action::Finish)),
         change: usize::from(action == Action::Update),
         destroy: usize::from(replaces || action == Action::Delete),
+    }
+}
+
+/// Shortest duration that a plan estimates for people.
+const WORTH_WAITING: Duration = Duration::from_secs(10);
+
+/// Returns the estimate of a plan: its typical time and the path that decides it. `None` for a plan
+/// of a few seconds.
+pub(super) fn estimated(CriticalPath { duration, path }: &CriticalPath<'_>) -> Option<String> {
+    let path: Vec<_> = path.iter().map(|address| address.as_str()).collect();
+    let text = format!("Time: about {}; longest path: {}", roughly(*duration), path.join(" -> "));
+    Some(text).filter(|_| *duration >= WORTH_WAITING)
+}
+
+/// Returns a typical duration: to whole minutes from two minutes on.
+fn roughly(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..120 => brief(Duration::from_secs(seconds)),
+        seconds => format!("{}m", seconds.div_ceil(60)),
     }
 }
 

@@ -3,6 +3,7 @@
 use groundplan_aws::schemas;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::guard::{Guards, violations};
+use groundplan_engine::provider::Schemas;
 use groundplan_openshift::plan_review;
 
 use crate::cli::args;
@@ -21,6 +22,7 @@ pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> Pl
         subject: plan_review::subject,
         summary: plan_review::summary,
         danger: plan_review::danger,
+        schema: |kind| schemas().schema(kind),
     };
     PlanView {
         plan,

@@ -1,5 +1,6 @@
 //! Tests of plans as people see them.
 
+use groundplan_engine::graph::Identity as KindIdentity;
 use groundplan_engine::plan::{DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step};
 use groundplan_engine::state::Cluster;
 use proptest::prelude::*;
@@ -69,6 +70,8 @@ fn written(plan: &Plan, full: bool) -> String {
     in_width(plan, full, None)
 }
 
+static SLOW: Schema = Schema { typical_seconds: 700, ..Schema::of("vpc", KindIdentity::Name) };
+
 /// Describes kinds in the words of the tests: the first letter is the subject, each input a fact.
 pub(in crate::render) const DESCRIBE: Describe = Describe {
     subject: |kind| match kind {
@@ -80,6 +83,10 @@ pub(in crate::render) const DESCRIBE: Describe = Describe {
         let facts =
             fields.map(|(key, value)| format!("{key} {}", super::super::value::inline(value)));
         Summary { facts: facts.collect(), sentences: vec![] }
+    },
+    schema: |kind| match kind {
+        "vpc" => Some(&SLOW),
+        _ => None,
     },
     danger: |plan| {
         let zones = plan.changes.iter().filter(|change| change.address.kind() == "hosted_zone");
@@ -107,6 +114,46 @@ fn the_head_names_account_and_identity_of_the_run() {
                 Account 111122223333, as arn:aws:iam::1:user/";
     assert!(text.starts_with(head), "{text}");
     assert!(!text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_long_plan_repeats_its_warnings_and_a_short_one_does_not() {
+    for (number, times) in [(3, 1), (40, 2)] {
+        let names = (0..number).map(|n| format!("subnet.{}", "x".repeat(n + 1)));
+        let changes = names.map(|name| change(&name, Action::Update, Reason::Changed));
+        let (plan, warnings) = (plan(changes.collect()), ["mind the gap".to_owned()]);
+        let view = PlanView {
+            plan: &plan,
+            full: true,
+            warnings: &warnings,
+            classify,
+            describe: DESCRIBE,
+            width: None,
+            identity: None,
+        };
+        let mut written = Vec::new();
+        view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
+        let text = String::from_utf8(written).unwrap();
+        assert_eq!(text.matches("warning: mind the gap\n").count(), times, "{text}");
+        assert_eq!(text.ends_with("\n\nwarning: mind the gap\n"), times == 2, "{text}");
+    }
+}
+
+#[test]
+fn the_time_is_that_of_the_longest_path() {
+    let mut plan = plan(vec![]);
+    let create = |address: &str| Op::Create {
+        address: address.into(),
+        generation: 1,
+        inputs: json!({}),
+        after: vec![],
+        prior: groundplan_engine::plan::PriorObject::Nothing,
+        found: None,
+    };
+    plan.changes = vec![change("vpc.main", Action::Create, Reason::New)];
+    plan.steps = vec![Step { op: create("vpc.main"), after: vec![] }];
+    let text = written(&plan, false);
+    assert!(text.ends_with("\nTime: about 12m; longest path: vpc.main\n"), "{text}");
 }
 
 #[test]

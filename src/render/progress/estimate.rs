@@ -22,6 +22,7 @@ pub struct Estimate {
 
 #[derive(Debug)]
 struct EstimatedStep {
+    address: Address,
     kind: (String, StepAction),
     /// Typical duration in seconds.
     typical: f64,
@@ -39,6 +40,15 @@ enum StepProgress {
 /// Seconds until an object of any kind exists: the creating call without the wait after it.
 const UNTIL_CREATED: f64 = 1.0;
 
+/// Longest path through the steps of a plan.
+#[derive(Debug, PartialEq, Eq)]
+pub struct CriticalPath<'a> {
+    /// Typical duration.
+    pub duration: Duration,
+    /// Addresses in the order of their steps.
+    pub path: Vec<&'a Address>,
+}
+
 impl Estimate {
     /// Returns the estimate of a plan that is not started.
     pub fn new(plan: &Plan, schemas: &dyn Schemas) -> Self {
@@ -48,9 +58,11 @@ impl Estimate {
             let kind = name.address.kind().to_owned();
             let typical = typical(&step.op, &kind, schemas);
             let after = step.after.iter().map(|on| (on.step as usize, on.until)).collect();
+            let address = name.address.clone();
             estimate.index.insert((name.address, name.generation, name.action), number);
             let kind = (kind, name.action);
             estimate.steps.push(EstimatedStep {
+                address,
                 kind,
                 typical,
                 after,
@@ -107,6 +119,45 @@ impl Estimate {
         }
         let unfinished = self.steps.iter().any(|step| step.progress != StepProgress::Over);
         unfinished.then(|| Duration::from_secs_f64(longest.ceil()))
+    }
+
+    /// Returns the longest path through the steps and its duration; `None` without steps.
+    pub fn critical_path(&self) -> Option<CriticalPath<'_>> {
+        // Duration of the longest path after each milestone of a step, and its first step.
+        let mut after_end = vec![(0.0_f64, None); self.steps.len()];
+        let mut after_created = after_end.clone();
+        let mut followers = vec![None; self.steps.len()];
+        let mut longest = (0.0_f64, None);
+        for (number, step) in self.steps.iter().enumerate().rev() {
+            let (end, created) = (after_end[number], after_created[number]);
+            let (whole, until_created) = (self.duration(step) + end.0, UNTIL_CREATED + created.0);
+            let (own, follower) = match until_created > whole {
+                true => (until_created, created.1),
+                false => (whole, end.1),
+            };
+            followers[number] = follower;
+            let keep_longest = |known: &mut (f64, Option<usize>)| {
+                if own > known.0 {
+                    *known = (own, Some(number));
+                }
+            };
+            keep_longest(&mut longest);
+            for &(earlier, until) in &step.after {
+                match until {
+                    Milestone::Created => keep_longest(&mut after_created[earlier]),
+                    Milestone::Done => keep_longest(&mut after_end[earlier]),
+                }
+            }
+        }
+        let mut path = Vec::new();
+        let mut next = longest.1;
+        while let Some(number) = next {
+            path.push(&self.steps[number].address);
+            next = followers[number];
+        }
+        path.dedup(); // a replacement deletes and creates at one address
+        let duration = Duration::from_secs_f64(longest.0.ceil());
+        (!path.is_empty()).then_some(CriticalPath { duration, path })
     }
 
     fn duration(&self, step: &EstimatedStep) -> f64 {
@@ -207,7 +258,38 @@ mod tests {
             create("slow.c", &[(1, Milestone::Created)]),
             create("quick.d", &[(0, Milestone::Done)]),
         ];
-        assert_eq!(estimate(chain).left(at(0)), Some(at(2 + 1 + 100)));
+        let estimate = estimate(chain);
+        assert_eq!(estimate.left(at(0)), Some(at(2 + 1 + 100)));
+        let critical = estimate.critical_path().unwrap();
+        assert_eq!(critical.duration, at(2 + 1 + 100));
+        let path: Vec<_> = critical.path.iter().map(|address| address.as_str()).collect();
+        assert_eq!(path, ["quick.a", "slow.b", "slow.c"]);
+    }
+
+    #[test]
+    fn the_critical_path_of_any_plan_takes_as_long_as_its_run() {
+        // Every graph of six steps in which a step follows some of the earlier ones.
+        for edges in 0..1_u32 << 15 {
+            let mut bits = 0;
+            let steps = (0..6_u32).map(|step| {
+                let after = (0..step).filter(|_| {
+                    bits += 1;
+                    edges >> (bits - 1) & 1 == 1
+                });
+                let milestone = |on| match (on + step) % 3 {
+                    0 => (on, Milestone::Created),
+                    _ => (on, Milestone::Done),
+                };
+                let after: Vec<_> = after.map(milestone).collect();
+                let kind = if step % 2 == 0 { "slow" } else { "quick" };
+                create(&format!("{kind}.s{step}"), &after)
+            });
+            let estimate = estimate(steps.collect());
+            let critical = estimate.critical_path().unwrap();
+            assert_eq!(Some(critical.duration), estimate.left(at(0)), "{edges:b}");
+            assert!(critical.path.windows(2).all(|pair| pair[0] != pair[1]), "{edges:b}");
+        }
+        assert_eq!(estimate(vec![]).critical_path(), None);
     }
 
     #[test]

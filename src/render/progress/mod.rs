@@ -18,7 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::screen::on_screen;
 
 pub use self::board::ProgressBoard;
-pub use self::estimate::Estimate;
+pub use self::estimate::{CriticalPath, Estimate};
 pub use self::failures::Failures;
 pub use self::lines::ProgressLines;
 use groundplan_engine::event::{Event, StepAction};
