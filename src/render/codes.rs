@@ -81,6 +81,7 @@ codes! {
         EventsLost = "events-lost", [0]: "the event file is incomplete";
         ConfirmationImpossible = "confirmation-impossible", [7]: "the command needs a confirmation, and there is no terminal";
         NotConfirmed = "not-confirmed", [7]: "the confirmation was not given";
+        DangerNotAccepted = "danger-not-accepted", [7]: "an installed cluster does not survive the plan, and --accept-danger is missing or wrong";
         Stopped = "stopped", [6]: "a signal stopped the command";
         HostError = "host-error", [1]: "the operating system rejected a basic request";
         InternalError = "internal-error", [1]: "groundplan has a defect";

@@ -10,7 +10,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::prompt::Answer;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::execute::cannot_ask;
-use crate::render::Diagnostic;
+use crate::render::{Code, Diagnostic};
 
 /// Part of a plan that its approval depends on.
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +83,11 @@ fn decide(subject: Subject<'_>, given: Given<'_>) -> Result<Option<Answer>> {
 }
 
 fn not_accepted(cluster: &str, is_saved: bool) -> CommandError {
-    let diagnostic = Diagnostic::error(format!(
+    let diagnostic = Diagnostic::error(
+        Code::DangerNotAccepted,
         "an installed cluster does not survive this plan (see DANGER above), and --accept-danger is \
-         missing; nothing was changed"
-    ));
+         missing; nothing was changed",
+    );
     let approve = if is_saved { "" } else { "--auto-approve " };
     let hint = format!(
         "read the plan; to lose the cluster, run the command in a terminal, or pass \
@@ -96,10 +97,11 @@ fn not_accepted(cluster: &str, is_saved: bool) -> CommandError {
 }
 
 fn another_cluster(name: &str, cluster: &str) -> CommandError {
-    let diagnostic = Diagnostic::error(format!(
+    let summary = format!(
         "--accept-danger names the cluster {name}, but the plan is for the cluster {cluster}; nothing \
          was changed"
-    ));
+    );
+    let diagnostic = Diagnostic::error(Code::DangerNotAccepted, summary);
     let hint = format!("pass --accept-danger {cluster}, or the --config and --state of {name}");
     CommandError::new(Exit::Refused, diagnostic.with_hint(hint))
 }
