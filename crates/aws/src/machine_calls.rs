@@ -36,6 +36,17 @@ pub struct LiveMachine {
     pub metadata_options: MetadataOptions,
 }
 
+/// Response of EC2 to a query for one instance by its ID.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InstanceById {
+    /// EC2 returned the instance, in any state.
+    Shown(Box<LiveMachine>),
+    /// EC2 rejected the ID: no such instance exists.
+    NotFound,
+    /// EC2 returned no instance and no error, which proves nothing.
+    NotShown,
+}
+
 /// EC2 and its load balancers. Each call is safe to repeat.
 pub trait Ec2: Send + Sync {
     /// Launches an instance. A repeated launch with the same token returns the same instance.
@@ -45,8 +56,11 @@ pub trait Ec2: Send + Sync {
     fn describe(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Option<LiveMachine>>>;
     /// Polls until instances run. A terminated instance is a failure with the reason from EC2.
     fn poll_running(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Poll<MachineOutputs>>>;
-    /// Polls until instances are terminated. Pending polls contain the state in EC2.
+    /// Polls until instances are terminated. Pending polls contain the state in EC2. An instance that
+    /// EC2 does not return is pending.
     fn poll_terminated(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Poll<()>>>;
+    /// Queries each instance by its ID. Filters prove nothing: their empty result is not an error.
+    fn by_id(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<InstanceById>>;
     /// Sets the wanted tags that differ from the live tags. Other tags stay.
     fn retag(&self, id: InstanceId, live: Tags, wanted: Tags) -> ProviderFuture<'_, ()>;
     /// Terminates an instance. An instance that no longer exists counts as terminated.
@@ -80,7 +94,7 @@ mod calls {
     use groundplan_engine::provider::{Poll, ProviderFuture};
     use serde_json::Value;
 
-    use super::{Ec2, LaunchRequest, LiveMachine};
+    use super::{Ec2, InstanceById, LaunchRequest, LiveMachine};
     use crate::client::ec2::{self, ObjectKey};
     use crate::client::instances;
     use crate::client::resource_type::{Creation, KindOperations, Result};
@@ -101,12 +115,7 @@ mod calls {
             Box::pin(async move {
                 let keys: Vec<_> = ids.iter().map(|id| ObjectKey::Id(id.as_str())).collect();
                 let found = ec2::all_of::<types::Instance>(self, &keys).await?.into_iter();
-                let live = |one: types::Instance| -> Result<LiveMachine> {
-                    let outputs = machine::outputs("DescribeInstances", &one)?;
-                    let metadata_options = instances::live_metadata_options(&one);
-                    Ok(LiveMachine { outputs, metadata_options })
-                };
-                found.map(|one| one.map(live).transpose()).collect()
+                found.map(|one| one.as_ref().map(live).transpose()).collect()
             })
         }
 
@@ -120,7 +129,19 @@ mod calls {
         }
 
         fn poll_terminated(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<Poll<()>>> {
-            Box::pin(async move { instances::poll_terminated(self, &texts(&ids)).await })
+            Box::pin(async move { instances::poll_seen_terminated(self, &texts(&ids)).await })
+        }
+
+        fn by_id(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<InstanceById>> {
+            Box::pin(async move {
+                let answers = instances::asked_by_id(self, &texts(&ids)).await?.into_iter();
+                let known = answers.map(|answer| match answer {
+                    None => Ok(InstanceById::NotFound),
+                    Some(None) => Ok(InstanceById::NotShown),
+                    Some(Some(one)) => Ok(InstanceById::Shown(Box::new(live(&one)?))),
+                });
+                known.collect()
+            })
         }
 
         fn retag(&self, id: InstanceId, live: Tags, wanted: Tags) -> ProviderFuture<'_, ()> {
@@ -176,6 +197,11 @@ mod calls {
         }
     }
 
+    fn live(one: &types::Instance) -> Result<LiveMachine> {
+        let outputs = machine::outputs("DescribeInstances", one)?;
+        Ok(LiveMachine { outputs, metadata_options: instances::live_metadata_options(one) })
+    }
+
     fn texts(ids: &[InstanceId]) -> Vec<&str> {
         ids.iter().map(InstanceId::as_str).collect()
     }
@@ -184,6 +210,56 @@ mod calls {
     mod tests {
         use super::*;
         use crate::client::tests::{Script, scripted};
+
+        fn shown(instances: &str) -> Script {
+            let set = format!("<item><instancesSet>{instances}</instancesSet></item>");
+            let set = format!("<reservationSet>{set}</reservationSet>");
+            let answer = format!("<DescribeInstancesResponse>{set}</DescribeInstancesResponse>");
+            Script::Answer(200, answer)
+        }
+
+        fn instance(id: &str, state: &str) -> String {
+            format!(
+                "<item><instanceId>{id}</instanceId><instanceState><name>{state}</name>\
+                 </instanceState></item>"
+            )
+        }
+
+        fn rejected(code: &str) -> Script {
+            let error = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
+            Script::Answer(400, format!("<Response><Errors>{error}</Errors></Response>"))
+        }
+
+        /// EC2 rejects a call about several IDs because of one of them.
+        #[tokio::test]
+        async fn an_instance_does_not_exist_if_ec2_rejects_its_id_and_not_if_it_is_not_shown() {
+            let script = [
+                rejected("InvalidInstanceID.NotFound"),
+                rejected("InvalidInstanceID.NotFound"),
+                shown(&instance("i-2", "running")),
+                shown(""),
+            ];
+            let (aws, sent) = scripted(script);
+            let ids = ["i-1", "i-2", "i-3"].map(InstanceId::from).to_vec();
+            let answers = aws.by_id(ids).await.unwrap();
+            let [InstanceById::NotFound, InstanceById::Shown(two), InstanceById::NotShown] =
+                &answers[..]
+            else {
+                panic!("{answers:?}")
+            };
+            assert_eq!(two.outputs.seen.state, "running");
+            let bodies = sent.bodies();
+            assert!(bodies.iter().all(|body| body.contains("InstanceId.1=")), "{bodies:?}");
+            let (aws, _) = scripted([rejected("UnauthorizedOperation")]);
+            assert!(aws.by_id(vec!["i-1".into()]).await.is_err());
+        }
+
+        #[tokio::test]
+        async fn an_instance_is_terminated_when_ec2_shows_it_so_and_not_when_it_is_not_shown() {
+            let (aws, _) = scripted([shown(&instance("i-1", "terminated"))]);
+            let polls = aws.poll_terminated(vec!["i-1".into(), "i-2".into()]).await.unwrap();
+            assert!(matches!(polls[..], [Poll::Ready(()), Poll::Pending(_)]), "{polls:?}");
+        }
 
         #[tokio::test]
         async fn tags_of_other_owners_stay_at_a_retag() {

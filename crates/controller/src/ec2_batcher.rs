@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use groundplan_aws::kinds::machine::MachineOutputs;
 use groundplan_aws::lookups::lookup::Lookup;
-use groundplan_aws::machine_calls::{Ec2, LiveMachine};
+use groundplan_aws::machine_calls::{Ec2, InstanceById, LiveMachine};
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_aws::model::metadata_options::MetadataOptions;
 use groundplan_engine::provider::{ErrorClass, Poll, ProviderError};
@@ -40,8 +40,11 @@ pub enum InstanceState {
         /// Reason in the words of EC2.
         why: String,
     },
-    /// The instance has an ID, and EC2 does not show it.
+    /// The instance has an ID, and EC2 neither shows it nor rejects the ID. This proves nothing.
     Invisible,
+    /// The instance has an ID, and EC2 rejects the ID: `InvalidInstanceID.NotFound`. EC2 also rejects
+    /// the ID of an instance that was launched a moment ago.
+    NotFound,
     /// No ID is known, and no instance has the name.
     Nothing,
 }
@@ -65,6 +68,7 @@ pub struct Ec2Batcher {
     machines: BatchQueue<InstanceId, Option<LiveMachine>>,
     waited_for: BatchQueue<InstanceId, Poll<MachineOutputs>>,
     going: BatchQueue<InstanceId, Poll<()>>,
+    by_id: BatchQueue<InstanceId, InstanceById>,
     names: BatchQueue<String, Vec<InstanceId>>,
     answers: tokio::sync::Mutex<HashMap<String, (Instant, Value)>>,
 }
@@ -79,6 +83,7 @@ impl Ec2Batcher {
             machines: BatchQueue::default(),
             waited_for: BatchQueue::default(),
             going: BatchQueue::default(),
+            by_id: BatchQueue::default(),
             names: BatchQueue::default(),
             answers: tokio::sync::Mutex::default(),
         }
@@ -135,6 +140,28 @@ impl Ec2Batcher {
                 (InstanceState::There(Box::new(outputs)), Some(metadata_options))
             }
             None => (self.what_became_of(&id).await?, None),
+        };
+        if seen != InstanceState::Invisible {
+            return Ok(FoundInstance { seen, metadata_options, id: Some(id) });
+        }
+        let by_id = |ids| self.ec2.by_id(ids);
+        let answer = self.by_id.ask(id.clone(), by_id).await?;
+        let (seen, metadata_options) = match answer {
+            InstanceById::NotShown => (InstanceState::Invisible, None),
+            InstanceById::NotFound => (InstanceState::NotFound, None),
+            InstanceById::Shown(live) => {
+                let LiveMachine { outputs, metadata_options } = *live;
+                match &*outputs.seen.state {
+                    "terminated" => {
+                        let why = format!("{id} was terminated");
+                        (InstanceState::Terminated { why }, None)
+                    }
+                    "shutting-down" => {
+                        (InstanceState::Going { state: outputs.seen.state.clone() }, None)
+                    }
+                    _ => (InstanceState::There(Box::new(outputs)), Some(metadata_options)),
+                }
+            }
         };
         Ok(FoundInstance { seen, metadata_options, id: Some(id) })
     }

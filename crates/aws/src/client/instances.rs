@@ -4,6 +4,8 @@
 //! Knows the inputs of no kind. A kind converts its inputs to a [`InstanceSpec`], and a live instance
 //! to its inputs.
 
+use std::collections::HashMap;
+
 use aws_sdk_ec2::operation::modify_instance_metadata_options::builders::ModifyInstanceMetadataOptionsFluentBuilder;
 use aws_sdk_ec2::operation::run_instances::builders::RunInstancesFluentBuilder;
 use aws_sdk_ec2::types::{
@@ -331,6 +333,50 @@ pub(crate) async fn poll_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<PollR
         Some(state) => PollResult::Pending(state.as_str().to_owned()),
     });
     Ok(polls.collect())
+}
+
+/// Polls instances that are being terminated, as [`poll_terminated`] does, but an instance that EC2
+/// does not return counts as pending.
+pub(crate) async fn poll_seen_terminated(aws: &Aws, ids: &[&str]) -> Result<Vec<PollResult<()>>> {
+    let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
+    let polls = ids.iter().map(|id| match found.get(*id).and_then(live_state) {
+        Some(InstanceStateName::Terminated) => PollResult::Ready(()),
+        Some(state) => PollResult::Pending(state.as_str().to_owned()),
+        None => PollResult::Pending("not shown".to_owned()),
+    });
+    Ok(polls.collect())
+}
+
+/// Instance that EC2 returned for its ID. `None` if EC2 rejected the ID, because no such instance
+/// exists; `Some(None)` if EC2 returned no instance and no error.
+type AskedById = Option<Option<types::Instance>>;
+
+/// Queries instances by their IDs, in one call. EC2 rejects the call if it does not know one of the
+/// IDs; each is then queried by a call of its own.
+pub(crate) async fn asked_by_id(aws: &Aws, ids: &[&str]) -> Result<Vec<AskedById>> {
+    if let Some(found) = shown_by_id(aws, ids).await? {
+        return Ok(found.into_iter().map(Some).collect());
+    }
+    if ids.len() == 1 {
+        return Ok(vec![None]);
+    }
+    let alone = ids.iter().map(|id| shown_by_id(aws, std::slice::from_ref(id)));
+    let alone: Result<Vec<_>> = all(alone.collect()).await.into_iter().collect();
+    Ok(alone?.into_iter().map(|one| one.map(|mut one| one.pop().flatten())).collect())
+}
+
+/// Returns the instances with these IDs. `None` if EC2 rejected one of the IDs.
+async fn shown_by_id(aws: &Aws, ids: &[&str]) -> Result<Option<Vec<Option<types::Instance>>>> {
+    let ids: Vec<String> = ids.iter().map(|&id| id.to_owned()).collect();
+    let call = aws.ec2.describe_instances().set_instance_ids(Some(ids.clone()));
+    let answer = aws.call("ec2", "DescribeInstances", call.send()).await;
+    let rejected = ["InvalidInstanceID.NotFound", "InvalidInstanceID.Malformed"];
+    let Some(answer) = none_if(answer, &rejected)? else { return Ok(None) };
+    let shown = answer.reservations.unwrap_or_default().into_iter();
+    let shown = shown.flat_map(|one| one.instances.unwrap_or_default());
+    let shown: HashMap<_, _> =
+        shown.filter_map(|one| Some((one.instance_id()?.to_owned(), one))).collect();
+    Ok(Some(ids.iter().map(|id| shown.get(id).cloned()).collect()))
 }
 
 /// Returns the state of an instance in EC2.

@@ -44,7 +44,7 @@ use super::schedule::{NextLook, Schedule};
 use super::status::FIELDS_KNOWN;
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
-    in_sync, instance_id, known_fields, missing, not_found_out, paused, running,
+    in_sync, instance_id, is_absent, known_fields, missing, not_found_out, paused, running,
 };
 use crate::authority::Authority;
 use crate::client_timeout::patient;
@@ -92,6 +92,8 @@ pub struct MachineController {
     schedule: Mutex<Schedule>,
     /// Time when this process observed the deletion of a Machine, by UID.
     deleted: Mutex<HashMap<String, Instant>>,
+    /// Time since which each query has proven the instance of a Machine absent, by UID.
+    absent: Mutex<HashMap<String, Instant>>,
     changes: Semaphore,
     turn: Turn,
     log: Log,
@@ -177,6 +179,7 @@ impl MachineController {
             clock,
             schedule: Mutex::default(),
             deleted: Mutex::default(),
+            absent: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
             turn: Turn::default(),
             log: Log::default(),
@@ -298,6 +301,21 @@ impl MachineController {
     fn forget(&self, uid: &str) {
         self.schedule().forget(uid);
         self.deleted().remove(uid);
+        self.absent().remove(uid);
+    }
+
+    fn absent(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
+        self.absent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time during which each query has proven the instance of a Machine absent. `seen`
+    /// is the result of the last query.
+    fn absent_for(&self, uid: &str, seen: &InstanceState) -> Duration {
+        if !is_absent(seen) {
+            self.absent().remove(uid);
+            return Duration::ZERO;
+        }
+        self.absent().entry(uid.to_owned()).or_insert_with(Instant::now).elapsed()
     }
 
     fn deleted(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
@@ -326,7 +344,8 @@ impl MachineController {
         }
         let found = self.find(one).await?;
         let now = self.clock.now();
-        match decide(&one.machine, &found.seen, now) {
+        let absent_for = self.absent_for(&one.machine.metadata.uid, &found.seen);
+        match decide(&one.machine, &found.seen, absent_for, now) {
             MachineAction::Nothing => Ok(NextLook::OnChange),
             MachineAction::Wait(after) => Ok(NextLook::After(after)),
             MachineAction::Keep(after) => {
@@ -341,6 +360,12 @@ impl MachineController {
             MachineAction::Retry(message) => {
                 let unseen = ReconcileError::Missing(message);
                 self.tell_failed(one, InstanceOperation::Create, &unseen).await;
+                Err(unseen)
+            }
+            MachineAction::Unseen(message) => {
+                self.write(one, not_found_out(&one.machine, &message, now)).await?;
+                let unseen = ReconcileError::Missing(message);
+                self.tell_failed(one, InstanceOperation::Update, &unseen).await;
                 Err(unseen)
             }
         }
@@ -374,6 +399,7 @@ impl MachineController {
         match self.batcher.find(&one.name, id.as_deref()).await {
             Ok(found) => Ok(found),
             Err(error) => {
+                self.absent().remove(&one.machine.metadata.uid);
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
                 let error = ReconcileError::from(error);
                 self.write(one, changes).await?;

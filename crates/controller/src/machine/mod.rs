@@ -37,6 +37,9 @@ pub const INSTANCE_STATE: &str = "machine.openshift.io/instance-state";
 /// Annotation of a Machine that is deleted without a drain of its Node.
 pub const NO_DRAINING: &str = "machine.openshift.io/exclude-node-draining";
 
+/// Time during which EC2 must reject the ID of an instance, or find no instance of a name, before
+/// the instance counts as gone.
+const PROVEN: Duration = Duration::from_secs(60);
 /// Time during which a new instance may be invisible (machine-api-provider-aws `reconciler.go`,
 /// `requeueAfterSeconds`).
 const EVENTUALLY: SignedDuration = SignedDuration::from_secs(20);
@@ -68,26 +71,68 @@ pub enum MachineAction {
     Fail(MachineFailure),
     /// Report an error that may be temporary, and retry.
     Retry(String),
+    /// Report that EC2 does not show an instance that was ready, and look again.
+    Unseen(String),
 }
 
 /// Returns the next action for a Machine that is not deleted, from the state of its instance.
-pub fn decide(machine: &Machine, seen: &InstanceState, now: Timestamp) -> MachineAction {
+/// `absent_for` is the time during which each query has proven the instance absent.
+pub fn decide(
+    machine: &Machine,
+    seen: &InstanceState,
+    absent_for: Duration,
+    now: Timestamp,
+) -> MachineAction {
     if machine.status.phase.as_deref() == Some("Failed") {
         return MachineAction::Nothing;
     }
     match seen {
         InstanceState::There(instance) => MachineAction::Keep(again(machine, instance)),
         InstanceState::Going { .. } => MachineAction::Wait(SOON),
-        _ if was_provisioned(machine) => MachineAction::Fail(MachineFailure::missing()),
+        InstanceState::Terminated { .. } if was_provisioned(machine) => {
+            MachineAction::Fail(MachineFailure::missing())
+        }
+        InstanceState::NotFound | InstanceState::Nothing
+            if was_provisioned(machine) && absent_for >= PROVEN =>
+        {
+            MachineAction::Fail(MachineFailure::missing())
+        }
+        _ if was_provisioned(machine) => MachineAction::Unseen(unseen(machine, seen)),
         InstanceState::Terminated { why } => MachineAction::Fail(MachineFailure::terminated(why)),
-        InstanceState::Invisible if was_seen_just_now(machine, now) => MachineAction::Wait(SOON),
-        InstanceState::Invisible => MachineAction::Retry(format!(
+        InstanceState::Invisible | InstanceState::NotFound if was_seen_just_now(machine, now) => {
+            MachineAction::Wait(SOON)
+        }
+        InstanceState::Invisible | InstanceState::NotFound => MachineAction::Retry(format!(
             "EC2 does not return {}, which was launched for this machine: no other instance is \
              launched",
             instance_id(machine).unwrap_or_default()
         )),
         InstanceState::Nothing => MachineAction::Launch,
     }
+}
+
+/// Returns the message about an instance that was ready, and that EC2 does not show.
+fn unseen(machine: &Machine, seen: &InstanceState) -> String {
+    let id = instance_id(machine);
+    match (id, seen) {
+        (Some(id), InstanceState::NotFound) => format!(
+            "EC2 does not know {id}: the Machine fails if this stays so for {} seconds",
+            PROVEN.as_secs()
+        ),
+        (Some(id), _) => format!(
+            "EC2 does not show {id}, and does not say that it does not exist: the Machine stays as \
+             it is"
+        ),
+        (None, _) => format!(
+            "EC2 shows no instance of this name: the Machine fails if this stays so for {} seconds",
+            PROVEN.as_secs()
+        ),
+    }
+}
+
+/// Returns true if the result of a query proves that no instance exists, if it stays so.
+pub fn is_absent(seen: &InstanceState) -> bool {
+    matches!(seen, InstanceState::NotFound | InstanceState::Nothing)
 }
 
 /// Next action for a deleted Machine.
@@ -99,6 +144,8 @@ pub enum DeletionAction {
     Held,
     /// Terminate the instance.
     Terminate,
+    /// Terminate the instance by its ID, although EC2 does not show it, and look again soon.
+    TerminateUnseen,
     /// Reconcile again after this time, because the termination is in progress.
     Wait(Duration),
     /// Delete the Node and remove the finalizer, because the instance is gone.
@@ -118,16 +165,24 @@ pub fn before_termination(machine: &Machine) -> Option<DeletionAction> {
 
 /// Returns the next action for the instance of a deleted Machine. `known_for` is the time since
 /// this process observed the deletion. No launch was sent since then, neither by this process nor
-/// by an earlier one.
-pub fn terminate(machine: &Machine, seen: &InstanceState, known_for: Duration) -> DeletionAction {
+/// by an earlier one. `absent_for` is the time during which each query has proven the instance
+/// absent.
+pub fn terminate(
+    machine: &Machine,
+    seen: &InstanceState,
+    known_for: Duration,
+    absent_for: Duration,
+) -> DeletionAction {
     let is_late = known_for < LATE && may_come_to_light(machine);
     match seen {
         InstanceState::There(_) => DeletionAction::Terminate,
         InstanceState::Going { .. } => DeletionAction::Wait(SOON),
-        InstanceState::Invisible | InstanceState::Nothing if is_late => {
-            DeletionAction::Wait(SOONER)
+        InstanceState::Invisible => DeletionAction::TerminateUnseen,
+        InstanceState::NotFound if absent_for < PROVEN || is_late => {
+            DeletionAction::TerminateUnseen
         }
-        InstanceState::Terminated { .. } | InstanceState::Invisible | InstanceState::Nothing => {
+        InstanceState::Nothing if is_late => DeletionAction::Wait(SOONER),
+        InstanceState::Terminated { .. } | InstanceState::NotFound | InstanceState::Nothing => {
             DeletionAction::Finish
         }
     }

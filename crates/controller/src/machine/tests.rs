@@ -75,24 +75,32 @@ fn c31_a_uid_has_one_token_that_ec2_takes() {
 
 #[test]
 fn a_machine_without_an_instance_is_launched() {
-    assert_eq!(decide(&fresh(), &InstanceState::Nothing, now()), MachineAction::Launch);
+    assert_eq!(
+        decide(&fresh(), &InstanceState::Nothing, Duration::ZERO, now()),
+        MachineAction::Launch
+    );
 }
 
 #[test]
 fn c33_what_is_there_is_never_launched_again() {
     for state in ["pending", "running", "stopping", "stopped"] {
         assert!(
-            matches!(decide(&fresh(), &there(state), now()), MachineAction::Keep(_)),
+            matches!(
+                decide(&fresh(), &there(state), Duration::ZERO, now()),
+                MachineAction::Keep(_)
+            ),
             "{state}"
         );
     }
     let terminated = InstanceState::Terminated { why: "i-1 was terminated".into() };
-    let MachineAction::Fail(failure) = decide(&launched_for(60), &terminated, now()) else {
+    let MachineAction::Fail(failure) =
+        decide(&launched_for(60), &terminated, Duration::ZERO, now())
+    else {
         panic!()
     };
     assert_eq!(failure.reason, "InvalidConfiguration");
     assert!(matches!(
-        decide(&launched_for(60), &InstanceState::Invisible, now()),
+        decide(&launched_for(60), &InstanceState::Invisible, Duration::ZERO, now()),
         MachineAction::Retry(_)
     ));
 }
@@ -100,19 +108,23 @@ fn c33_what_is_there_is_never_launched_again() {
 #[test]
 fn c35_what_goes_away_is_there_until_it_is_gone() {
     let going = InstanceState::Going { state: "shutting-down".into() };
-    assert_eq!(decide(&provisioned(), &going, now()), MachineAction::Wait(SOON));
-    assert!(matches!(decide(&provisioned(), &there("stopped"), now()), MachineAction::Keep(_)));
+    assert_eq!(decide(&provisioned(), &going, Duration::ZERO, now()), MachineAction::Wait(SOON));
+    assert!(matches!(
+        decide(&provisioned(), &there("stopped"), Duration::ZERO, now()),
+        MachineAction::Keep(_)
+    ));
     let gone = InstanceState::Terminated { why: String::new() };
-    assert!(matches!(decide(&provisioned(), &gone, now()), MachineAction::Fail(_)));
+    assert!(matches!(decide(&provisioned(), &gone, Duration::ZERO, now()), MachineAction::Fail(_)));
 }
 
 #[test]
 fn c36_what_was_launched_just_now_may_be_invisible_and_is_never_launched_again() {
     assert_eq!(
-        decide(&launched_for(5), &InstanceState::Invisible, now()),
+        decide(&launched_for(5), &InstanceState::Invisible, Duration::ZERO, now()),
         MachineAction::Wait(SOON)
     );
-    let MachineAction::Retry(message) = decide(&launched_for(25), &InstanceState::Invisible, now())
+    let MachineAction::Retry(message) =
+        decide(&launched_for(25), &InstanceState::Invisible, Duration::ZERO, now())
     else {
         panic!()
     };
@@ -125,12 +137,12 @@ fn c36_what_was_launched_just_now_may_be_invisible_and_is_never_launched_again()
 #[test]
 fn c37_a_machine_whose_instance_is_gone_has_failed_for_good() {
     for seen in [
-        InstanceState::Invisible,
+        InstanceState::NotFound,
         InstanceState::Nothing,
         InstanceState::Terminated { why: "spot".into() },
     ] {
         let machine = provisioned();
-        let MachineAction::Fail(failure) = decide(&machine, &seen, now()) else {
+        let MachineAction::Fail(failure) = decide(&machine, &seen, PROVEN, now()) else {
             panic!("{seen:?}")
         };
         assert_eq!(failure.message, "can't find created instance");
@@ -139,8 +151,34 @@ fn c37_a_machine_whose_instance_is_gone_has_failed_for_good() {
         assert_eq!(condition(&after, "InstanceExists"), ("False", "InstanceMissing"));
         assert_eq!(after.metadata.annotations[INSTANCE_STATE], "Unknown");
         assert_eq!(provider_status(&after).instance_state.as_deref(), Some("Unknown"));
-        assert_eq!(decide(&after, &there("running"), now()), MachineAction::Nothing, "final");
+        assert_eq!(
+            decide(&after, &there("running"), Duration::ZERO, now()),
+            MachineAction::Nothing,
+            "final"
+        );
     }
+}
+
+#[test]
+fn an_instance_is_gone_when_ec2_has_rejected_its_id_for_a_minute_and_never_without_proof() {
+    let of = |seen: &InstanceState, seconds| {
+        decide(&provisioned(), seen, Duration::from_secs(seconds), now())
+    };
+    for (seen, seconds) in [
+        (InstanceState::Invisible, 0),
+        (InstanceState::Invisible, 3600),
+        (InstanceState::NotFound, 0),
+        (InstanceState::NotFound, 59),
+        (InstanceState::Nothing, 59),
+    ] {
+        let MachineAction::Unseen(message) = of(&seen, seconds) else { panic!("{seen:?}") };
+        assert!(message.starts_with("EC2 does not ") && message.contains("i-1"), "{message}");
+    }
+    assert!(matches!(of(&InstanceState::NotFound, 60), MachineAction::Fail(_)));
+    assert!(matches!(
+        decide(&launched_for(3600), &InstanceState::NotFound, PROVEN, now()),
+        MachineAction::Retry(_)
+    ));
 }
 
 fn refused(class: ErrorClass, code: &str) -> ProviderError {
@@ -185,13 +223,19 @@ fn c30_what_is_not_at_hand_waits_and_what_cannot_be_fails() {
 #[test]
 fn c40_a_running_instance_is_told_of_in_full() {
     let machine = launched_for(30);
-    assert_eq!(decide(&machine, &there("pending"), now()), MachineAction::Keep(SOON));
     assert_eq!(
-        decide(&machine, &there("running"), now()),
+        decide(&machine, &there("pending"), Duration::ZERO, now()),
+        MachineAction::Keep(SOON)
+    );
+    assert_eq!(
+        decide(&machine, &there("running"), Duration::ZERO, now()),
         MachineAction::Keep(LATER),
         "no Node yet"
     );
-    assert_eq!(decide(&provisioned(), &there("running"), now()), MachineAction::Keep(RESYNC));
+    assert_eq!(
+        decide(&provisioned(), &there("running"), Duration::ZERO, now()),
+        MachineAction::Keep(RESYNC)
+    );
     let changes = running(&machine, &instance("running"), "us-east-1", now());
     let object = changes.object().unwrap();
     assert_eq!(object["spec"]["providerID"], "aws:///us-east-1a/i-1");
@@ -303,7 +347,7 @@ fn c45_hooks_hold_a_machine_and_an_annotation_spares_the_draining() {
 
 #[test]
 fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
-    let of = |seen: &InstanceState| terminate(&provisioned(), seen, Duration::ZERO);
+    let of = |seen: &InstanceState| terminate(&provisioned(), seen, LATE, Duration::ZERO);
     assert_eq!(of(&there("running")), DeletionAction::Terminate);
     assert_eq!(of(&there("stopped")), DeletionAction::Terminate);
     assert_eq!(
@@ -311,9 +355,16 @@ fn c44_an_instance_is_terminated_waited_for_and_then_let_go_of() {
         DeletionAction::Wait(SOON)
     );
     let terminated = InstanceState::Terminated { why: String::new() };
-    for gone in [terminated, InstanceState::Invisible, InstanceState::Nothing] {
+    for gone in [terminated, InstanceState::Nothing] {
         assert_eq!(of(&gone), DeletionAction::Finish, "{gone:?}");
     }
+    let after = |seen, seconds| {
+        let seconds = Duration::from_secs(seconds);
+        terminate(&provisioned(), &seen, seconds, seconds)
+    };
+    assert_eq!(after(InstanceState::Invisible, 3600), DeletionAction::TerminateUnseen);
+    assert_eq!(after(InstanceState::NotFound, 59), DeletionAction::TerminateUnseen);
+    assert_eq!(after(InstanceState::NotFound, 60), DeletionAction::Finish);
 }
 
 #[test]
@@ -321,23 +372,19 @@ fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     let started = launching(&fresh(), now()).after;
     let unanswered = launch_unanswered(&started, "no response", now()).after;
     let unseen = launched(&started, &instance("pending"), "r", now()).after;
-    for (machine, seen) in [
-        (&started, InstanceState::Nothing),
-        (&unanswered, InstanceState::Nothing),
-        (&unseen, InstanceState::Invisible),
+    for (machine, seen, waits) in [
+        (&started, InstanceState::Nothing, DeletionAction::Wait(SOONER)),
+        (&unanswered, InstanceState::Nothing, DeletionAction::Wait(SOONER)),
+        (&unseen, InstanceState::NotFound, DeletionAction::TerminateUnseen),
     ] {
-        let at = |seconds| terminate(machine, &seen, Duration::from_secs(seconds));
-        assert_eq!(
-            (at(0), at(59)),
-            (DeletionAction::Wait(SOONER), DeletionAction::Wait(SOONER)),
-            "{machine:?}"
-        );
+        let at = |seconds| terminate(machine, &seen, Duration::from_secs(seconds), PROVEN);
+        assert_eq!((at(0), at(59)), (waits.clone(), waits), "{machine:?}");
         assert_eq!(at(60), DeletionAction::Finish);
     }
     let refused = creation_failed(&started, "no capacity", now()).after;
     for nothing in [&fresh(), &refused] {
         assert_eq!(
-            terminate(nothing, &InstanceState::Nothing, Duration::ZERO),
+            terminate(nothing, &InstanceState::Nothing, Duration::ZERO, PROVEN),
             DeletionAction::Finish
         );
     }
@@ -347,17 +394,11 @@ fn a_launch_that_may_come_to_light_keeps_a_machine_for_a_minute() {
     let invalid = failed(&again, &MachineFailure::invalid("x"), now()).after;
     for open in [&throttled, &invalid, &launching(&started, now()).after] {
         assert_eq!(
-            terminate(open, &InstanceState::Nothing, Duration::ZERO),
+            terminate(open, &InstanceState::Nothing, Duration::ZERO, PROVEN),
             DeletionAction::Wait(SOONER),
             "{open:?}"
         );
     }
-    let seen = running(&unseen, &instance("running"), "r", now()).after;
-    assert_eq!(
-        terminate(&seen, &InstanceState::Invisible, Duration::ZERO),
-        DeletionAction::Finish,
-        "gone for long"
-    );
 }
 
 #[test]

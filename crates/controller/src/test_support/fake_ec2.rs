@@ -12,7 +12,7 @@ use groundplan_aws::Tags;
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use groundplan_aws::kinds::machine::{InstanceDetails, Machine, MachineOutputs};
 use groundplan_aws::lookups::lookup::{InstanceTypes, InstancesNamed, Lookup};
-use groundplan_aws::machine_calls::{Ec2, LaunchRequest, LiveMachine};
+use groundplan_aws::machine_calls::{Ec2, InstanceById, LaunchRequest, LiveMachine};
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_engine::provider::{ErrorClass, Poll, ProviderError, ProviderFuture};
 use groundplan_engine::test_support::When;
@@ -50,6 +50,10 @@ struct FakeEc2State {
     /// Time that a new instance is not visible.
     hidden: Duration,
     began: Option<Instant>,
+    /// End of the time during which queries about instances have empty results.
+    empty_until: Option<Instant>,
+    /// True if queries by ID have empty results, too.
+    empty_by_id: bool,
 }
 
 #[derive(Debug)]
@@ -59,6 +63,8 @@ struct Launched {
     at: i64,
     terminated: Option<Instant>,
     stopped: bool,
+    /// True if EC2 no longer knows the ID.
+    erased: bool,
 }
 
 impl Launched {
@@ -124,6 +130,22 @@ impl FakeEc2 {
     /// Makes new instances invisible for this time.
     pub fn hide_new(&self, time: Duration) {
         self.world().hidden = time;
+    }
+
+    /// Makes all results of filtered queries about instances empty for this time; with `by_id`, those
+    /// of queries by ID, too.
+    pub fn show_nothing(&self, time: Duration, by_id: bool) {
+        let mut world = self.world();
+        world.empty_until = Some(Instant::now() + time);
+        world.empty_by_id = by_id;
+    }
+
+    /// Removes an instance, as if it had been terminated long ago.
+    pub fn erase(&self, name: &str) {
+        for one in self.world().instances.values_mut().filter(|one| one.name() == name) {
+            one.terminated.get_or_insert_with(Instant::now);
+            one.erased = true;
+        }
     }
 
     /// Sets the result of a lookup. The default result is empty.
@@ -284,7 +306,8 @@ impl FakeEc2State {
         let id = format!("i-{:017x}", self.instances.len() + 1);
         let launched = Instant::now();
         self.by_token.insert(token, id.clone());
-        let one = Launched { inputs, launched, at, terminated: None, stopped: false };
+        let one =
+            Launched { inputs, launched, at, terminated: None, stopped: false, erased: false };
         self.instances.insert(id.clone(), one);
         id
     }
@@ -322,8 +345,27 @@ impl FakeEc2State {
 
     /// Returns the instance if it is visible now.
     fn visible(&self, id: &str) -> Option<&Launched> {
+        self.known(id).filter(|_| !self.is_empty())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.empty_until.is_some_and(|until| until > Instant::now())
+    }
+
+    fn by_id(&self, id: &InstanceId) -> InstanceById {
+        if self.is_empty() && self.empty_by_id {
+            return InstanceById::NotShown;
+        }
+        let Some(one) = self.known(id.as_str()) else { return InstanceById::NotFound };
+        let metadata_options = one.inputs.metadata_options.clone();
+        let outputs = self.outputs(id.as_str());
+        InstanceById::Shown(Box::new(LiveMachine { outputs, metadata_options }))
+    }
+
+    /// Returns the instance if EC2 knows its ID now.
+    fn known(&self, id: &str) -> Option<&Launched> {
         let one = self.instances.get(id)?;
-        let remembered = one.terminated.is_none_or(|at| at.elapsed() < REMEMBERED);
+        let remembered = !one.erased && one.terminated.is_none_or(|at| at.elapsed() < REMEMBERED);
         (remembered && one.launched.elapsed() >= self.hidden).then_some(one)
     }
 
@@ -347,8 +389,8 @@ impl FakeEc2State {
 
     fn poll_terminated(&self, id: &InstanceId) -> Poll<()> {
         match self.visible(id.as_str()).map(Launched::state) {
-            None | Some("terminated") => Poll::Ready(()),
-            Some(state) => Poll::Pending(state.to_owned()),
+            Some("terminated") => Poll::Ready(()),
+            state => Poll::Pending(state.unwrap_or("not shown").to_owned()),
         }
     }
 
@@ -440,6 +482,13 @@ impl Ec2 for FakeEc2 {
         }))
     }
 
+    fn by_id(&self, ids: Vec<InstanceId>) -> ProviderFuture<'_, Vec<InstanceById>> {
+        let call = format!("find machine {}", ids.len());
+        Box::pin(
+            self.act(call, false, move |world| Ok(ids.iter().map(|id| world.by_id(id)).collect())),
+        )
+    }
+
     fn retag(&self, id: InstanceId, _live: Tags, wanted: Tags) -> ProviderFuture<'_, ()> {
         let call = self.call("update", &id);
         Box::pin(self.act(call, true, move |world| {
@@ -455,7 +504,7 @@ impl Ec2 for FakeEc2 {
         Box::pin(self.act(call, true, move |world| {
             // An instance that is not yet visible is "not found", which counts as a successful
             // deletion.
-            if world.visible(id.as_str()).is_some()
+            if world.known(id.as_str()).is_some()
                 && let Some(one) = world.instances.get_mut(id.as_str())
             {
                 one.terminated.get_or_insert_with(Instant::now);

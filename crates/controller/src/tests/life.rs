@@ -212,6 +212,56 @@ async fn c32_c37_an_instance_that_somebody_terminates_fails_its_machine_and_is_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn empty_answers_fail_no_machine_and_let_no_instance_go() {
+    for by_id in [false, true] {
+        let bench = Bench::new();
+        bench.want("m", &json!({}));
+        bench.want("kept", &json!({}));
+        let controller = bench.start();
+        bench.until("provisioned", |bench| bench.in_phase("Provisioned") == 2).await;
+        bench.ec2.show_nothing(Duration::from_secs(900), by_id);
+        sleep(Duration::from_secs(30)).await;
+        bench.delete("m");
+        sleep(Duration::from_secs(600)).await;
+        assert_eq!(bench.phase("kept"), "Provisioned", "by ID: {by_id}");
+        assert_eq!(bench.ec2.names(), ["kept"], "terminated by its ID");
+        assert_eq!(bench.machine("m").is_some(), by_id, "without proof the finalizer stays");
+        if by_id {
+            let conditions = bench.machine("kept").unwrap().status.conditions;
+            let exists = conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();
+            assert_eq!(exists.status, "Unknown");
+            assert!(exists.message.contains("stays as it is"), "{}", exists.message);
+        }
+        bench.until("gone", |bench| bench.machine("m").is_none()).await;
+        assert_eq!(bench.phase("kept"), "Provisioned");
+        sleep(Duration::from_secs(900)).await;
+        let conditions = bench.machine("kept").unwrap().status.conditions;
+        let exists = conditions.iter().find(|one| one.kind == "InstanceExists").unwrap();
+        assert_eq!(exists.status, "True");
+        controller.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_instance_that_ec2_has_forgotten_is_gone_after_a_minute() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    bench.want("kept", &json!({}));
+    let controller = bench.start_all();
+    bench.until("provisioned", |bench| bench.in_phase("Provisioned") == 2).await;
+    for name in ["m", "kept"] {
+        bench.ec2.erase(name);
+    }
+    bench.delete("m");
+    sleep(Duration::from_secs(50)).await;
+    assert!(bench.machine("m").is_some() && bench.phase("kept") == "Provisioned");
+    bench.until("gone", |bench| bench.machine("m").is_none()).await;
+    bench.until("failed", |bench| bench.phase("kept") == "Failed").await;
+    assert!(bench.reported().iter().any(|line| line.contains("EC2 does not know i-0")));
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn c38_what_passes_is_tried_again_and_what_does_not_fails() {
     let bench = Bench::new();
     bench.ec2.fail(

@@ -3,16 +3,19 @@
 
 use std::time::Duration;
 
+use groundplan_aws::model::ids::InstanceId;
 use groundplan_openshift::machine_api::types::Machine;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
 
 use super::super::{
-    DeletionAction, FINALIZER, InstanceState, MachineChange, SOON, before_termination, deleting,
-    drained, holding, is_drain_skipped, lifecycle_hooks, terminate, without_finalizer,
+    DeletionAction, FINALIZER, InstanceState, MachineChange, PROVEN, SOON, SOONER,
+    before_termination, deleting, drained, holding, is_drain_skipped, lifecycle_hooks,
+    not_found_out, terminate, without_finalizer,
 };
 use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::drain::{AGAIN, DrainResult, drain};
+use crate::ec2_batcher::FoundInstance;
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 use crate::report::{LogLevel, plain};
@@ -109,9 +112,10 @@ impl MachineController {
         let found = self.find(one).await?;
         let mut ids = self.batcher.named(&one.name).await?;
         ids.retain(|id| Some(id) != found.id.as_ref());
-        let known_for = self.deleted_for(&one.machine.metadata.uid);
-        match terminate(&one.machine, &found.seen, known_for) {
-            DeletionAction::Finish if ids.is_empty() => self.let_go(one).await,
+        let uid = &one.machine.metadata.uid;
+        let (known_for, absent_for) = (self.deleted_for(uid), self.absent_for(uid, &found.seen));
+        match terminate(&one.machine, &found.seen, known_for, absent_for) {
+            DeletionAction::Finish if ids.is_empty() => self.let_go(one, &found).await,
             DeletionAction::Wait(after) if ids.is_empty() => Ok(NextLook::After(after)),
             what => {
                 if what == DeletionAction::Terminate
@@ -122,17 +126,43 @@ impl MachineController {
                     }
                     ids.push(instance.id.clone());
                 }
+                let is_unseen = what == DeletionAction::TerminateUnseen;
+                if is_unseen {
+                    self.tell_unseen(one, &found).await?;
+                }
+                ids.extend(found.id.filter(|_| is_unseen));
                 for id in ids {
                     self.change(|ec2| ec2.terminate(id)).await?;
                 }
-                Ok(NextLook::After(SOON))
+                Ok(NextLook::After(if is_unseen { SOONER } else { SOON }))
             }
         }
     }
 
+    /// Records that EC2 does not show the instance of a deleted Machine.
+    async fn tell_unseen(&self, one: &mut ReconcileTarget, found: &FoundInstance) -> Result<()> {
+        let now = self.clock.now();
+        let id = found.id.as_ref().map_or("", InstanceId::as_str);
+        let message = match &found.seen {
+            InstanceState::NotFound => format!(
+                "EC2 does not know {id}: the Machine is kept until this has been so for {} seconds",
+                PROVEN.as_secs()
+            ),
+            _ => format!(
+                "EC2 does not show {id}, and does not say that it does not exist: its termination \
+                 is requested until it is terminated"
+            ),
+        };
+        let changes = not_found_out(&one.machine, &message, now);
+        if changes.status(now).is_some() {
+            self.log(LogLevel::Warning, one, &message);
+        }
+        self.write(one, changes).await
+    }
+
     /// Deletes the Node, then removes the finalizer. A process that resumes after an interruption
     /// starts with the Node again.
-    async fn let_go(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
+    async fn let_go(&self, one: &mut ReconcileTarget, found: &FoundInstance) -> Result<NextLook> {
         self.delete_node(&one.machine).await?;
         match self.patch(one, &without_finalizer(&one.machine)).await {
             // An earlier request has removed the finalizer, and the Machine with it.
@@ -140,10 +170,18 @@ impl MachineController {
             other => other?,
         }
         let message = format!("Deleted machine {}", one.name);
-        self.log(LogLevel::Info, one, "deleted, with its instance");
+        let ended = match (&found.seen, &found.id) {
+            (InstanceState::Terminated { .. }, Some(id)) => {
+                format!("deleted; its instance {id} is terminated")
+            }
+            (_, Some(id)) => format!("deleted; EC2 does not know its instance {id}"),
+            (_, None) => "deleted; it had no instance".to_owned(),
+        };
+        self.log(LogLevel::Info, one, &ended);
         self.event_recorder.record_event(&one.object, EventType::Normal, "Delete", &message).await;
         self.health.metrics.forget(&self.settings.namespace, &one.name);
         self.deleted().remove(&one.machine.metadata.uid);
+        self.absent().remove(&one.machine.metadata.uid);
         Ok(NextLook::OnChange)
     }
 
