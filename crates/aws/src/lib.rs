@@ -75,6 +75,8 @@ mod summary;
 pub mod sweep;
 
 #[cfg(feature = "sdk")]
+pub use client::account::{ReportAccount, WrongAccount};
+#[cfg(feature = "sdk")]
 pub use client::hints::{FaultSituation, fails_every_call};
 #[cfg(feature = "sdk")]
 pub use client::interceptor::CallCounts;

@@ -19,6 +19,8 @@ pub struct ControllerHealth {
     forbidden: Mutex<Option<&'static str>>,
     /// Reason why this process waits: another provider is active.
     other_provider: Mutex<Option<&'static str>>,
+    /// True while the AWS credentials belong to another account than at the start.
+    wrong_account: AtomicBool,
     /// Local copies that the running controllers read.
     views: Mutex<Vec<View>>,
 }
@@ -39,6 +41,12 @@ impl ControllerHealth {
         *self.other_provider.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
 
+    /// Records whether the AWS credentials belong to another account than at the start. Returns the
+    /// value before.
+    pub fn wrong_account(&self, is_wrong: bool) -> bool {
+        self.wrong_account.swap(is_wrong, Relaxed)
+    }
+
     /// Sets the local copies that the running controllers read.
     pub fn watches(&self, views: Vec<View>) {
         *self.views.lock().unwrap_or_else(PoisonError::into_inner) = views;
@@ -55,6 +63,9 @@ impl HealthSource for ControllerHealth {
             if reason.is_some() {
                 return reason;
             }
+        }
+        if self.wrong_account.load(Relaxed) {
+            return Some("the AWS credentials belong to another account than at the start");
         }
         let views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
         let late = views.iter().find(|view| view.state() != ViewState::Current)?;
@@ -94,6 +105,11 @@ mod tests {
         assert!(
             HealthSource::metrics(&health).contains("groundplan_machine_controller_leader 0\n")
         );
+        assert!(!health.wrong_account(true));
+        let reason = health.not_ready_reason().unwrap();
+        assert!(reason.contains("another account"), "{reason}");
+        assert!(health.wrong_account(false));
+        assert_eq!(health.not_ready_reason(), None);
         health.record_response(false);
         assert!(health.not_ready_reason().is_some());
     }

@@ -1,9 +1,12 @@
 //! `groundplan machine-controller`: the provider of a cluster's Machine API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use groundplan_aws::machine_calls::{Ec2, InstanceById};
 use groundplan_aws::model::cluster_tag_key;
-use groundplan_aws::{Aws, AwsSettings};
+use groundplan_aws::model::ids::InstanceId;
+use groundplan_aws::{Aws, AwsSettings, ReportAccount};
 use groundplan_controller::capacity::driver::InstanceTypeSource;
 use groundplan_controller::ec2_batcher::Ec2Batcher;
 use groundplan_controller::health::ControllerHealth;
@@ -22,7 +25,8 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::sleep;
 
 use crate::cli::args::{MachineControllerArgs, MinimumLogLevel};
 use crate::cli::exit_code::Exit;
@@ -32,6 +36,8 @@ use crate::render::{Code, Diagnostic};
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
+/// Time between two checks of the account of the credentials.
+const ACCOUNT_CHECK: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(
     arguments: &MachineControllerArgs,
@@ -75,24 +81,78 @@ async fn begun(
     arguments: &MachineControllerArgs,
     client: &Client,
     health: &Arc<ControllerHealth>,
+    log: &Log,
 ) -> Result<Begun> {
-    let (cluster, settings) = asked(arguments, client).await?;
-    let aws = Arc::new(
-        Aws::connect(AwsSettings {
-            region: cluster.region.clone(),
-            endpoints: cluster.endpoints.clone(),
-            cluster_tag: cluster_tag_key(&cluster.infra_id),
-            hosted_zone_role: None,
-        })
-        .await,
-    );
+    let (cluster, settings, masters) = asked(arguments, client).await?;
+    let of_cluster = AwsSettings {
+        region: cluster.region.clone(),
+        endpoints: cluster.endpoints.clone(),
+        cluster_tag: cluster_tag_key(&cluster.infra_id),
+        hosted_zone_role: None,
+    };
+    let aws = Aws::connect(of_cluster.clone()).await;
     let caller = aws.check().await;
     let caller = caller.map_err(|error| {
         CommandError::new(Exit::Failed, Diagnostic::call_failed("reach AWS", &error))
     })?;
+    check_cluster_account(&aws, &caller.account, masters).await?;
+    let (health_of_account, log) = (Arc::clone(health), log.clone());
+    let report: ReportAccount = Box::new(move |result| match result {
+        Err(wrong) => {
+            if !health_of_account.wrong_account(true) {
+                log.line(LogLevel::Error, "manager", "AWS credentials", &wrong.to_string());
+            }
+        }
+        Ok(()) => {
+            if health_of_account.wrong_account(false) {
+                let message = "the credentials belong to the account of the start again";
+                log.line(LogLevel::Info, "manager", "AWS credentials", message);
+            }
+        }
+    });
+    let account = caller.account.clone();
+    let aws = Arc::new(Aws::connect_to_account(of_cluster, account, report).await);
     let counted = Arc::clone(&aws);
     health.metrics.count_calls_by(move || counted.calls());
     Ok(Begun { aws, settings, account: caller.account, cluster })
+}
+
+/// Checks that the account has an instance of the control plane. In another account no instance exists,
+/// so that all Machines would count as gone.
+async fn check_cluster_account(aws: &Aws, account: &str, masters: Vec<InstanceId>) -> Result<()> {
+    let answers = aws.by_id(masters.clone()).await.map_err(|error| {
+        let failed = Diagnostic::call_failed("look for the control plane in AWS", &error);
+        CommandError::new(Exit::Failed, failed)
+    })?;
+    if !is_elsewhere(&answers) {
+        return Ok(());
+    }
+    let masters: Vec<&str> = masters.iter().map(InstanceId::as_str).collect();
+    let message = format!(
+        "the AWS credentials belong to account {account}, which has no instance of the control \
+         plane in this region: {}",
+        masters.join(", ")
+    );
+    let hint = "set the credentials of the cluster's account (Secret `aws-cloud-credentials`)";
+    Err(CommandError::new(
+        Exit::Failed,
+        Diagnostic::error(Code::AccountMismatch, message).with_hint(hint),
+    ))
+}
+
+/// Returns true if EC2 rejected the IDs of all instances of the control plane. Without IDs nothing is
+/// known.
+fn is_elsewhere(answers: &[InstanceById]) -> bool {
+    !answers.is_empty() && answers.iter().all(|one| *one == InstanceById::NotFound)
+}
+
+/// Returns the IDs of the instances of Nodes.
+fn instances(nodes: &[Node]) -> Vec<InstanceId> {
+    let ids = nodes.iter().filter_map(|node| {
+        let id = node.spec.as_ref()?.provider_id.as_deref()?.strip_prefix("aws://")?;
+        id.rsplit('/').next().filter(|id| id.starts_with("i-")).map(InstanceId::from)
+    });
+    ids.collect()
 }
 
 async fn controlled(
@@ -102,20 +162,15 @@ async fn controlled(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
+    let (log, lines) = log(arguments);
     // A shutdown during the start has nothing to finish, even if the API server is silent.
     let begun = tokio::select! {
         biased;
         () = stop.stopped() => return Ok(Exit::Done),
-        begun = begun(arguments, client, health) => begun?,
+        begun = begun(arguments, client, health, &log) => begun?,
     };
     let Begun { aws, settings, account, cluster } = begun;
-    let (sender, mut lines) = unbounded_channel();
-    let least = least(arguments.log_level);
-    let log = Log::new(move |line: LogLine| {
-        if line.level >= least {
-            let _ = sender.send(line); // no receiver after the end
-        }
-    });
+    let mut lines = lines;
     let begins = format!(
         "cluster {} in {}, account {account}, namespace {}",
         cluster.infra_id, cluster.region, arguments.namespace
@@ -168,7 +223,29 @@ async fn controlled(
         biased;
         ended = ended => ended,
         never = saying => never,
+        never = check_account(&aws) => never,
     }
+}
+
+/// Makes a call every minute, so that credentials of another account are noticed in a process without
+/// other calls. The clients report the account.
+async fn check_account<T>(aws: &Aws) -> T {
+    loop {
+        sleep(ACCOUNT_CHECK).await;
+        let _ = aws.check().await; // other failures are those of the calls of the controllers
+    }
+}
+
+/// Returns the log, and its lines.
+fn log(arguments: &MachineControllerArgs) -> (Log, UnboundedReceiver<LogLine>) {
+    let (sender, lines) = unbounded_channel();
+    let least = least(arguments.log_level);
+    let log = Log::new(move |line: LogLine| {
+        if line.level >= least {
+            let _ = sender.send(line); // no receiver after the end
+        }
+    });
+    (log, lines)
 }
 
 fn least(level: MinimumLogLevel) -> LogLevel {
@@ -198,11 +275,12 @@ async fn work(
     manager::look_after(&client, &namespace, health, stop.token(), &log, of_aws).await;
 }
 
-/// Returns the identity of the cluster and the settings, from its Infrastructure and its Nodes.
+/// Returns the identity of the cluster, the settings and the instances of the control plane, from its
+/// Infrastructure and its Nodes.
 async fn asked(
     arguments: &MachineControllerArgs,
     client: &Client,
-) -> Result<(ClusterFacts, ControllerSettings)> {
+) -> Result<(ClusterFacts, ControllerSettings, Vec<InstanceId>)> {
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
     let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
     let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -223,7 +301,7 @@ async fn asked(
             )
         })?;
     let nodes: Api<Node> = Api::all(client.clone());
-    let masters = ListParams::default().labels("node-role.kubernetes.io/master").limit(1);
+    let masters = ListParams::default().labels("node-role.kubernetes.io/master");
     let failed = |error: kube::Error| {
         CommandError::could_not(
             Code::ApiServerUnreachable,
@@ -239,7 +317,7 @@ async fn asked(
         architecture: architecture(label.map(String::as_str)),
         site: cluster.site.clone(),
     };
-    Ok((cluster, settings))
+    Ok((cluster, settings, instances(&nodes.items)))
 }
 
 async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
@@ -251,8 +329,21 @@ async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
 
 #[cfg(test)]
 mod tests {
+    use super::{InstanceById, Node, instances, is_elsewhere};
     use crate::cli::args::{CliArguments, Command};
-    use serde_json::Value;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn an_account_without_any_instance_of_the_control_plane_is_another_one() {
+        let nodes =
+            ["aws:///us-west-2a/i-1", "aws:///us-west-2b/i-2", "kind://docker/k/m", "aws:///"];
+        let node = |id: &str| serde_json::from_value(json!({"spec": {"providerID": id}})).unwrap();
+        let nodes: Vec<Node> = nodes.into_iter().map(node).collect();
+        assert_eq!(instances(&nodes), ["i-1".into(), "i-2".into()]);
+        let (absent, unclear) = (InstanceById::NotFound, InstanceById::NotShown);
+        assert!(is_elsewhere(&[absent.clone(), absent.clone()]));
+        assert!(!is_elsewhere(&[absent, unclear]) && !is_elsewhere(&[]));
+    }
 
     const DEPLOYMENT: &str =
         include_str!("../../../deploy/machine-controller/base/deployment.yaml");

@@ -16,6 +16,7 @@ use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 use groundplan_engine::state::error::StateError;
 
 use super::hints;
+use crate::client::account::WrongAccount;
 use crate::client::interceptor::CallWithheld;
 use crate::model::calls::is_read;
 
@@ -297,6 +298,10 @@ fn after(code: &str) -> Option<Duration> {
 
 /// Returns the error of a call without a response: not sent, or ambiguous.
 fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
+    if let Some(wrong) = find::<WrongAccount>(error) {
+        return ProviderError::new(ErrorClass::Permanent, call, wrong.to_string())
+            .with_code(hints::WRONG_ACCOUNT);
+    }
     if let Some(why) = find::<CredentialsError>(error) {
         return ProviderError::new(
             ErrorClass::Permanent,

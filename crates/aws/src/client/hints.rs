@@ -6,6 +6,8 @@ use super::errors::is_throttle;
 
 /// Our error code for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+/// Our error code for credentials of another account than at the start.
+pub(crate) const WRONG_ACCOUNT: &str = "WrongAccount";
 /// Our error code for a configured endpoint that is not a URL.
 pub(crate) const INVALID_ENDPOINT: &str = "InvalidEndpoint";
 /// Our error code for an endpoint that cannot be reached.
@@ -119,6 +121,11 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
     }
     let hint = match code {
         NO_CREDENTIALS => CREDENTIALS.to_owned(),
+        WRONG_ACCOUNT => {
+            "set the credentials of the cluster's account; to work in another account on purpose, \
+             restart the process"
+                .to_owned()
+        }
         UNREACHABLE => ENDPOINT.to_owned(),
         INVALID_ENDPOINT => {
             "set AWS_ENDPOINT_URL, AWS_ENDPOINT_URL_<SERVICE> or `endpoint_url` of the profile to a \

@@ -354,6 +354,9 @@ type AskedById = Option<Option<types::Instance>>;
 /// Queries instances by their IDs, in one call. EC2 rejects the call if it does not know one of the
 /// IDs; each is then queried by a call of its own.
 pub(crate) async fn asked_by_id(aws: &Aws, ids: &[&str]) -> Result<Vec<AskedById>> {
+    if ids.is_empty() {
+        return Ok(Vec::new()); // EC2 would return all instances
+    }
     if let Some(found) = shown_by_id(aws, ids).await? {
         return Ok(found.into_iter().map(Some).collect());
     }

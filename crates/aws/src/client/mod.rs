@@ -3,6 +3,7 @@
 //! Every call of a kind goes through [`Aws::call`], which waits for the throttle and maps the SDK's
 //! error to a provider error. No other function of this module has error codes.
 
+pub(crate) mod account;
 pub(crate) mod batch;
 pub(crate) mod capacity;
 mod credentials;

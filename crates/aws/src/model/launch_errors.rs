@@ -62,6 +62,7 @@ const ABOUT_THE_CALLER: &[&str] = &[
     "SignatureDoesNotMatch",
     "TokenRefreshRequired",
     "UnrecognizedClientException",
+    "WrongAccount",
 ];
 
 /// Returns true if a code means that no object has the given name or ID.
