@@ -30,6 +30,7 @@ use super::types::{AwsMachineProviderConfig, Labels};
 use crate::diagnostics::Severity;
 use crate::machine_api::validation::{ObjectFinding, metadata_findings};
 
+pub use self::network::{check_subnet_zone, subnet_zone_lookup};
 pub use self::tags::{all as tags, cluster_of};
 
 /// Defaults that a machine takes from its cluster.

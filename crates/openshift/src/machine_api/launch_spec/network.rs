@@ -1,10 +1,14 @@
 //! Network of a machine: interface, subnet, security groups and load balancers.
 
+use std::collections::BTreeMap;
+
 use groundplan_aws::kinds::load_balancer_attachment::LoadBalancerKind;
 use groundplan_aws::kinds::machine::{InterfaceType, MachineInterface, PublicAddress};
 use groundplan_aws::lookups::lookup::{FilterBy, Lookup, SubnetCandidate, ZoneTypes};
 use groundplan_aws::model::ids::{SecurityGroupId, SubnetId};
 use groundplan_engine::graph::Input;
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::answers::{RegionLookups, asked, nothing, shown};
 use super::{ClusterDefaults, LaunchError, Result};
@@ -130,6 +134,35 @@ fn subnet_question(config: &AwsMachineProviderConfig, region: &str) -> Option<Lo
     Some(Lookup::SubnetsBy { region: region.to_owned(), filters })
 }
 
+/// Returns the lookup of a subnet with an ID, if the config also names a zone. See
+/// [`check_subnet_zone`].
+pub fn subnet_zone_lookup(config: &AwsMachineProviderConfig, region: &str) -> Option<Lookup> {
+    let both = config.subnet.id.is_some() && !config.placement.availability_zone.is_empty();
+    subnet_question(config, region).filter(|_| both)
+}
+
+/// Checks that a subnet with an ID is in the zone that the config names. EC2 gets the subnet only, and
+/// would place the machine in another zone than requested. A missing subnet is left to the launch.
+///
+/// # Errors
+/// Fails if the subnet is in another zone.
+pub fn check_subnet_zone(
+    config: &AwsMachineProviderConfig,
+    region: &str,
+    answers: &BTreeMap<String, Value>,
+) -> Result<()> {
+    let lookup = subnet_zone_lookup(config, region);
+    let answer = lookup.and_then(|lookup| answers.get(&lookup.key()));
+    let found = answer.and_then(|answer| Vec::<SubnetCandidate>::deserialize(answer).ok());
+    let Some(subnet) = found.and_then(|found| found.into_iter().next()) else { return Ok(()) };
+    let asked = &config.placement.availability_zone;
+    if subnet.zone.is_empty() || subnet.zone == *asked {
+        return Ok(());
+    }
+    let message = format!("found `{asked}`, but the subnet {} is in `{}`", subnet.id, subnet.zone);
+    Err(LaunchError::invalid("placement.availabilityZone", message))
+}
+
 struct LaunchSubnet {
     id: SubnetId,
     /// Zone, if it was looked up and AWS knows the subnet.
@@ -165,7 +198,11 @@ fn subnet(
         warnings.push(format!("{first} is used, but {others} more subnets match"));
     }
     let first = found.into_iter().next();
-    let sought = || nothing("subnet", &shown(&config.subnet.filters));
+    let what = match &*config.placement.availability_zone {
+        "" => "subnet".to_owned(),
+        zone => format!("subnet in zone {zone}"),
+    };
+    let sought = || nothing(&what, &shown(&config.subnet.filters));
     let first = first.ok_or_else(|| LaunchError::invalid("subnet.filters", sought()))?;
     Ok(Some(LaunchSubnet { id: first.id, zone: Some(first.zone) }))
 }

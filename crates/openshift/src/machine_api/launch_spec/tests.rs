@@ -259,6 +259,34 @@ fn c24_of_several_subnets_the_first_is_taken_and_none_is_an_error() {
     let none = [subnets(&asked, json!([]))];
     let refusal = launched_with(&fields, &ClusterDefaults::default(), &none).unwrap_err();
     assert!(matches!(refusal, LaunchError::Invalid { .. }), "{refusal}");
+    let placement = json!({"region": REGION, "availabilityZone": "us-west-2b"});
+    let fields = json!({"placement": placement, "subnet": {"filters": filters("private")}});
+    let asked = [by("availabilityZone", "us-west-2b"), by("tag:Name", "private")];
+    let none = [subnets(&asked, json!([]))];
+    let refusal = launched_with(&fields, &ClusterDefaults::default(), &none).unwrap_err();
+    let refusal = refusal.to_string();
+    assert!(refusal.contains("no subnet in zone us-west-2b of the region matches"), "{refusal}");
+}
+
+#[test]
+fn a_subnet_in_another_zone_than_the_config_names_is_refused() {
+    let placed =
+        |zone: &str| config(&json!({"placement": {"region": REGION, "availabilityZone": zone}}));
+    assert_eq!(subnet_zone_lookup(&placed(""), REGION), None, "no zone is named");
+    let config = placed("us-west-2b");
+    let lookup = subnet_zone_lookup(&config, REGION).unwrap();
+    let answers = |answer: Value| [(lookup.key(), answer)].into();
+    let checked = |zone: &str| {
+        let answer = json!([{"id": "subnet-1", "zone": zone}]);
+        check_subnet_zone(&config, REGION, &answers(answer))
+    };
+    assert_eq!(checked("us-west-2b"), Ok(()));
+    let refusal = checked("us-west-2a").unwrap_err().to_string();
+    assert!(
+        refusal.contains("found `us-west-2b`, but the subnet subnet-1 is in `us-west-2a`"),
+        "{refusal}"
+    );
+    assert_eq!(check_subnet_zone(&config, REGION, &answers(json!([]))), Ok(()));
 }
 
 #[test]
