@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+import uuid
 from xml.sax.saxutils import escape
 
 FIELDS = {
@@ -217,23 +218,24 @@ def end(kill):
 
 
 def error(call, status, code, message):
-    """An error as the service would write it."""
+    """An error as the service would write it, with a request ID of its own."""
+    request_id = uuid.uuid4()
     code, message = escape(code), escape(message)
     inner = f"<Code>{code}</Code><Message>{message}</Message>"
     if call.service == "ec2":
         body = (
             f"<Response><Errors><Error>{inner}</Error></Errors>"
-            "<RequestID>00000000-0000-0000-0000-00000000fa17</RequestID></Response>"
+            f"<RequestID>{request_id}</RequestID></Response>"
         )
     elif call.service == "servicequotas":
         told = json.dumps({"__type": code, "Message": message}).encode()
         return status, [("Content-Type", "application/x-amz-json-1.1")], told
     elif call.service == "s3":
-        body = f"<Error>{inner}<RequestId>FA17</RequestId></Error>"
+        body = f"<Error>{inner}<RequestId>{request_id.hex[:16].upper()}</RequestId></Error>"
     else:
         side = "Sender" if status < 500 else "Receiver"
         body = (
             f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error>"
-            "<RequestId>00000000-0000-0000-0000-00000000fa17</RequestId></ErrorResponse>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )
     return status, [("Content-Type", "text/xml")], body.encode()
