@@ -12,15 +12,30 @@ use serde_json::{Value, json};
 
 /// Annotation of a MachineSet with the names of announced machines.
 pub const ANNOUNCED: &str = "groundplan.io/announced-machines";
+/// Maximum length of the name of an object (Kubernetes, DNS subdomain names).
+const LONGEST_NAME: usize = 253;
 
-/// Returns the announced names. Names that the set could not have announced are left out.
+/// Returns the announced names. Names that the set could not have announced are left out: the API
+/// server would reject them for ever.
 pub(super) fn announced(set: &DynamicObject) -> Vec<String> {
-    let annotations = set.metadata.annotations.as_ref();
-    let Some(names) = annotations.and_then(|annotations| annotations.get(ANNOUNCED)) else {
-        return Vec::new();
-    };
     let base = super::driver::base(set.metadata.name.as_deref().unwrap_or_default());
-    names.split(',').filter(|name| name.starts_with(&base)).map(str::to_owned).collect()
+    let is_ours = |name: &&str| {
+        let letters = name.strip_prefix(&base).unwrap_or_default().as_bytes();
+        let fits = !letters.is_empty() && name.len() <= LONGEST_NAME;
+        fits && letters.iter().all(|one| one.is_ascii_lowercase() || one.is_ascii_digit())
+    };
+    entries(set).filter(is_ours).map(str::to_owned).collect()
+}
+
+/// Returns true if the annotation of the set has other entries than these names.
+pub(super) fn differs(set: &DynamicObject, names: &[String]) -> bool {
+    !entries(set).eq(names.iter().map(String::as_str))
+}
+
+fn entries(set: &DynamicObject) -> impl Iterator<Item = &str> {
+    let annotations = set.metadata.annotations.as_ref();
+    let names = annotations.and_then(|annotations| annotations.get(ANNOUNCED));
+    names.into_iter().flat_map(|names| names.split(','))
 }
 
 /// Returns true if the set has announced names.
@@ -63,6 +78,18 @@ mod tests {
     #[test]
     fn a_name_of_another_set_is_not_created() {
         assert_eq!(announced(&set(Some("other-b,demo-a-c,"))), ["demo-a-c"]);
+    }
+
+    #[test]
+    fn an_entry_that_is_no_valid_name_is_discarded_and_removed() {
+        let long = format!("demo-a-{}", "x".repeat(253));
+        let odd = format!("demo-a-,demo-a-B,demo-a-b c,demo-a-../x,demo-a-é,{long},demo-a-ok");
+        let other = set(Some(&odd));
+        assert_eq!(announced(&other), ["demo-a-ok"]);
+        assert!(differs(&other, &announced(&other)));
+        let names = ["demo-a-b".to_owned(), "demo-a-c".to_owned()];
+        assert!(!differs(&set(Some("demo-a-b,demo-a-c")), &names));
+        assert!(differs(&set(Some("demo-a-b")), &[]));
     }
 
     #[test]

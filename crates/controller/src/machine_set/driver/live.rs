@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PostParams, Prec
 use kube::{Resource, ResourceExt};
 use serde_json::{Value, json};
 
-use super::super::announcement::{self, announced};
+use super::super::announcement::{self, announced, differs};
 use super::super::pending::ExpectationCheck;
 use super::super::selector::Selector;
 use super::super::{SetChange, decide};
@@ -154,7 +154,7 @@ impl MachineSetController {
         let open = self.with_pending(set, |pending| pending.doubted());
         let may_arrive = |name: &&String| !self.is_settled() || open.contains(name);
         let left: Vec<String> = spare.iter().filter(may_arrive).cloned().collect();
-        if announced(live) != left {
+        if differs(live, &left) {
             self.announce(live, &left).await?;
         }
         Ok((!left.is_empty()).then_some(SPARE))
