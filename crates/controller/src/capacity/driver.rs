@@ -48,10 +48,17 @@ pub struct InstanceTypeSource {
 pub enum Error {
     /// The lookup in EC2 failed.
     #[error("look up the instance type: {0}")]
-    Ec2(#[from] ProviderError),
+    Ec2(ProviderError),
     /// The request to the API server failed.
     #[error(transparent)]
     Unanswered(#[from] ApiServerError),
+}
+
+impl From<ProviderError> for Error {
+    fn from(error: ProviderError) -> Self {
+        // A text with a request ID differs at each attempt, and would be news each time.
+        Self::Ec2(ProviderError { request_id: None, ..error })
+    }
 }
 
 impl ReconcileFailure for Error {

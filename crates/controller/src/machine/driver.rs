@@ -40,7 +40,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::schedule::{NextLook, Schedule};
+use super::schedule::{Conflicts, NextLook, Schedule};
 use super::status::FIELDS_KNOWN;
 use super::{
     FINALIZER, InstanceState, MachineAction, MachineChange, MachineFailure, decide, failed,
@@ -63,8 +63,6 @@ const CHANGES_AT_ONCE: usize = 64;
 /// Maximum time for work in progress after a shutdown request. The next process resumes dropped
 /// work, as after a crash.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pause after a conflict with a write of another client.
-const OVERTAKEN: Duration = Duration::from_millis(200);
 
 /// Facts about the cluster that the controller needs.
 #[derive(Clone, Debug)]
@@ -90,6 +88,7 @@ pub struct MachineController {
     event_recorder: EventRecorder,
     clock: Clock,
     schedule: Mutex<Schedule>,
+    conflicts: Mutex<Conflicts>,
     /// Time when this process observed the deletion of a Machine, by UID.
     deleted: Mutex<HashMap<String, Instant>>,
     /// Time since which each query has proven the instance of a Machine absent, by UID.
@@ -105,15 +104,22 @@ pub enum ReconcileError {
     /// The API server rejected a request or could not be reached.
     #[error("the API server: {}", plain(.0))]
     Cluster(#[from] kube::Error),
-    /// AWS rejected a call or could not be reached.
+    /// AWS rejected a call or could not be reached. Has no request ID: a text with an ID differs at each
+    /// attempt, and would be news each time.
     #[error("{0}")]
-    Aws(#[from] ProviderError),
+    Aws(ProviderError),
     /// The authority over the Machine is unknown.
     #[error("{0}")]
     Authority(String),
     /// A required object does not exist yet.
     #[error("{0}")]
     Missing(String),
+}
+
+impl From<ProviderError> for ReconcileError {
+    fn from(error: ProviderError) -> Self {
+        Self::Aws(ProviderError { request_id: None, ..error })
+    }
 }
 
 impl ReconcileError {
@@ -178,6 +184,7 @@ impl MachineController {
             health,
             clock,
             schedule: Mutex::default(),
+            conflicts: Mutex::default(),
             deleted: Mutex::default(),
             absent: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
@@ -256,7 +263,15 @@ impl MachineController {
     /// Makes an AWS call that changes something, within the limit of concurrent calls.
     async fn change<T>(&self, call: impl FnOnce(&dyn Ec2) -> ProviderFuture<'_, T>) -> Result<T> {
         let _permit = self.changes.acquire().await;
-        Ok(call(&**self.batcher.ec2()).await?)
+        call(&**self.batcher.ec2()).await.map_err(|error| self.noted(error))
+    }
+
+    /// Logs an error of AWS with its request ID, for the support of AWS.
+    fn noted(&self, error: ProviderError) -> ReconcileError {
+        if error.request_id.is_some() {
+            self.log.line(LogLevel::Debug, "machine", "AWS", &error.to_string());
+        }
+        error.into()
     }
 
     /// Reconciles a Machine, unless the schedule says later. Returns the time of the next look.
@@ -270,24 +285,56 @@ impl MachineController {
             log_result(&self.log, "machine", (&watched.store, &seen), &target);
             return Action::await_change();
         };
+        let (uid, version) = (one.machine.metadata.uid.clone(), one.object.resource_version());
+        let version = version.as_deref();
+        if let Some(left) = self.conflicts().wait(&uid) {
+            return Action::requeue(left);
+        }
+        let is_read = self.conflicts().needs_read(&uid);
+        let read = match is_read {
+            true => self.live(&one).await,
+            false => Ok(None),
+        };
+        let read = match read {
+            Ok(None) if is_read => return Action::await_change(),
+            Ok(Some(live)) => {
+                one = live;
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(error),
+        };
         let waits = self.schedule().wait(&one.machine);
         if let Some(next) = waits {
             return action(next);
         }
-        let done = self.look_after(&mut one).await;
+        let done = match read {
+            Ok(()) => self.look_after(&mut one).await,
+            Err(error) => Err(error),
+        };
         let failed = log_result(&self.log, "machine", (&watched.store, &seen), &done);
         if failed || done.is_ok() {
             self.health.metrics.reconciled("machine", !failed);
         }
         match done {
             Ok(next) => {
+                self.conflicts().ended(&uid, version);
                 self.schedule().looked(&one.machine, next);
                 action(next)
             }
-            // A conflict means that the object has changed: the next decision follows at once.
+            // A conflict means that the object has changed: the next decision follows soon, and after
+            // several conflicts on the object as the API server has it.
             Err(error) if error.is_conflict() => {
-                self.schedule().overtaken(&one.machine, OVERTAKEN);
-                Action::requeue(OVERTAKEN)
+                let (pause, logged) = self.conflicts().occurred(&uid, version);
+                if let Some(times) = logged {
+                    let message = format!(
+                        "{times} writes in a row had conflicts with writes of other clients; the \
+                         next attempt is in {pause:?}"
+                    );
+                    self.log(LogLevel::Warning, &one, &message);
+                }
+                self.schedule().overtaken(&one.machine, pause);
+                Action::requeue(pause)
             }
             Err(error) => Action::requeue(self.schedule().failed(&one.machine, error.after())),
         }
@@ -297,9 +344,24 @@ impl MachineController {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn conflicts(&self) -> std::sync::MutexGuard<'_, Conflicts> {
+        self.conflicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the Machine from the API server. `None` if it no longer exists.
+    async fn live(&self, of: &ReconcileTarget) -> Result<Option<ReconcileTarget>> {
+        let Some(object) = self.api.get_opt(&of.name).await? else { return Ok(None) };
+        if object.uid() != of.object.uid() {
+            return Ok(None);
+        }
+        let machine = machine_of(&object)?;
+        Ok(Some(ReconcileTarget { name: of.name.clone(), object, machine }))
+    }
+
     /// Forgets a Machine that no longer exists.
     fn forget(&self, uid: &str) {
         self.schedule().forget(uid);
+        self.conflicts().forget(uid);
         self.deleted().remove(uid);
         self.absent().remove(uid);
     }
@@ -400,8 +462,8 @@ impl MachineController {
             Ok(found) => Ok(found),
             Err(error) => {
                 self.absent().remove(&one.machine.metadata.uid);
+                let error = self.noted(error);
                 let changes = not_found_out(&one.machine, &error.to_string(), self.clock.now());
-                let error = ReconcileError::from(error);
                 self.write(one, changes).await?;
                 // A deletion reports its own failures.
                 if !one.is_deleted() {

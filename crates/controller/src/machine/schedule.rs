@@ -14,6 +14,14 @@ use tokio::time::Instant;
 
 /// First pause after a failure. Each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// First pause after a conflict with a write of another client. Each further pause is twice as long.
+const FIRST_CONFLICT_PAUSE: Duration = Duration::from_millis(200);
+/// Maximum pause after a conflict.
+const LONGEST_CONFLICT_PAUSE: Duration = Duration::from_secs(10);
+/// Number of conflicts in a row after which the object is read from the API server.
+const CONFLICTS_BEFORE_READ: u32 = 2;
+/// Time of conflicts in a row after which they are logged.
+const CONFLICTS_LOGGED_AFTER: Duration = Duration::from_secs(5);
 /// Maximum pause after a failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
 
@@ -29,6 +37,71 @@ pub(super) enum NextLook {
 /// Scheduled reconciles by UID.
 #[derive(Debug, Default)]
 pub(super) struct Schedule(HashMap<String, ScheduledLook>);
+
+/// Conflicts in a row by UID.
+#[derive(Debug, Default)]
+pub(super) struct Conflicts(HashMap<String, ConflictSeries>);
+
+#[derive(Debug)]
+struct ConflictSeries {
+    /// Version of the local copy at the last conflict.
+    version: Option<String>,
+    times: u32,
+    since: Instant,
+    /// Time before which no further attempt is made.
+    due: Instant,
+    is_logged: bool,
+}
+
+impl Conflicts {
+    /// Returns the rest of the pause after a conflict. A change of the object does not shorten it: the
+    /// other client may write all the time.
+    pub(super) fn wait(&self, uid: &str) -> Option<Duration> {
+        let left = self.0.get(uid)?.due.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// Returns true if several writes that were based on the local copy had conflicts. The object must
+    /// be read from the API server.
+    pub(super) fn needs_read(&self, uid: &str) -> bool {
+        self.0.get(uid).is_some_and(|series| series.times >= CONFLICTS_BEFORE_READ)
+    }
+
+    /// Records a conflict of a write to an object whose local copy has this version. Returns the pause
+    /// before the next attempt, and the number of conflicts if they are to be logged now.
+    pub(super) fn occurred(&mut self, uid: &str, version: Option<&str>) -> (Duration, Option<u32>) {
+        let begun = || ConflictSeries {
+            version: None,
+            times: 0,
+            since: Instant::now(),
+            due: Instant::now(),
+            is_logged: false,
+        };
+        let series = self.0.entry(uid.to_owned()).or_insert_with(begun);
+        let doublings = 1 << series.times.min(10);
+        series.times = series.times.saturating_add(1);
+        series.version = version.map(str::to_owned);
+        let is_due = !series.is_logged && series.since.elapsed() >= CONFLICTS_LOGGED_AFTER;
+        series.is_logged |= is_due;
+        let pause = FIRST_CONFLICT_PAUSE.saturating_mul(doublings).min(LONGEST_CONFLICT_PAUSE);
+        series.due = Instant::now() + pause;
+        (pause, is_due.then_some(series.times))
+    }
+
+    /// Records a reconcile without a conflict. While the local copy keeps this outdated version, the
+    /// object is still read from the API server.
+    pub(super) fn ended(&mut self, uid: &str, version: Option<&str>) {
+        let is_as_old = |series: &ConflictSeries| series.version.as_deref() == version;
+        if !self.needs_read(uid) || !self.0.get(uid).is_some_and(is_as_old) {
+            self.0.remove(uid);
+        }
+    }
+
+    /// Removes a deleted Machine.
+    pub(super) fn forget(&mut self, uid: &str) {
+        self.0.remove(uid);
+    }
+}
 
 #[derive(Debug)]
 struct ScheduledLook {
@@ -140,6 +213,28 @@ mod tests {
         assert!(schedule.failed(&machine, None) < Duration::from_secs(2));
         let long = Duration::from_secs(77);
         assert_eq!(schedule.failed(&machine, Some(long)), long);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn conflicts_in_a_row_slow_down_lead_to_a_read_and_are_logged_once() {
+        let mut conflicts = Conflicts::default();
+        let (mut pauses, mut logged) = (Vec::new(), Vec::new());
+        for _ in 0..10 {
+            let (pause, log) = conflicts.occurred("u", Some("7"));
+            pauses.push(pause.as_millis());
+            logged.extend(log);
+            assert_eq!(conflicts.wait("u"), Some(pause));
+            advance(pause).await;
+            assert_eq!(conflicts.wait("u"), None);
+            let is_read = conflicts.needs_read("u");
+            assert_eq!(is_read, pauses.len() >= 2);
+        }
+        assert_eq!(pauses[..4], [200, 400, 800, 1600]);
+        assert_eq!((pauses[9], logged), (10_000, vec![6]));
+        conflicts.ended("u", Some("7"));
+        assert!(conflicts.needs_read("u"), "the copy is as old as before");
+        conflicts.ended("u", Some("8"));
+        assert_eq!(conflicts.occurred("u", Some("8")).0, FIRST_CONFLICT_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,8 @@ struct FakeEc2State {
     answers: BTreeMap<String, Value>,
     calls: Vec<String>,
     faults: Vec<(String, u32, When, ProviderError)>,
+    /// Number of injected failures so far.
+    failures: u32,
     /// Number of changes until the caller is killed, and the moment of the kill.
     kill: Option<(usize, When)>,
     /// Time that a new instance is not visible.
@@ -291,7 +293,10 @@ impl FakeEc2State {
             self.faults.iter_mut().find(|(one, times, ..)| *times > 0 && call.starts_with(&**one));
         let fault = fault.map(|(_, times, when, error)| {
             *times -= 1;
-            (*when, error.clone())
+            // Each response has a request ID of its own.
+            self.failures += 1;
+            let request_id = Some(format!("request-{}", self.failures));
+            (*when, ProviderError { request_id, ..error.clone() })
         });
         match fault {
             Some((When::Before, error)) => Err(error),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groundplan_aws::lookups::lookup::Lookup;
+use groundplan_aws::lookups::lookup::{FilterBy, Lookup};
 use groundplan_aws::model::metadata_options::HttpTokens;
 use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
@@ -10,7 +10,7 @@ use groundplan_openshift::machine_api::types::{Condition, NAMESPACE};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::bench::{Bench, CANARY};
+use super::bench::{Bench, CANARY, REGION};
 use crate::machine::{FINALIZER, INSTANCE_STATE, instance_id};
 
 #[tokio::test(start_paused = true)]
@@ -313,11 +313,8 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
     bench.want("m", &json!({"ami": {"filters": filters}}));
     bench.ec2.fail("answer images", 4, When::Before, ErrorClass::Retryable, "RequestLimitExceeded");
     let lookup = Lookup::ImagesBy {
-        region: super::bench::REGION.into(),
-        filters: vec![groundplan_aws::lookups::lookup::FilterBy {
-            name: "tag:Name".into(),
-            values: vec!["image".into()],
-        }],
+        region: REGION.into(),
+        filters: vec![FilterBy { name: "tag:Name".into(), values: vec!["image".into()] }],
     };
     bench.ec2.answer_with(
         &lookup,
@@ -326,6 +323,25 @@ async fn c38_a_throttled_look_up_never_fails_a_machine() {
     let controller = bench.start();
     bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
     assert_eq!(bench.ec2.inputs("m").unwrap().image.get().as_str(), "ami-9");
+    controller.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_in_another_zone_than_its_subnet_is_not_launched() {
+    let bench = Bench::new();
+    let subnet = FilterBy { name: "subnet-id".to_owned(), values: vec!["subnet-1".to_owned()] };
+    let lookup = Lookup::SubnetsBy { region: REGION.to_owned(), filters: vec![subnet] };
+    bench.ec2.answer_with(&lookup, json!([{"id": "subnet-1", "zone": "us-west-2a"}]));
+    for (name, zone) in [("m", "us-west-2b"), ("fits", "us-west-2a")] {
+        let placement = json!({"region": REGION, "availabilityZone": zone});
+        bench.want(name, &json!({"placement": placement}));
+    }
+    let controller = bench.start();
+    bench.until("failed", |bench| bench.phase("m") == "Failed").await;
+    bench.until("provisioned", |bench| bench.phase("fits") == "Provisioned").await;
+    let message = bench.machine("m").unwrap().status.error_message.unwrap();
+    assert!(message.contains("found `us-west-2b`, but the subnet subnet-1 is in"), "{message}");
+    assert_eq!(bench.ec2.names(), ["fits"]);
     controller.abort();
 }
 
@@ -628,7 +644,7 @@ async fn a_type_that_there_is_not_is_one_event_and_no_storm() {
         "instanceType": "m9.huge",
     }}}}}});
     bench.cluster.change("machinesets", NAMESPACE, "a", &wrong);
-    let (region, types) = (super::bench::REGION.to_owned(), vec!["m9.huge".to_owned()]);
+    let (region, types) = (REGION.to_owned(), vec!["m9.huge".to_owned()]);
     bench.ec2.answer_with(&Lookup::InstanceTypes { region, types }, json!({}));
     let controller = bench.start_all();
     bench.until("an event", |bench| !bench.cluster.events().is_empty()).await;

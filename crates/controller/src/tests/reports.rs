@@ -107,6 +107,64 @@ async fn a_failure_is_logged_once_and_counted_each_time_and_no_conflict_is_logge
 }
 
 #[tokio::test(start_paused = true)]
+async fn conflicts_in_a_row_slow_down_and_lead_to_a_read() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controllers = bench.start_all();
+    for beat in 0..800 {
+        let patch = json!({"metadata": {"annotations": {"beat": beat.to_string()}}});
+        bench.cluster.change("machines", NAMESPACE, "m", &patch);
+        sleep(Duration::from_millis(50)).await;
+    }
+    let requests = bench.cluster.requests();
+    let writes =
+        requests.iter().filter(|line| line.contains("PATCH ") && line.contains("/machines/m"));
+    assert!((5..20).contains(&writes.count()), "{requests:#?}");
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let reads = requests.iter().filter(|line| {
+        line.starts_with("GET ") && line.split('?').next().unwrap().ends_with("/machines/m")
+    });
+    assert!((1..15).contains(&reads.count()), "{requests:#?}");
+    let reported = bench.reported();
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].contains("writes in a row had conflicts"), "{reported:?}");
+    assert_eq!(bench.ec2.launches(), 1);
+    controllers.abort();
+}
+
+/// AWS gives each response an ID of its own.
+#[tokio::test(start_paused = true)]
+async fn request_ids_make_no_failure_news_and_are_in_no_condition_or_event() {
+    let bench = Bench::new();
+    let code = "InsufficientInstanceCapacity";
+    bench.ec2.fail("create machine.m", 5, When::Before, ErrorClass::Retryable, code);
+    bench.want("m", &json!({}));
+    let controllers = bench.start_all();
+    sleep(Duration::from_secs(20)).await;
+    let patches = |bench: &Bench| {
+        let requests = bench.cluster.requests();
+        requests.iter().filter(|line| line.contains("machines/m/status")).count()
+    };
+    assert!(patches(&bench) > 0 && bench.ec2.count("create machine.m") > 2);
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    bench.ec2.fail("observe", 5, When::Before, ErrorClass::Permanent, "AuthFailure");
+    sleep(Duration::from_secs(900)).await;
+    let reported = bench.reported();
+    assert_eq!(reported.len(), 2, "{reported:?}");
+    let events = bench.cluster.events();
+    let failed = |reason: &str| events.iter().filter(|one| one["reason"] == reason).count();
+    assert_eq!((failed("FailedCreate"), failed("FailedUpdate")), (1, 1));
+    assert_eq!(event(&bench, "FailedCreate")["count"], 5, "each attempt is counted");
+    let counted = format!("reason=\"{code}\"}} 5");
+    assert!(bench.health.metrics.text().contains(&counted), "{}", bench.health.metrics.text());
+    let machine = bench.cluster.get("machines", NAMESPACE, "m").unwrap();
+    for text in [format!("{reported:?}"), json!(events).to_string(), machine.to_string()] {
+        assert!(!text.contains("request-") && !text.contains("request id"), "{text}");
+    }
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_fails_for_good_is_logged_with_its_reason() {
     let bench = Bench::new();
     bench.want("m", &json!({"placement": {"region": "eu-west-1"}}));

@@ -107,11 +107,8 @@ impl MachineController {
             }
             _ => creation_failed(machine, &message, now),
         });
-        let news = changes.status(now).is_some();
         self.write(one, changes).await?;
-        if news {
-            self.tell_failed(one, InstanceOperation::Create, &error).await;
-        }
+        self.tell_failed(one, InstanceOperation::Create, &error).await;
         Err(error)
     }
 
@@ -124,6 +121,7 @@ impl MachineController {
     ) -> std::result::Result<(LaunchRequest, Vec<String>), LaunchFailure> {
         let mut secrets = Secrets::default();
         let (answers, user_data) = self.launch_inputs(config, &mut secrets).await?;
+        launch_spec::check_subnet_zone(config, &self.settings.region, &answers)?;
         let (labels, site) = (&one.machine.metadata.labels, &self.settings.site);
         let launch = launch_spec::launch(&one.name, labels, config, site, &answers, user_data)?;
         let request = LaunchRequest {
@@ -141,8 +139,10 @@ impl MachineController {
         secrets: &mut Secrets,
     ) -> Result<(BTreeMap<String, Value>, Secret)> {
         let user_data = secrets.keep(self.user_data(config).await?);
-        let lookups = launch_spec::needed_lookups(config, &self.settings.site);
-        Ok((self.batcher.answers(lookups).await?, user_data))
+        let mut lookups = launch_spec::needed_lookups(config, &self.settings.site);
+        lookups.extend(launch_spec::subnet_zone_lookup(config, &self.settings.region));
+        let answers = self.batcher.answers(lookups).await;
+        Ok((answers.map_err(|error| self.noted(error))?, user_data))
     }
 
     async fn tell_warnings(&self, one: &ReconcileTarget, warnings: &[String]) {
