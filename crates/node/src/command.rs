@@ -17,7 +17,7 @@ use crate::http::probes;
 use crate::imds::{self, Client, Endpoint, InvalidEndpoint};
 use crate::kube_client::{self, KubeClientError};
 use crate::termination::handler::{
-    Handler, HandlerMessage, HandlerSettings, NodeTarget, ReportMessage,
+    Handler, HandlerMessage, HandlerSettings, MarkLoss, NodeTarget, ReportMessage,
 };
 use crate::termination::health::HandlerHealth;
 use crate::termination::notice::{Consequence, Notice, NoticeSource};
@@ -176,7 +176,7 @@ pub async fn run(
 pub enum MessageWording {
     /// A line for people, and an event for programs.
     Event {
-        /// The type of the event: `announced`, `told`, `withdrawn` or `cleared`.
+        /// The type of the event: `announced`, `told`, `lost`, `withdrawn` or `cleared`.
         kind: &'static str,
         /// The other keys of the event.
         fields: Value,
@@ -210,6 +210,17 @@ impl From<&HandlerMessage<'_>> for MessageWording {
                 fields: scheduled(notice, *from),
                 text: format!("reported to the cluster: {}", with_mark(notice, *from)),
             },
+            HandlerMessage::Lost(loss) => {
+                let (what, text) = match loss {
+                    MarkLoss::NewNode => ("node", "the Node was created again"),
+                    MarkLoss::Condition => ("condition", "another client removed the condition"),
+                };
+                MessageWording::Event {
+                    kind: "lost",
+                    fields: json!({ "what": what }),
+                    text: format!("{text} while a notice is in effect; marked again"),
+                }
+            }
             HandlerMessage::Withdrawn(notice) => MessageWording::Event {
                 kind: "withdrawn",
                 fields: fields(notice),
@@ -346,6 +357,9 @@ mod tests {
         let (kind, fields, text) = event(&HandlerMessage::Cleared(&changes));
         assert_eq!((kind, fields), ("cleared", json!({"changes": ["condition", "cordon"]})));
         assert_eq!(text, "cleared on the Node: condition, cordon");
+        let (kind, fields, text) = event(&HandlerMessage::Lost(MarkLoss::NewNode));
+        assert_eq!((kind, fields), ("lost", json!({"what": "node"})));
+        assert_eq!(text, "the Node was created again while a notice is in effect; marked again");
         let (kind, fields, _) = event(&HandlerMessage::Withdrawn(&notice));
         assert_eq!((kind, fields.get("marked_from")), ("withdrawn", None));
     }

@@ -66,6 +66,24 @@ pub enum NodeChange {
     WasSo,
 }
 
+/// Result of setting the condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marked {
+    /// True if the Node was written.
+    pub change: NodeChange,
+    /// UID of the Node.
+    pub uid: Option<String>,
+}
+
+/// State of the mark on the Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkState {
+    /// UID of the Node. Another UID is another Node of the same name.
+    pub uid: Option<String>,
+    /// True if the record names the condition, and the condition is missing or not `True`.
+    pub is_lost: bool,
+}
+
 /// Error of a change.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -182,6 +200,38 @@ impl OwnNode {
         Ok(MarkRecord::of(&self.read().await?))
     }
 
+    /// Returns the state of the mark. A Node without a record has no lost mark: removing the record
+    /// is how a person takes the Node over.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn mark_state(&self, condition: MarkCondition) -> Result<MarkState, Error> {
+        let node = self.read().await?;
+        let record = MarkRecord::of(&node).unwrap_or_default();
+        let is_ours = record.is_some_and(|record| record.condition.is_some());
+        Ok(MarkState { uid: node.uid(), is_lost: is_ours && !is_true(&node, condition) })
+    }
+
+    /// Sets a condition to `True` again if [`mark`](Self::mark) set it and the record still says so.
+    ///
+    /// # Errors
+    /// Same as [`mark`](Self::mark).
+    pub async fn mark_again(
+        &self,
+        condition: MarkCondition,
+        now: Timestamp,
+    ) -> Result<NodeChange, Error> {
+        self.change(MARK, NodePart::Status, |node, record| {
+            let since = record.as_mut()?.condition.as_mut()?;
+            if is_true(node, condition) {
+                return None;
+            }
+            *since = truncated(now);
+            Some(status(condition, "True", now))
+        })
+        .await
+    }
+
     /// Sets a condition to `True`. A condition that is already `True` keeps its times and its owner.
     /// Other conditions stay unchanged. If the Node has a record, the notices are added to it.
     ///
@@ -192,9 +242,9 @@ impl OwnNode {
         condition: MarkCondition,
         notices: &[RecordedNotice],
         now: Timestamp,
-    ) -> Result<NodeChange, Error> {
-        self.change(MARK, NodePart::Status, |node, record| {
-            if find(node, condition.kind).is_some_and(|known| known.status == "True") {
+    ) -> Result<Marked, Error> {
+        let marked = self.change_with_uid(MARK, NodePart::Status, |node, record| {
+            if is_true(node, condition) {
                 return record
                     .as_mut()
                     .is_some_and(|record| add(record, notices))
@@ -204,8 +254,9 @@ impl OwnNode {
             record.add(notices);
             record.condition = Some(truncated(now));
             Some(status(condition, "True", now))
-        })
-        .await
+        });
+        let (change, uid) = marked.await?;
+        Ok(Marked { change, uid })
     }
 
     /// Sets a condition to `False` if [`mark`](Self::mark) set it, and no other program since.
@@ -226,13 +277,15 @@ impl OwnNode {
         .await
     }
 
-    /// Marks the Node as unschedulable. A Node that is already unschedulable keeps its owner.
+    /// Marks the Node as unschedulable. A Node that is already unschedulable keeps its owner. A Node
+    /// that was cordoned according to its record, and is schedulable, was uncordoned by a person and
+    /// stays so.
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
     pub async fn cordon(&self, notices: &[RecordedNotice]) -> Result<NodeChange, Error> {
         self.change(CORDON, NodePart::Spec, |node, record| {
-            if is_cordoned(node) {
+            if is_cordoned(node) || record.as_ref().is_some_and(|record| record.cordon) {
                 return None;
             }
             let record = record.get_or_insert_default();
@@ -255,7 +308,8 @@ impl OwnNode {
         .await
     }
 
-    /// Adds a taint, unless the Node has one with the same key and effect.
+    /// Adds a taint, unless the Node has one with the same key and effect, or had it according to its
+    /// record.
     ///
     /// # Errors
     /// Same as [`mark`](Self::mark).
@@ -266,7 +320,8 @@ impl OwnNode {
     ) -> Result<NodeChange, Error> {
         self.change(TAINT, NodePart::Spec, |node, record| {
             let mut taints = taints(node);
-            if taints.iter().any(|one| one.key == taint.key && one.effect == taint.effect) {
+            let has = taints.iter().any(|one| one.key == taint.key && one.effect == taint.effect);
+            if has || record.as_ref().is_some_and(|record| record.taint) {
                 return None;
             }
             let record = record.get_or_insert_default();
@@ -365,6 +420,16 @@ impl OwnNode {
         part: NodePart,
         decide: impl Fn(&Node, &mut Option<MarkRecord>) -> Option<Value>,
     ) -> Result<NodeChange, Error> {
+        Ok(self.change_with_uid(attempt, part, decide).await?.0)
+    }
+
+    /// Same as [`change`](Self::change), and returns the UID of the Node.
+    async fn change_with_uid(
+        &self,
+        attempt: &'static str,
+        part: NodePart,
+        decide: impl Fn(&Node, &mut Option<MarkRecord>) -> Option<Value>,
+    ) -> Result<(NodeChange, Option<String>), Error> {
         let mut tried = 0;
         loop {
             tried += 1;
@@ -372,13 +437,15 @@ impl OwnNode {
             // An invalid record is replaced: what it says cannot be cleared in any case.
             let old = MarkRecord::of(&node).unwrap_or_default();
             let mut record = old.clone();
-            let Some(mut change) = decide(&node, &mut record) else { return Ok(NodeChange::WasSo) };
+            let Some(mut change) = decide(&node, &mut record) else {
+                return Ok((NodeChange::WasSo, node.uid()));
+            };
             if record != old {
                 let text = record.map(|record| record.text());
                 change["metadata"]["annotations"] = json!({ RECORD: text });
             }
             match self.write(attempt, part, change, &node).await {
-                Ok(_) => return Ok(NodeChange::Made),
+                Ok(node) => return Ok((NodeChange::Made, node.uid())),
                 Err(error) if error.is_conflict() && tried < TRIES => (),
                 Err(error) => return Err(error),
             }
@@ -424,6 +491,10 @@ impl OwnNode {
 fn find<'a>(node: &'a Node, kind: &str) -> Option<&'a NodeCondition> {
     let mut conditions = node.status.iter().flat_map(|status| &status.conditions).flatten();
     conditions.find(|one| one.type_ == kind)
+}
+
+fn is_true(node: &Node, condition: MarkCondition) -> bool {
+    find(node, condition.kind).is_some_and(|known| known.status == "True")
 }
 
 fn is_cordoned(node: &Node) -> bool {
@@ -513,8 +584,11 @@ mod tests {
     async fn c62_the_condition_is_written_once_and_others_are_as_they_were() {
         let (fake, node) = pair();
         let ready = conditions(&fake, "Ready");
-        let change =
-            node.mark(TERMINATING, &notices(), at("2026-01-02T03:04:05.678Z")).await.unwrap();
+        let change = node
+            .mark(TERMINATING, &notices(), at("2026-01-02T03:04:05.678Z"))
+            .await
+            .unwrap()
+            .change;
         assert_eq!((change, fake.writes()), (NodeChange::Made, 1));
         let expected = json!({
             "type": "Terminating", "status": "True", "reason": "TerminationRequested",
@@ -531,7 +605,7 @@ mod tests {
         fake.set_condition("n1", "Terminating", "False");
         let old = conditions(&fake, "Terminating");
         assert_eq!(
-            node.mark(TERMINATING, &notices(), at("2026-01-02T03:04:05Z")).await.unwrap(),
+            node.mark(TERMINATING, &notices(), at("2026-01-02T03:04:05Z")).await.unwrap().change,
             NodeChange::Made
         );
         let new = conditions(&fake, "Terminating");
@@ -539,7 +613,7 @@ mod tests {
         assert_ne!(new[0]["lastTransitionTime"], old[0]["lastTransitionTime"]);
 
         assert_eq!(
-            node.mark(TERMINATING, &notices(), at("2026-02-02T00:00:00Z")).await.unwrap(),
+            node.mark(TERMINATING, &notices(), at("2026-02-02T00:00:00Z")).await.unwrap().change,
             NodeChange::WasSo
         );
         assert_eq!((conditions(&fake, "Terminating"), fake.writes()), (new, 1));
@@ -550,7 +624,7 @@ mod tests {
         let (fake, node) = pair();
         fake.somebody_writes_before_the_next(2);
         assert_eq!(
-            node.mark(TERMINATING, &notices(), Timestamp::now()).await.unwrap(),
+            node.mark(TERMINATING, &notices(), Timestamp::now()).await.unwrap().change,
             NodeChange::Made
         );
         assert_eq!(fake.conflicts(), 2);
@@ -591,9 +665,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_taint_joins_those_that_are_there() {
         let (fake, node) = pair();
-        assert_eq!(node.taint(&taint("a"), &notices()).await.unwrap(), NodeChange::Made);
-        assert_eq!(node.taint(&taint("b"), &notices()).await.unwrap(), NodeChange::Made);
+        fake.change("nodes", "", "n1", &json!({"spec": {"taints": [taint("a")]}}));
         assert_eq!(node.taint(&taint("a"), &notices()).await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.taint(&taint("b"), &notices()).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.taint(&taint("b"), &notices()).await.unwrap(), NodeChange::WasSo);
         let taints = fake.node("n1")["spec"]["taints"].clone();
         let expected =
             json!([{"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoSchedule"}]);
@@ -722,7 +797,7 @@ mod tests {
     async fn a_taint_of_others_outlives_ours() {
         let (fake, node) = pair();
         node.taint(&taint("a"), &notices()).await.unwrap();
-        node.taint(&taint("b"), &notices()).await.unwrap();
+        fake.change("nodes", "", "n1", &json!({"spec": {"taints": [taint("a"), taint("b")]}}));
         assert_eq!(node.untaint(&taint("a")).await.unwrap(), NodeChange::Made);
         let left = fake.node("n1")["spec"]["taints"].clone();
         assert_eq!(left, json!([{"key": "b", "effect": "NoSchedule"}]));
@@ -734,8 +809,11 @@ mod tests {
         node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
         let other = RecordedNotice { event: Some("e-1".to_owned()), ..notices()[0].clone() };
         let both = [notices()[0].clone(), other];
-        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap(), NodeChange::Made);
-        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap().change, NodeChange::Made);
+        assert_eq!(
+            node.mark(TERMINATING, &both, at(WHEN)).await.unwrap().change,
+            NodeChange::WasSo
+        );
         let record = record(&fake).unwrap();
         assert_eq!((record.notices.len(), record.condition), (2, Some(at(WHEN))));
     }
@@ -749,6 +827,39 @@ mod tests {
         let before = fake.node("n1");
         assert!(node.record().await.unwrap().is_err());
         assert_eq!(clear(&node).await, [NodeChange::WasSo; 4]);
+        assert_eq!(fake.node("n1"), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_condition_is_lost_only_while_the_record_says_that_it_was_set() {
+        let (fake, node) = pair();
+        let is_lost = async || node.mark_state(TERMINATING).await.unwrap().is_lost;
+        assert!(!is_lost().await, "never marked");
+        let uid = node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap().uid;
+        let state = node.mark_state(TERMINATING).await.unwrap();
+        assert_eq!(state, MarkState { uid, is_lost: false });
+        fake.set_condition("n1", "Terminating", "False");
+        assert!(is_lost().await);
+        let later = at("2026-01-02T03:30:00Z");
+        assert_eq!(node.mark_again(TERMINATING, later).await.unwrap(), NodeChange::Made);
+        assert_eq!(node.mark_again(TERMINATING, later).await.unwrap(), NodeChange::WasSo);
+        assert_eq!((is_lost().await, record(&fake).unwrap().condition), (false, Some(later)));
+        // Without a record, the Node belongs to a person.
+        node.forget().await.unwrap();
+        fake.set_condition("n1", "Terminating", "False");
+        assert!(!is_lost().await);
+        assert_eq!(node.mark_again(TERMINATING, later).await.unwrap(), NodeChange::WasSo);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_person_took_back_is_not_set_again() {
+        let (fake, node) = pair();
+        node.cordon(&notices()).await.unwrap();
+        node.taint(&taint("a"), &notices()).await.unwrap();
+        fake.change("nodes", "", "n1", &json!({"spec": {"unschedulable": null, "taints": []}}));
+        let before = fake.node("n1");
+        assert_eq!(node.cordon(&notices()).await.unwrap(), NodeChange::WasSo);
+        assert_eq!(node.taint(&taint("a"), &notices()).await.unwrap(), NodeChange::WasSo);
         assert_eq!(fake.node("n1"), before);
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use super::health::HandlerHealth;
 use super::notice::{Consequence, Notice, NoticeSource, UnexpectedBody, read};
-use super::withdrawal::{ABSENT_POLLS, Poll, Sign};
+use super::withdrawal::{ABSENT_POLLS, Poll, Sign, wait_before_absence};
 use crate::imds;
 use crate::kube_client::Connect;
 use crate::mark_record::{InvalidRecord, RecordedNotice};
@@ -46,6 +46,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 
 /// First pause after an error of the API server.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Interval between two comparisons of a marked Node with the notices. Doubled for each mark that was
+/// lost, up to [`LONGEST_CHECK`], so a client that removes the mark again and again causes few writes.
+const CHECK: Duration = Duration::from_secs(10);
+
+/// Longest interval between two comparisons.
+const LONGEST_CHECK: Duration = Duration::from_secs(300);
 
 /// Settings of the handler.
 #[derive(Clone, Debug)]
@@ -95,6 +102,8 @@ pub enum HandlerMessage<'a> {
     NotDone(&'a own_node::Error),
     /// All actions of a notice are done: those before the given time, or all if it is `None`.
     Done(&'a Notice, Option<Timestamp>),
+    /// A mark was lost while its notice is in effect, and is set again.
+    Lost(MarkLoss),
     /// A notice is no longer in effect.
     Withdrawn(&'a Notice),
     /// The handler cleared these changes: `condition`, `cordon`, `taint`.
@@ -103,6 +112,15 @@ pub enum HandlerMessage<'a> {
     InvalidRecord(&'a InvalidRecord),
     /// The Node is marked because of a notice in a document that is not read. The mark stays.
     NotWatched(&'a RecordedNotice),
+}
+
+/// Reason for a lost mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkLoss {
+    /// The Node was deleted and created again.
+    NewNode,
+    /// Another client removed the condition or changed its status.
+    Condition,
 }
 
 /// Function that receives the messages.
@@ -137,6 +155,7 @@ pub struct Handler<'a> {
     /// Unexpected contents that were already reported.
     strange: Vec<UnexpectedBody>,
     record: RecordReading,
+    check: MarkCheck,
     /// Time of the last poll that counted as evidence. Retries after errors are closer together than
     /// polls and must not make three absences out of one.
     counted: Option<Instant>,
@@ -155,12 +174,32 @@ struct TrackedNotice {
     done: bool,
     /// Number of consecutive polls that prove its absence.
     absent: u32,
+    /// Time from which its absence proves something; `None` means never.
+    overdue_from: Option<Instant>,
 }
 
 impl TrackedNotice {
     fn is_gone(&self) -> bool {
         self.absent >= ABSENT_POLLS
     }
+
+    /// Returns true if the Node is to have the mark of this notice now.
+    fn is_marked(&self) -> bool {
+        self.marked && self.done && !self.is_gone()
+    }
+}
+
+/// Comparison of the marked Node with the notices.
+#[derive(Default)]
+struct MarkCheck {
+    /// UID of the Node that was marked.
+    uid: Option<String>,
+    /// Time of the next comparison.
+    next: Option<Instant>,
+    /// Number of marks that were lost since the Node was marked for the first time.
+    losses: u32,
+    /// True if the last comparison failed.
+    failed: bool,
 }
 
 /// Progress of reading the record on the Node.
@@ -206,6 +245,7 @@ impl<'a> Handler<'a> {
             tracked: Vec::new(),
             strange: Vec::new(),
             record: RecordReading::default(),
+            check: MarkCheck::default(),
             counted: None,
             cleared: BTreeSet::new(),
         }
@@ -238,10 +278,11 @@ impl<'a> Handler<'a> {
         let (poll, answered) = self.ask().await;
         self.health.record_response(answered);
         self.count_absences(&poll);
-        let worked = self.work().await;
+        let mut worked = self.work().await;
         // The record only matters for clearing, so a notice does not wait for it.
         if worked {
             self.read_record().await;
+            worked = self.check_mark().await;
         }
         let withdrawn = self.withdraw().await;
         match (worked && withdrawn, answered) {
@@ -301,7 +342,10 @@ impl<'a> Handler<'a> {
     /// Adds a notice. One that is found in the record needs no action.
     fn track(&mut self, notice: Notice, recorded: bool) {
         let (foretold, marked, done) = (recorded, recorded, recorded);
-        self.tracked.push(TrackedNotice { notice, foretold, marked, done, absent: 0 });
+        let wait = wait_before_absence(&notice, (self.clock)());
+        let overdue_from = wait.and_then(|wait| Instant::now().checked_add(wait));
+        let absent = 0;
+        self.tracked.push(TrackedNotice { notice, foretold, marked, done, absent, overdue_from });
     }
 
     /// Returns the time of the mark if it is still to come.
@@ -320,7 +364,8 @@ impl<'a> Handler<'a> {
             self.counted = Some(Instant::now());
         }
         for one in &mut self.tracked {
-            one.absent = match poll.sign(&one.notice, now, lead) {
+            let overdue = one.overdue_from.is_some_and(|from| from <= Instant::now());
+            one.absent = match poll.sign(&one.notice, overdue, now, lead) {
                 Some(Sign::Stated) => ABSENT_POLLS,
                 Some(Sign::Absent) => one.absent.saturating_add(counts.into()),
                 None => 0,
@@ -383,6 +428,67 @@ impl<'a> Handler<'a> {
         }
     }
 
+    /// Compares the Node with the notices at intervals. Returns false if the Node is to be marked
+    /// again, because it is another Node.
+    async fn check_mark(&mut self) -> bool {
+        if !self.tracked.iter().any(TrackedNotice::is_marked) {
+            return true;
+        }
+        match self.check.next {
+            Some(next) if next <= Instant::now() => (),
+            Some(_) => return true,
+            None => {
+                self.plan_check();
+                return true;
+            }
+        }
+        let found = self.find_loss().await;
+        let loss = match found {
+            Ok(loss) => {
+                self.check.failed = false;
+                loss
+            }
+            Err(error) => {
+                self.health.failed();
+                if !std::mem::replace(&mut self.check.failed, true) {
+                    (self.tell)(&HandlerMessage::NotDone(&error));
+                }
+                None
+            }
+        };
+        if let Some(loss) = loss {
+            self.check.losses += 1;
+            (self.tell)(&HandlerMessage::Lost(loss));
+        }
+        self.plan_check();
+        if loss == Some(MarkLoss::NewNode) {
+            self.tracked.iter_mut().filter(|one| one.is_marked()).for_each(|one| one.done = false);
+        }
+        loss != Some(MarkLoss::NewNode)
+    }
+
+    fn plan_check(&mut self) {
+        let pause = CHECK * (1 << self.check.losses.min(8));
+        self.check.next = Some(Instant::now() + pause.min(LONGEST_CHECK));
+    }
+
+    /// Returns how the mark was lost, and sets a lost condition again. A cordon or a taint that
+    /// another client removed is that client's decision.
+    async fn find_loss(&mut self) -> Result<Option<MarkLoss>, own_node::Error> {
+        let node = self.target.node().await?;
+        let state = node.mark_state(TERMINATING).await?;
+        let known = std::mem::replace(&mut self.check.uid, state.uid.clone());
+        if known.is_some() && known != state.uid {
+            return Ok(Some(MarkLoss::NewNode));
+        }
+        if !state.is_lost {
+            return Ok(None);
+        }
+        let change = node.mark_again(TERMINATING, (self.clock)()).await?;
+        self.health.did(change);
+        Ok((change == NodeChange::Made).then_some(MarkLoss::Condition))
+    }
+
     fn recall(&mut self, recorded: &RecordedNotice) {
         self.health.set_marked(true);
         let source = NoticeSource::from_path(&recorded.source);
@@ -415,6 +521,7 @@ impl<'a> Handler<'a> {
                 return false;
             }
             self.health.set_marked(false);
+            self.check = MarkCheck::default();
         }
         let leaves = |one: &TrackedNotice| one.is_gone() && !(one.marked && kept);
         let (gone, left) = std::mem::take(&mut self.tracked).into_iter().partition(leaves);
@@ -485,7 +592,7 @@ impl<'a> Handler<'a> {
     }
 
     async fn follow(
-        &self,
+        &mut self,
         notice: &Notice,
         from: Option<Timestamp>,
     ) -> Result<(), own_node::Error> {
@@ -501,7 +608,7 @@ impl<'a> Handler<'a> {
     /// Performs every action, even after an error, because each one helps by itself. Before the time
     /// of the mark there is only an Event. Returns the first error.
     async fn follow_on(
-        &self,
+        &mut self,
         node: &OwnNode,
         notice: &Notice,
         from: Option<Timestamp>,
@@ -509,7 +616,8 @@ impl<'a> Handler<'a> {
         let mut first = Ok(());
         if notice.verdict == Consequence::Ending && from.is_none() {
             let notices = self.causes();
-            self.count(self.mark(node, &notices).await, &mut first);
+            let change = self.mark(node, &notices).await;
+            self.count(change, &mut first);
             if self.settings.cordon {
                 self.count(node.cordon(&notices).await, &mut first);
             }
@@ -537,13 +645,14 @@ impl<'a> Handler<'a> {
     }
 
     async fn mark(
-        &self,
+        &mut self,
         node: &OwnNode,
         notices: &[RecordedNotice],
     ) -> Result<NodeChange, own_node::Error> {
-        let change = node.mark(TERMINATING, notices, (self.clock)()).await?;
+        let marked = node.mark(TERMINATING, notices, (self.clock)()).await?;
         self.health.set_marked(true);
-        Ok(change)
+        self.check.uid = marked.uid;
+        Ok(marked.change)
     }
 
     fn count(

@@ -645,3 +645,108 @@ async fn c78_a_shorter_lead_time_of_another_process_clears_nothing() {
     sleep(seconds(600)).await;
     assert_eq!(second.status(), "True");
 }
+
+#[tokio::test(start_paused = true)]
+async fn c80_a_node_that_is_created_again_is_marked_again_once() {
+    let stage = stopping().await;
+    sleep(seconds(20)).await;
+    let writes = stage.api.writes();
+    stage.api.delete("nodes", "", "n1");
+    sleep(seconds(25)).await;
+    stage.api.add_node("n1");
+    let mut new = stage.api.node("n1");
+    new["metadata"]["uid"] = json!("another");
+    stage.api.put(new);
+    sleep(seconds(20)).await;
+    let node = stage.api.node("n1");
+    assert_eq!((stage.status(), &node["spec"]["unschedulable"]), ("True".to_owned(), &json!(true)));
+    assert_eq!(node["spec"]["taints"][0]["key"], TAINT_KEY);
+    assert!(stage.record().unwrap().cordon);
+    sleep(seconds(600)).await;
+    assert_eq!(stage.api.writes() - writes, 3, "condition, cordon and taint");
+    assert_eq!((stage.said("Lost(NewNode)"), stage.api.events().len()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c80_a_condition_that_another_client_removes_is_set_again_at_growing_intervals() {
+    let stage = stopping().await;
+    let gone = json!({"status": {"conditions": []}});
+    stage.api.change("nodes", "", "n1", &gone);
+    assert_eq!(stage.status(), "");
+    sleep(seconds(16)).await;
+    assert_eq!((stage.status(), stage.said("Lost(Condition)")), ("True".to_owned(), 1));
+    stage.api.set_condition("n1", "Terminating", "False");
+    sleep(seconds(26)).await;
+    assert_eq!((stage.status(), stage.said("Lost(Condition)")), ("True".to_owned(), 2));
+    // A client that does not give in.
+    for _ in 0..3600 {
+        stage.api.set_condition("n1", "Terminating", "False");
+        sleep(seconds(1)).await;
+    }
+    let lost = stage.said("Lost(Condition)");
+    assert!((12..=20).contains(&lost), "at most one every five minutes: {lost}");
+    // The record has the last mark, so it is cleared.
+    stage.imds.unset(ACTION);
+    sleep(seconds(400)).await;
+    assert_eq!(stage.record(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c80_what_a_person_decides_stays() {
+    let stage = stopping().await;
+    stage.api.change("nodes", "", "n1", &json!({"spec": {"unschedulable": null, "taints": []}}));
+    sleep(seconds(60)).await;
+    let node = stage.api.node("n1");
+    assert!(node["spec"]["unschedulable"].is_null(), "uncordoned by a person: {node}");
+    assert_eq!((&node["spec"]["taints"], stage.status()), (&json!([]), "True".to_owned()));
+    // The record and the condition are removed: a person takes the Node over.
+    stage.api.change("nodes", "", "n1", &json!({"metadata": {"annotations": {RECORD: null}}}));
+    stage.api.set_condition("n1", "Terminating", "False");
+    let before = stage.api.node("n1");
+    sleep(seconds(600)).await;
+    assert_eq!((stage.api.node("n1"), stage.said("Lost")), (before, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c80_a_marked_node_costs_one_read_every_ten_seconds_and_is_reported_missing_once() {
+    let stage = stopping().await;
+    let before = stage.api.requests().len();
+    sleep(seconds(600)).await;
+    let reads = stage.api.requests().len() - before;
+    assert!((35..=60).contains(&reads), "{reads}");
+    stage.api.delete("nodes", "", "n1");
+    let told = stage.said("NotDone");
+    sleep(seconds(600)).await;
+    assert_eq!(stage.said("NotDone"), told + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c80_another_process_restores_a_lost_condition() {
+    let first = stopping().await;
+    first.running.abort();
+    first.api.set_condition("n1", "Terminating", "False");
+    // The document is late, so only the record knows the notice.
+    first.imds.unset(ACTION);
+    let second = first.restarted(spot());
+    sleep(seconds(20)).await;
+    assert_eq!((second.status(), second.said("Lost(Condition)")), ("True".to_owned(), 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn c75_a_step_of_the_wall_clock_clears_nothing() {
+    let (steady, step) = (clock(), Arc::new(Mutex::new(Duration::ZERO)));
+    let stepped = Arc::clone(&step);
+    let clock: Clock = Arc::new(move || steady() + *stepped.lock().unwrap());
+    let (imds, api) = (FakeImds::default(), FakeApi::default());
+    api.add_node("n1");
+    imds.set(ACTION, STOP);
+    let stage = Stage::at(clock, imds, api, spot());
+    sleep(seconds(1)).await;
+    stage.imds.unset(ACTION);
+    *step.lock().unwrap() = seconds(3600);
+    // The notice is two minutes ahead, and its absence counts five minutes later.
+    sleep(seconds(410)).await;
+    assert_eq!(stage.status(), "True");
+    sleep(seconds(30)).await;
+    assert_cleared(&stage);
+}

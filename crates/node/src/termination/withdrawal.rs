@@ -17,6 +17,19 @@ pub const ABSENT_POLLS: u32 = 3;
 /// machine cannot have been stopped or hibernated and resumed.
 pub const SPOT_MARGIN: Duration = Duration::from_secs(300);
 
+/// Returns the time from `now` until the absence of a notice begins to prove something; `None` means
+/// never. The caller counts the time on the monotonic clock, so that a step of the wall clock ends
+/// no wait.
+pub fn wait_before_absence(notice: &Notice, now: Timestamp) -> Option<Duration> {
+    match notice.source {
+        NoticeSource::SpotTerminationTime | NoticeSource::SpotInstanceAction => {
+            let earliest = notice.at?.checked_add(SPOT_MARGIN).ok()?;
+            Some(earliest.duration_since(now).try_into().unwrap_or_default())
+        }
+        _ => Some(Duration::ZERO),
+    }
+}
+
 /// Content of all documents that one poll read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Poll {
@@ -43,16 +56,22 @@ impl Poll {
 
     /// Returns the sign that a notice is no longer in effect. `None` means that the notice is in
     /// effect or that the poll proves nothing: an answer is missing, or the document of the notice is
-    /// not configured. An absence also proves nothing while another notice ends the machine.
-    pub fn sign(&self, notice: &Notice, now: Timestamp, lead: Duration) -> Option<Sign> {
+    /// not configured. An absence also proves nothing while another notice ends the machine, or if
+    /// the notice is not `overdue` ([`wait_before_absence`] is not over).
+    pub fn sign(
+        &self,
+        notice: &Notice,
+        overdue: bool,
+        now: Timestamp,
+        lead: Duration,
+    ) -> Option<Sign> {
         let document = self.documents.iter().find(|one| one.source == notice.source)?;
         if document.notices.contains(notice) || !self.complete {
             return None;
         }
         let sign = match notice.source {
             NoticeSource::SpotTerminationTime | NoticeSource::SpotInstanceAction => {
-                let earliest = notice.at?.checked_add(SPOT_MARGIN).ok()?;
-                (earliest <= now).then_some(Sign::Absent)
+                overdue.then_some(Sign::Absent)
             }
             NoticeSource::ScheduledMaintenance => maintenance(document, notice),
             // The document is absent in an instance whose group has not changed its state lately.
@@ -87,7 +106,9 @@ mod tests {
 
     fn sign(poll: &Poll, was: (NoticeSource, &str), now: &str) -> Option<Sign> {
         let notice = read(was.0, Some(was.1)).unwrap().notices.remove(0);
-        poll.sign(&notice, now.parse().unwrap(), DAY)
+        let now = now.parse().unwrap();
+        let overdue = wait_before_absence(&notice, now) == Some(Duration::ZERO);
+        poll.sign(&notice, overdue, now, DAY)
     }
 
     const STOP: (NoticeSource, &str) =
