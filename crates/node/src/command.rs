@@ -176,7 +176,8 @@ pub async fn run(
 pub enum MessageWording {
     /// A line for people, and an event for programs.
     Event {
-        /// The type of the event: `announced`, `told`, `lost`, `withdrawn` or `cleared`.
+        /// The type of the event: `announced`, `changed`, `told`, `lost`, `withdrawn` or
+        /// `cleared`.
         kind: &'static str,
         /// The other keys of the event.
         fields: Value,
@@ -196,6 +197,26 @@ pub enum MessageWording {
     },
 }
 
+impl MessageWording {
+    /// Returns the line for the log, in the form of the machine controller's log: time, level,
+    /// component, object, message.
+    pub fn log_line(&self, node: &str, now: Timestamp) -> String {
+        let (level, message) = match self {
+            MessageWording::Event { text, .. } | MessageWording::Text(text) => {
+                ("info", text.clone())
+            }
+            MessageWording::Warning { summary, detail, hint } => {
+                let mut text = summary.clone();
+                detail.iter().for_each(|cause| text.extend([": ", cause]));
+                hint.iter().for_each(|hint| text.extend(["; hint: ", hint]));
+                ("warning", text)
+            }
+        };
+        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
+        format!("{now} {level} termination_handler Node {node}: {message}")
+    }
+}
+
 impl From<&HandlerMessage<'_>> for MessageWording {
     fn from(said: &HandlerMessage<'_>) -> Self {
         let warning = |summary, detail, hint| MessageWording::Warning { summary, detail, hint };
@@ -209,6 +230,11 @@ impl From<&HandlerMessage<'_>> for MessageWording {
                 kind: "told",
                 fields: scheduled(notice, *from),
                 text: format!("reported to the cluster: {}", with_mark(notice, *from)),
+            },
+            HandlerMessage::Changed(changes) => MessageWording::Event {
+                kind: "changed",
+                fields: json!({ "changes": changes }),
+                text: format!("changed on the Node: {}", list(changes)),
             },
             HandlerMessage::Lost(loss) => {
                 let (what, text) = match loss {
@@ -288,10 +314,19 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(error) = cause {
-        causes.push(error.to_string());
+        causes.push(cause_text(error));
         cause = error.source();
     }
     causes
+}
+
+/// Returns the text of one cause. The text of the TLS library for a cut connection is a link to its
+/// manual for programmers.
+fn cause_text(cause: &(dyn Error + 'static)) -> String {
+    let is_cut = cause
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);
+    if is_cut { "the connection was cut".to_owned() } else { cause.to_string() }
 }
 
 #[cfg(test)]
@@ -362,6 +397,33 @@ mod tests {
         assert_eq!(text, "the Node was created again while a notice is in effect; marked again");
         let (kind, fields, _) = event(&HandlerMessage::Withdrawn(&notice));
         assert_eq!((kind, fields.get("marked_from")), ("withdrawn", None));
+    }
+
+    #[test]
+    fn a_log_line_has_time_level_object_and_all_of_a_warning() {
+        let now = "2026-01-02T03:04:05.678Z".parse().unwrap();
+        let changes = BTreeSet::from(["cordon", "condition"]);
+        let changed = MessageWording::from(&HandlerMessage::Changed(&changes));
+        let expected = "2026-01-02T03:04:05Z info termination_handler Node n1: changed on the \
+                        Node: condition, cordon";
+        assert_eq!(changed.log_line("n1", now), expected);
+        let (summary, detail) = ("could not read".to_owned(), vec!["a".into(), "b".into()]);
+        let warning = MessageWording::Warning { summary, detail, hint: Some("do this") };
+        let expected = "2026-01-02T03:04:05Z warning termination_handler Node n1: could not read: \
+                        a: b; hint: do this";
+        assert_eq!(warning.log_line("n1", now), expected);
+    }
+
+    #[test]
+    fn a_cut_connection_is_called_so() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("send the request")]
+        struct Outer(#[source] io::Error);
+        let cut = "peer closed connection without sending TLS close_notify: https://docs.rs/x";
+        let cut = Outer(io::Error::new(io::ErrorKind::UnexpectedEof, cut));
+        assert_eq!(causes(&cut), ["the connection was cut"]);
+        let other = Outer(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
+        assert_eq!(causes(&other), ["refused"]);
     }
 
     #[test]

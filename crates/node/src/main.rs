@@ -102,8 +102,10 @@ async fn handle(options: &HandlerOptions, output: Output) -> Result<(), StartFai
     };
     let _ = output.version();
     // A reader that has left does not end the handler.
-    let tell =
-        Box::new(move |said: &HandlerMessage<'_>| drop(output.report(&MessageWording::from(said))));
+    let node = options.node_name.clone();
+    let tell = Box::new(move |said: &HandlerMessage<'_>| {
+        drop(output.report(&node, &MessageWording::from(said)));
+    });
     Ok(run(options, tell, stopped).await?)
 }
 
@@ -119,13 +121,13 @@ impl Output {
         self.event("version", &json!({ "version": EVENTS_VERSION, "program": program }))
     }
 
-    fn report(self, report: &MessageWording) -> io::Result<()> {
+    fn report(self, node: &str, report: &MessageWording) -> io::Result<()> {
+        if !self.json {
+            return self.text(&report.log_line(node, Timestamp::now()));
+        }
         match report {
-            MessageWording::Event { kind, fields, text } => {
-                self.event(kind, fields)?;
-                self.text(text)
-            }
-            MessageWording::Text(text) => self.text(text),
+            MessageWording::Event { kind, fields, .. } => self.event(kind, fields),
+            MessageWording::Text(_) => Ok(()),
             MessageWording::Warning { summary, detail, hint } => {
                 self.diagnostic("warning", summary, detail, *hint)
             }

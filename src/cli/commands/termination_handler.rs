@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use groundplan_engine::apply::Shutdown;
 use groundplan_node::command::{self, MessageWording, StartError};
 use groundplan_node::termination::handler::HandlerMessage;
+use jiff::Timestamp;
 
 use crate::cli::args::TerminationHandlerArgs;
 use crate::cli::exit_code::Exit;
@@ -21,7 +22,8 @@ pub(crate) async fn run(
     let ui = Mutex::new(ui);
     let tell = Box::new(|said: &HandlerMessage<'_>| {
         let mut ui = ui.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = show(&mut ui, &MessageWording::from(said)); // a reader that has left does not end it
+        let node = &arguments.options.node_name;
+        let _ = show(&mut ui, node, &MessageWording::from(said)); // a reader that has left does not end it
     });
     let ended = command::run(&arguments.options, tell, stop.stopped()).await;
     ended.map(|()| Exit::Done).map_err(|error| failed(&error))
@@ -37,19 +39,21 @@ fn failed(error: &StartError) -> CommandError {
     CommandError::new(exit, Diagnostic { detail, ..Diagnostic::error(code, error.to_string()) })
 }
 
-fn show(ui: &mut Ui, report: &MessageWording) -> io::Result<()> {
+/// Prints a log line as text, and an event or a diagnostic as JSON.
+fn show(ui: &mut Ui, node: &str, report: &MessageWording) -> io::Result<()> {
+    ui.talk(&report.log_line(node, Timestamp::now()))?;
     match report {
-        MessageWording::Event { kind, fields, text } => {
-            ui.print_json(kind, fields)?;
-            ui.talk(text)
-        }
-        MessageWording::Text(text) => ui.talk(text),
-        MessageWording::Warning { summary, detail, hint } => ui.diagnostic(&Diagnostic {
-            severity: DiagnosticSeverity::Warning,
-            code: Code::HandlerTrouble,
-            summary: summary.clone(),
-            detail: detail.clone(),
-            hint: hint.map(str::to_owned),
-        }),
+        MessageWording::Event { kind, fields, .. } => ui.print_json(kind, fields),
+        MessageWording::Text(_) => Ok(()),
+        MessageWording::Warning { summary, detail, hint } => ui.print_json(
+            "diagnostic",
+            &Diagnostic {
+                severity: DiagnosticSeverity::Warning,
+                code: Code::HandlerTrouble,
+                summary: summary.clone(),
+                detail: detail.clone(),
+                hint: hint.map(str::to_owned),
+            },
+        ),
     }
 }

@@ -183,10 +183,10 @@ impl Client {
         let answer = self.retry(Method::PUT, TOKEN_PATH, header, silent).await?;
         match answer.status {
             StatusCode::OK => {
-                let text = value(&answer.body)?;
+                let text = value(&answer.body).map_err(|_| Error::InvalidToken)?;
                 // The token is sent in a header, so it must consist of visible ASCII characters.
                 let fit = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-                let text = fit.then_some(text).ok_or(Error::NoValue)?;
+                let text = fit.then_some(text).ok_or(Error::InvalidToken)?;
                 // Emulators omit the header. The requested time to live applies then.
                 let granted = answer.ttl.unwrap_or(ttl.seconds()).min(ttl.seconds());
                 let granted = Duration::from_secs(granted.into());

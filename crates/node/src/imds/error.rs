@@ -48,6 +48,9 @@ pub enum Error {
     /// The status of the response is unknown to this client.
     #[error("unexpected status {0} from the metadata service")]
     Unexpected(u16),
+    /// The response to a token request has no token, or characters that a header cannot have.
+    #[error("the metadata service returned no token: the response is empty or not a token")]
+    InvalidToken,
     /// The response is longer than any value, or is not text.
     #[error("the response of the metadata service is too long or not text")]
     NoValue,
@@ -66,7 +69,7 @@ impl Error {
                  enabled --instance-id ID; remove proxies in between, because token requests with \
                  X-Forwarded-For are rejected"
             }
-            Error::TokenRefused(_) => {
+            Error::TokenRefused(_) | Error::InvalidToken => {
                 "check the endpoint: the server at this address does not \
                  implement IMDSv2"
             }

@@ -284,7 +284,9 @@ async fn what_is_no_value_is_refused() {
     for body in ["", "two words", "split\r\nheader: x"] {
         let (fake, client) = pair();
         fake.give_instead_of_a_token(body);
-        assert_eq!(client.metadata(PATH).await, Err(Error::NoValue), "{body:?}");
+        let error = client.metadata(PATH).await.unwrap_err();
+        assert_eq!(error, Error::InvalidToken, "{body:?}");
+        assert!(error.to_string().contains("no token") && error.hint().is_some());
         nothing_was_asked_without_a_token(&fake);
     }
 }

@@ -102,6 +102,8 @@ pub enum HandlerMessage<'a> {
     NotDone(&'a own_node::Error),
     /// All actions of a notice are done: those before the given time, or all if it is `None`.
     Done(&'a Notice, Option<Timestamp>),
+    /// The handler made these changes: `condition`, `cordon`, `taint`.
+    Changed(&'a BTreeSet<&'static str>),
     /// A mark was lost while its notice is in effect, and is set again.
     Lost(MarkLoss),
     /// A notice is no longer in effect.
@@ -616,13 +618,22 @@ impl<'a> Handler<'a> {
         let mut first = Ok(());
         if notice.verdict == Consequence::Ending && from.is_none() {
             let notices = self.causes();
-            let change = self.mark(node, &notices).await;
-            self.count(change, &mut first);
+            let mut steps = vec![("condition", self.mark(node, &notices).await)];
             if self.settings.cordon {
-                self.count(node.cordon(&notices).await, &mut first);
+                steps.push(("cordon", node.cordon(&notices).await));
             }
             if self.settings.taint {
-                self.count(node.taint(&taint(), &notices).await, &mut first);
+                steps.push(("taint", node.taint(&taint(), &notices).await));
+            }
+            let mut changed = BTreeSet::new();
+            for (what, step) in steps {
+                if matches!(step, Ok(NodeChange::Made)) {
+                    changed.insert(what);
+                }
+                self.count(step, &mut first);
+            }
+            if !changed.is_empty() {
+                (self.tell)(&HandlerMessage::Changed(&changed));
             }
         }
         let (reason, mut message) = (notice.source.reason(), notice.to_string());

@@ -665,6 +665,7 @@ async fn c80_a_node_that_is_created_again_is_marked_again_once() {
     sleep(seconds(600)).await;
     assert_eq!(stage.api.writes() - writes, 3, "condition, cordon and taint");
     assert_eq!((stage.said("Lost(NewNode)"), stage.api.events().len()), (1, 2));
+    assert_eq!(stage.said(r#"Changed({"condition", "cordon", "taint"})"#), 2);
 }
 
 #[tokio::test(start_paused = true)]
