@@ -116,6 +116,8 @@ pub struct ProviderLease {
     pub name: &'static str,
     /// Reason for not being ready while another process holds the Lease.
     pub reason: &'static str,
+    /// Reason for not being ready without permission for the Lease.
+    pub forbidden: &'static str,
 }
 
 /// Leases of the original controllers (openshift/machine-api-provider-aws `cmd/manager/main.go`,
@@ -124,20 +126,32 @@ pub const ORIGINALS: [ProviderLease; 3] = [
     ProviderLease {
         name: "cluster-api-provider-aws-leader",
         reason: "another provider holds the Lease cluster-api-provider-aws-leader",
+        forbidden: "RBAC does not allow access to the Lease cluster-api-provider-aws-leader: \
+                    apply deploy/machine-controller/base/role.yaml",
     },
     ProviderLease {
         name: "cluster-api-provider-machineset-leader",
         reason: "another provider holds the Lease cluster-api-provider-machineset-leader",
+        forbidden: "RBAC does not allow access to the Lease cluster-api-provider-machineset-leader: \
+                    apply deploy/machine-controller/base/role.yaml",
     },
     ProviderLease {
         name: "cluster-api-provider-nodelink-leader",
         reason: "another provider holds the Lease cluster-api-provider-nodelink-leader",
+        forbidden: "RBAC does not allow access to the Lease cluster-api-provider-nodelink-leader: \
+                    apply deploy/machine-controller/base/role.yaml",
     },
 ];
 
-/// Reason for not being ready.
-const FORBIDDEN: &str = "RBAC does not allow access to a Lease: apply \
-                         deploy/machine-controller/base/role.yaml";
+/// Reason for not being ready without permission for the controller's own Lease.
+const FORBIDDEN: &str = "RBAC does not allow access to the Lease groundplan-machine-controller: \
+                         apply deploy/machine-controller/base/role.yaml";
+
+/// Returns the reason for not being ready without permission for a Lease.
+fn forbidden_reason(lease: &str) -> &'static str {
+    let original = ORIGINALS.iter().find(|one| one.name == lease);
+    original.map_or(FORBIDDEN, |one| one.forbidden)
+}
 
 /// Name in log lines.
 const LOGGED_AS: &str = "leader_election";
@@ -360,9 +374,12 @@ impl LeaderCandidate {
     }
 
     fn record(&self, failed: Option<&LeaseError>) {
-        let is_forbidden = matches!(failed, Some(LeaseError::Forbidden { .. }));
-        self.health.record_response(failed.is_none() || is_forbidden);
-        self.health.forbidden(is_forbidden.then_some(FORBIDDEN));
+        let forbidden = match failed {
+            Some(LeaseError::Forbidden { lease }) => Some(forbidden_reason(lease)),
+            _ => None,
+        };
+        self.health.record_response(failed.is_none() || forbidden.is_some());
+        self.health.forbidden(forbidden);
     }
 
     /// Renews all Leases until that is no longer possible, and returns the reason.

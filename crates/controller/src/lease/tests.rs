@@ -378,6 +378,16 @@ async fn a_replica_that_follows_a_killed_leader_is_no_other_provider_and_waits_n
     assert!(said.len() == 1 && said[0].starts_with("info standby: a_"), "{said:?}");
 }
 
+#[test]
+fn the_reason_for_not_being_ready_names_the_lease() {
+    for one in ORIGINALS {
+        assert!(forbidden_reason(one.name).contains(&format!("the Lease {}:", one.name)));
+        assert!(one.reason.ends_with(one.name));
+    }
+    let own = forbidden_reason("groundplan-machine-controller");
+    assert!(own.contains("the Lease groundplan-machine-controller:"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_missing_permission_is_said_and_solved() {
     let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
