@@ -199,4 +199,73 @@ mod tests {
         assert_eq!(architecture(Some("riscv64")), Architecture::Amd64);
         assert_eq!(architecture(None), Architecture::Amd64);
     }
+
+    /// Files in `deploy/machine-controller` for clusters without OpenShift.
+    const DEFINITION: &str =
+        include_str!("../../../../deploy/machine-controller/crds/infrastructure.yaml");
+    const EXAMPLE: &str =
+        include_str!("../../../../deploy/machine-controller/example/infrastructure.yaml");
+    const EXAMPLE_SET: &str =
+        include_str!("../../../../deploy/machine-controller/example/machine-set.yaml");
+
+    fn yaml(text: &str) -> Value {
+        serde_saphyr::from_str(text).unwrap()
+    }
+
+    /// Returns the paths of all fields of an object that a schema does not have.
+    fn unknown(schema: &Value, object: &Value, path: &str) -> Vec<String> {
+        match object {
+            Value::Object(fields) => fields
+                .iter()
+                .flat_map(|(name, value)| {
+                    let path = format!("{path}.{name}");
+                    match schema["properties"].get(name) {
+                        Some(schema) => unknown(schema, value, &path),
+                        None => vec![path],
+                    }
+                })
+                .collect(),
+            Value::Array(all) => {
+                all.iter().flat_map(|one| unknown(&schema["items"], one, path)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_definition_for_other_clusters_keeps_every_field_that_is_read() {
+        let definition = yaml(DEFINITION);
+        let version = &definition["spec"]["versions"][0];
+        let schema = &version["schema"]["openAPIV3Schema"];
+        let all = infrastructure(&json!({
+            "region": "us-west-2", "ipFamily": "DualStackIPv6Primary",
+            "resourceTags": [{"key": "team", "value": "a"}],
+            "serviceEndpoints": [{"name": "ec2", "url": "https://ec2.example.com"}],
+        }));
+        assert_eq!(unknown(schema, &all, ""), Vec::<String>::new());
+        assert_eq!(unknown(schema, &json!({"status": {"other": 1}}), ""), [".status.other"]);
+        // With the subresource, `kubectl apply` would drop the status.
+        assert_eq!(version.get("subresources"), None);
+        let name = format!("infrastructures.{}", definition["spec"]["group"].as_str().unwrap());
+        assert_eq!(definition["metadata"]["name"], name);
+    }
+
+    #[test]
+    fn the_examples_belong_together_and_are_valid() {
+        let example = yaml(EXAMPLE);
+        assert_eq!(
+            (&example["metadata"]["name"], &example["kind"]),
+            (&json!("cluster"), &json!("Infrastructure"))
+        );
+        let cluster = described(&example).unwrap();
+        let set = yaml(EXAMPLE_SET);
+        let name = set["metadata"]["name"].as_str().unwrap();
+        assert!(name.starts_with(&cluster.infra_id), "{name}");
+        let machine = &set["spec"]["template"]["spec"]["providerSpec"]["value"];
+        assert_eq!(machine["placement"]["region"], *cluster.region);
+        let tag = format!("kubernetes.io/cluster/{}", cluster.infra_id);
+        assert_eq!(machine["tags"][0]["name"], tag);
+        let checked = crate::machine_api::validation::check(EXAMPLE_SET);
+        assert!(checked.findings.is_empty(), "{:?}", checked.findings);
+    }
 }
