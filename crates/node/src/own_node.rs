@@ -8,6 +8,7 @@
 //! version of that read. After a conflict it is computed again. An existing value is not written
 //! again.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -69,8 +70,10 @@ pub enum NodeChange {
 /// Result of setting the condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marked {
-    /// True if the Node was written.
+    /// True if the Node was written: the condition or the record.
     pub change: NodeChange,
+    /// True if the condition was `True` before.
+    pub was_true: bool,
     /// UID of the Node.
     pub uid: Option<String>,
 }
@@ -243,7 +246,9 @@ impl OwnNode {
         notices: &[RecordedNotice],
         now: Timestamp,
     ) -> Result<Marked, Error> {
+        let was_true = AtomicBool::new(false);
         let marked = self.change_with_uid(MARK, NodePart::Status, |node, record| {
+            was_true.store(is_true(node, condition), Relaxed);
             if is_true(node, condition) {
                 return record
                     .as_mut()
@@ -256,7 +261,7 @@ impl OwnNode {
             Some(status(condition, "True", now))
         });
         let (change, uid) = marked.await?;
-        Ok(Marked { change, uid })
+        Ok(Marked { change, was_true: was_true.into_inner(), uid })
     }
 
     /// Sets a condition to `False` if [`mark`](Self::mark) set it, and no other program since.
@@ -809,7 +814,8 @@ mod tests {
         node.mark(TERMINATING, &notices(), at(WHEN)).await.unwrap();
         let other = RecordedNotice { event: Some("e-1".to_owned()), ..notices()[0].clone() };
         let both = [notices()[0].clone(), other];
-        assert_eq!(node.mark(TERMINATING, &both, at(WHEN)).await.unwrap().change, NodeChange::Made);
+        let marked = node.mark(TERMINATING, &both, at(WHEN)).await.unwrap();
+        assert_eq!((marked.change, marked.was_true), (NodeChange::Made, true));
         assert_eq!(
             node.mark(TERMINATING, &both, at(WHEN)).await.unwrap().change,
             NodeChange::WasSo

@@ -22,7 +22,7 @@ use super::withdrawal::{ABSENT_POLLS, Poll, Sign, wait_before_absence};
 use crate::imds;
 use crate::kube_client::Connect;
 use crate::mark_record::{InvalidRecord, RecordedNotice};
-use crate::own_node::{self, EventType, MarkCondition, NodeChange, OwnNode};
+use crate::own_node::{self, EventType, MarkCondition, Marked, NodeChange, OwnNode};
 
 /// Condition of a Node whose machine is terminated. The words are those of OpenShift's own handler,
 /// because machine health checks look for them (openshift/machine-api-provider-aws,
@@ -47,8 +47,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// First pause after an error of the API server.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Interval between two comparisons of a marked Node with the notices. Doubled for each mark that was
-/// lost, up to [`LONGEST_CHECK`], so a client that removes the mark again and again causes few writes.
+/// Interval between two comparisons of a marked Node with the notices. From the third lost mark on it
+/// doubles, up to [`LONGEST_CHECK`], so a client that removes the mark again and again causes few
+/// writes.
 const CHECK: Duration = Duration::from_secs(10);
 
 /// Longest interval between two comparisons.
@@ -470,7 +471,7 @@ impl<'a> Handler<'a> {
     }
 
     fn plan_check(&mut self) {
-        let pause = CHECK * (1 << self.check.losses.min(8));
+        let pause = CHECK * (1 << self.check.losses.saturating_sub(2).min(8));
         self.check.next = Some(Instant::now() + pause.min(LONGEST_CHECK));
     }
 
@@ -618,14 +619,21 @@ impl<'a> Handler<'a> {
         let mut first = Ok(());
         if notice.verdict == Consequence::Ending && from.is_none() {
             let notices = self.causes();
-            let mut steps = vec![("condition", self.mark(node, &notices).await)];
+            let mut changed = BTreeSet::new();
+            match self.mark(node, &notices).await {
+                Ok(marked) => {
+                    changed.extend((!marked.was_true).then_some("condition"));
+                    self.count(Ok(marked.change), &mut first);
+                }
+                Err(error) => self.count(Err(error), &mut first),
+            }
+            let mut steps = Vec::new();
             if self.settings.cordon {
                 steps.push(("cordon", node.cordon(&notices).await));
             }
             if self.settings.taint {
                 steps.push(("taint", node.taint(&taint(), &notices).await));
             }
-            let mut changed = BTreeSet::new();
             for (what, step) in steps {
                 if matches!(step, Ok(NodeChange::Made)) {
                     changed.insert(what);
@@ -659,11 +667,11 @@ impl<'a> Handler<'a> {
         &mut self,
         node: &OwnNode,
         notices: &[RecordedNotice],
-    ) -> Result<NodeChange, own_node::Error> {
+    ) -> Result<Marked, own_node::Error> {
         let marked = node.mark(TERMINATING, notices, (self.clock)()).await?;
         self.health.set_marked(true);
-        self.check.uid = marked.uid;
-        Ok(marked.change)
+        self.check.uid.clone_from(&marked.uid);
+        Ok(marked)
     }
 
     fn count(
