@@ -37,28 +37,30 @@ fn addition(path: &str, name: &str, item: &str, value: serde_json::Value) -> Unm
     UnmanagedDrift::addition(DriftClass::Functional, path, name, item, value)
 }
 
-/// Returns true for a route that others added by hand. AWS adds the local routes of the VPC, and
-/// the routes that a virtual private gateway propagates.
+/// Returns true for a route that others added by hand. AWS adds the local routes of the VPC, the
+/// routes that a virtual private gateway propagates, and the routes of gateway endpoints. Those last
+/// as long as the endpoint has the route table, and DeleteRoute does not apply to them (VPC user guide,
+/// "Gateway endpoints").
 fn is_added(recorded: &RouteTable, route: &types::Route) -> bool {
     let by_aws = matches!(
         route.origin(),
         Some(RouteOrigin::CreateRouteTable | RouteOrigin::EnableVgwRoutePropagation)
     );
     let is_local = route.gateway_id() == Some("local");
+    let is_of_endpoint = route.destination_prefix_list_id().is_some()
+        && route.gateway_id().is_some_and(|gateway| gateway.starts_with("vpce-"));
     let is_ours = recorded
         .routes
         .iter()
         .any(|ours| route.destination_cidr_block() == Some(ours.destination.to_string().as_str()));
-    !(by_aws || is_local || is_ours)
+    !(by_aws || is_local || is_of_endpoint || is_ours)
 }
 
 fn route_drift(route: &types::Route) -> Option<UnmanagedDrift> {
     let to = destination(route)?;
     let via = target(route).unwrap_or("unknown");
     let value = json!({"destination": to, "via": via});
-    let mut drift = addition("routes", to, &format!("route {to} via {via}"), value);
-    drift.made_by = Some(via).filter(|via| via.starts_with("vpce-")).map(str::to_owned);
-    Some(drift)
+    Some(addition("routes", to, &format!("route {to} via {via}"), value))
 }
 
 /// Returns the destination of a route: an IPv4 range, an IPv6 range or a prefix list.
@@ -137,11 +139,8 @@ mod tests {
                 "route propagation from vgw-1",
                 "route 10.9.0.0/16 via pcx-1",
                 "route ::/0 via igw-1",
-                "route pl-1 via vpce-1",
                 "subnet subnet-theirs",
             ]
         );
-        let made_by: Vec<_> = foreign.iter().filter_map(|one| one.made_by.as_deref()).collect();
-        assert_eq!(made_by, ["vpce-1"]);
     }
 }
