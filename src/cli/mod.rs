@@ -132,7 +132,7 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         .map_err(|error| CommandError::could_not(Code::HostError, "listen for signals", &error))?;
     let common = &arguments.common;
     if let Some(guards) = arguments.command.guards() {
-        session::plan_preview::read_policies(guards)?;
+        session::plan_preview::check_policies(guards)?;
     }
     match &arguments.command {
         Command::Validate(_) => {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cel::Program;
 use serde::Deserialize;
 
+use super::bounds::excess;
 use super::{Policy, Validation};
 
 /// Maximum size of a file in bytes.
@@ -85,7 +86,7 @@ struct ValidationDocument {
 ///
 /// # Errors
 /// A file cannot be read or is no policy, a folder has none, or two policies have one name.
-pub fn read(paths: &[PathBuf]) -> Result<Vec<Policy>, PolicyFileError> {
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Policy>, PolicyFileError> {
     let mut policies: Vec<Policy> = Vec::new();
     let mut names = BTreeSet::new();
     for path in paths {
@@ -155,8 +156,12 @@ fn compiled(path: &Path, document: PolicyDocument) -> Result<Policy, PolicyFileE
         return Err(malformed(format!("policy `{name}`: `{kind}` is no kind of resource")));
     }
     let validations = validations.into_iter().map(|ValidationDocument { expression, message }| {
-        let program = Program::compile(&expression).map_err(|error| {
-            let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+        let parsed = match excess(&expression) {
+            Some(reason) => Err(reason),
+            None => Program::compile(&expression)
+                .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned()),
+        };
+        let program = parsed.map_err(|reason| {
             let (path, policy) = (path.to_owned(), name.clone());
             PolicyFileError::Expression { path, policy, expression: expression.clone(), reason }
         })?;

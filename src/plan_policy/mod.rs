@@ -4,6 +4,7 @@
 //! The data is the JSON document of the plan, as `show PLAN --json` prints it. An expression that cannot
 //! be evaluated counts as violated. Never decides what happens then.
 
+mod bounds;
 mod files;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use cel::{Context, Program, Value as CelValue};
 use serde_json::Value;
 
-pub use self::files::{PolicyFileError, read};
+pub use self::files::PolicyFileError;
 
 /// Action of a plan that leaves no resource behind. Policies with `kinds` skip it by default.
 const DELETE: &str = "delete";
@@ -53,8 +54,37 @@ pub struct PolicyViolation {
     pub error: Option<String>,
 }
 
-/// Evaluates policies on the document of a plan. Returns the violations in the order of the policies.
-pub fn evaluate(policies: &[Policy], plan: &Value) -> Vec<PolicyViolation> {
+/// Error of policies: no result is known.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// Folder or file that is no policy.
+    #[error(transparent)]
+    File(#[from] PolicyFileError),
+    /// Evaluation without an end in time.
+    #[error("the policies have no result after {} seconds", bounds::LONGEST.as_secs())]
+    TooSlow,
+}
+
+/// Reads policies and evaluates them on the document of a plan. Returns the violations in the order of
+/// the policies.
+///
+/// # Errors
+/// A file is no policy, or the evaluation exceeds the time limit.
+pub fn judge(paths: &[PathBuf], plan: Value) -> Result<Vec<PolicyViolation>, PolicyError> {
+    let paths = paths.to_owned();
+    bounds::run(move || Ok(evaluate(&files::read(&paths)?, &plan)))
+}
+
+/// Reads policies.
+///
+/// # Errors
+/// As [`judge`].
+pub fn check(paths: &[PathBuf]) -> Result<(), PolicyError> {
+    let paths = paths.to_owned();
+    bounds::run(move || files::read(&paths).map(|_| ()).map_err(PolicyError::from))
+}
+
+fn evaluate(policies: &[Policy], plan: &Value) -> Vec<PolicyViolation> {
     let mut context = Context::default();
     let added = context.add_variable("plan", plan);
     added.expect("BUG: JSON is data of CEL");
@@ -202,7 +232,7 @@ mod tests {
     #[test]
     fn the_examples_hold_for_a_new_cluster_and_name_what_breaks_them() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let policies = read(&[root.join("docs/policies")]).unwrap();
+        let policies = files::read(&[root.join("docs/policies")]).unwrap();
         let document = root.join("plans/two-pools-required/plan-document.json");
         let mut plan: Value = serde_json::from_slice(&std::fs::read(document).unwrap()).unwrap();
         assert_eq!(evaluate(&policies, &plan), []);

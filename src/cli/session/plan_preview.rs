@@ -11,7 +11,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::width::width;
 use crate::cli::session::aws_session::AwsSession;
-use crate::plan_policy::{self, Policy, PolicyViolation};
+use crate::plan_policy::{self, PolicyError, PolicyViolation};
 use crate::render::document;
 use crate::render::plan::Describe;
 use crate::render::{Code, Diagnostic, PlanView};
@@ -56,10 +56,9 @@ pub(crate) fn enforce_guards(view: &PlanView<'_>, guards: &args::GuardArgs) -> R
     let limits = Guards { max_destroy: guards.max_destroy, expect: guards.expect };
     let shown = |one| Diagnostic::of_violation(one, plan.cluster.as_ref());
     let mut diagnostics: Vec<_> = violations(plan, &limits).iter().map(shown).collect();
-    let policies = read_policies(guards)?;
-    if !policies.is_empty() {
+    if !guards.policy.is_empty() {
         let document = document::plan(view, &schemas());
-        let violated = plan_policy::evaluate(&policies, &document);
+        let violated = plan_policy::judge(&guards.policy, document).map_err(|e| unusable(&e))?;
         diagnostics.extend(violated.iter().map(violated_policy));
     }
     match diagnostics.is_empty() {
@@ -68,14 +67,19 @@ pub(crate) fn enforce_guards(view: &PlanView<'_>, guards: &args::GuardArgs) -> R
     }
 }
 
-/// Reads the policies of the command line. Commands call this before their first call to AWS, too, so
-/// that a malformed file ends them early.
-pub(crate) fn read_policies(guards: &args::GuardArgs) -> Result<Vec<Policy>> {
-    plan_policy::read(&guards.policy).map_err(|error| {
-        let diagnostic = Diagnostic::error(Code::PolicyInvalid, error.to_string())
-            .with_hint("correct the policy; docs/policies.md has the form and examples");
-        CommandError::new(Exit::ConfigInvalid, diagnostic)
-    })
+/// Returns an error for a policy that cannot be used. Commands call this before their first call to
+/// AWS, so that a malformed file ends them early.
+pub(crate) fn check_policies(guards: &args::GuardArgs) -> Result<()> {
+    match guards.policy.is_empty() {
+        true => Ok(()),
+        false => plan_policy::check(&guards.policy).map_err(|error| unusable(&error)),
+    }
+}
+
+fn unusable(error: &PolicyError) -> CommandError {
+    let diagnostic = Diagnostic::error(Code::PolicyInvalid, error.to_string())
+        .with_hint("correct the policy; docs/policies.md has the form, bounds and examples");
+    CommandError::new(Exit::ConfigInvalid, diagnostic)
 }
 
 /// Maximum number of addresses in the message of a policy.
