@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use groundplan_openshift::topology::{
 };
 use secrecy::SecretString;
 
-use crate::cli::args::CommonArgs;
+use crate::cli::args::{CommonArgs, SettingSource};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
@@ -31,6 +31,9 @@ pub(crate) struct InputFiles {
     pub(crate) text: SecretString,
     pub(crate) config: InstallConfig,
     pub(crate) assets: Assets,
+    /// Missing folder of assets that the environment or the project file names. Only a cluster whose
+    /// Ignition files are not recorded needs it.
+    lost_assets: Option<PathBuf>,
     /// Name of the metadata.json of the assets, for messages.
     pub(crate) metadata_file: String,
     pub(crate) stream: Option<Stream>,
@@ -45,18 +48,24 @@ impl InputFiles {
     pub(crate) fn read(common: &CommonArgs, ui: &mut Ui) -> Result<Self> {
         let file = name_of(&common.config);
         let (config, text) = read_config(&common.config, ui)?;
-        let (assets, assets_digest) = read_assets(common.assets.as_deref())?;
+        let lost_assets = lost_assets(common);
+        let given = common.assets.as_deref().filter(|_| lost_assets.is_none());
+        let (assets, assets_digest) = read_assets(given)?;
         let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
         let config_digest = digest([text.as_bytes()]);
         let digests =
             Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
         let folder = common.assets.as_deref().unwrap_or(Path::new(""));
         let metadata_file = folder.join("metadata.json").display().to_string();
-        Ok(Self { file, text: text.into(), config, assets, metadata_file, stream, digests })
+        let text = text.into();
+        Ok(Self { file, text, config, assets, lost_assets, metadata_file, stream, digests })
     }
 
     /// Returns an error if files of the assets are missing, as a new cluster needs all.
     pub(crate) fn ensure_complete_assets(&self) -> Result<()> {
+        if let Some(folder) = &self.lost_assets {
+            read_assets(Some(folder))?;
+        }
         self.assets.ensure_complete().map_err(|error| unusable_assets(&error))
     }
 
@@ -148,6 +157,14 @@ pub(crate) fn cluster_name(
         Some(name) => Ok(name.to_owned()),
         None => Ok(read_config(&common.config, ui)?.0.name),
     }
+}
+
+/// Returns the folder of the assets if it does not exist and the command line does not name it: a
+/// setting for all commands must not stop those that need no files.
+fn lost_assets(common: &CommonArgs) -> Option<PathBuf> {
+    let is_given = common.sources.get("assets") == Some(&SettingSource::CommandLine);
+    let missing = |folder: &&PathBuf| matches!(folder.try_exists(), Ok(false));
+    common.assets.as_ref().filter(|_| !is_given).filter(missing).cloned()
 }
 
 fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {

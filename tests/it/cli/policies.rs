@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Desk, machines};
 
-const INFRA_ID: &str = "demo-x7k2p";
+const INFRA_ID: &str = "demo-p4l2y";
 const DENIED: &str = "not authorized";
 
 pub(super) fn policy(desk: &Desk, task: &str, infra_id: &str) -> Value {
@@ -22,7 +22,7 @@ fn undenied(desk: &Desk, policy: &Value, arguments: &[&str]) -> String {
     ran.err
 }
 
-pub(super) fn write_assets(desk: &Desk) {
+pub(super) fn write_assets(desk: &Desk, infra_id: &str) {
     let assets = desk.path("assets");
     fs::create_dir(&assets).expect("created");
     for name in ["bootstrap.ign", "master.ign", "worker.ign"] {
@@ -31,7 +31,7 @@ pub(super) fn write_assets(desk: &Desk) {
     }
     let metadata = json!({
         "clusterName": "demo", "clusterID": "7a5bb1c5-2c46-4a5e-9d4b-2f8f2a0f9f10",
-        "infraID": INFRA_ID, "aws": {"region": "us-west-2"},
+        "infraID": infra_id, "aws": {"region": "us-west-2"},
     });
     fs::write(assets.join("metadata.json"), metadata.to_string()).expect("written");
 }
@@ -39,7 +39,7 @@ pub(super) fn write_assets(desk: &Desk) {
 #[test]
 fn each_task_of_a_cluster_works_with_exactly_its_policy() {
     let desk = Desk::new();
-    write_assets(&desk);
+    write_assets(&desk, INFRA_ID);
     let [plan, apply, destroy] =
         ["plan", "apply", "destroy"].map(|task| policy(&desk, task, INFRA_ID));
 

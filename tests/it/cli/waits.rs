@@ -181,7 +181,7 @@ async fn a_wait_that_is_stopped_goes_on_where_the_cluster_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_apply_that_waits_goes_from_nothing_to_an_installed_cluster_also_after_a_kill() {
     let desk = Desk::new();
-    super::policies::write_assets(&desk);
+    super::policies::write_assets(&desk, "demo-w4a2t");
     let apply = ["apply", "--assets", "assets", "--auto-approve", "--wait"];
     desk.expect(64, &["apply", "--auto-approve", "--wait"]);
     let none = desk.expect(1, &apply);

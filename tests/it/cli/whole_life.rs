@@ -89,9 +89,11 @@ async fn a_team_creates_changes_loses_files_destroys_and_creates_again() {
     up_to_date(&desk);
     desk.expect(0, &["plan", "--refresh-only", "--detailed-exitcode"]);
     fs::rename(desk.path("first"), desk.path("vault")).unwrap();
+    fs::write(desk.path("groundplan.toml"), "assets = 'first'\n").unwrap();
     write_config(&desk, "Optional", "b");
     desk.expect(2, &["plan", "--detailed-exitcode"]);
     desk.apply();
+    lose_stream(&desk);
     write_config(&desk, "Required", "b");
     let ran = desk.apply();
     assert!(ran.out.ends_with("Apply complete! Resources: 0 added, 2 changed, 0 destroyed.\n"));
