@@ -29,8 +29,26 @@ use crate::cli::output::ui::Ui;
 use crate::render::screen::Screen;
 use crate::render::{Code, Diagnostic};
 
+/// Stack of the thread that runs a command. The future of a command holds the futures of all its steps,
+/// and an unoptimized build copies them on the stack: more than the 8 MiB of a main thread.
+const STACK: usize = 64 << 20;
+
 /// Runs the program with the arguments of this process.
 pub fn main() -> ExitCode {
+    let thread = std::thread::Builder::new().name("main".to_owned()).stack_size(STACK);
+    match thread.spawn(run_command_line).map(std::thread::JoinHandle::join) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            let failure = CommandError::could_not(Code::HostError, "start a thread", &error);
+            let mut err = Screen::new(anstream::stderr());
+            let _ = failure.diagnostics.iter().try_for_each(|one| one.write(&mut err));
+            failure.exit.into()
+        }
+    }
+}
+
+fn run_command_line() -> ExitCode {
     commands::completions::answer();
     let arguments = match CliArguments::parse_line(std::env::args_os()) {
         Ok(arguments) => arguments,
