@@ -71,7 +71,8 @@ pub async fn target_health(aws: &Aws, target_group: &str) -> Result<Vec<TargetHe
 fn health(described: &TargetHealthDescription) -> Option<TargetHealth> {
     let target = described.target()?;
     let health = described.target_health()?;
-    let reason = health.reason().map(|reason| reason.as_str());
+    let reason =
+        health.reason().map(aws_sdk_elasticloadbalancingv2::types::TargetHealthReasonEnum::as_str);
     Some(TargetHealth {
         ip: target.id()?.to_owned(),
         port: target.port()?,

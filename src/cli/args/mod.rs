@@ -86,7 +86,7 @@ impl CliArguments {
         file: &ProjectFile,
     ) -> Result<Self, clap::Error> {
         let line: Vec<OsString> = line.into_iter().map(Into::into).collect();
-        match file.into_defaults(CliArguments::command()) {
+        match file.add_defaults(CliArguments::command()) {
             Ok(command) => Self::parse_with(help::for_every_command(command), &line, file),
             Err(error) => Self::despite(error, &line),
         }

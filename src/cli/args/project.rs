@@ -89,7 +89,7 @@ impl ProjectFile {
             }
             Err(error) => {
                 let from = if named.is_some() { format!(" ({VARIABLE})") } else { String::new() };
-                Err(raw(format!(
+                Err(raw(&format!(
                     "could not read the project file {}{from}: {error}",
                     path.display()
                 )))
@@ -103,7 +103,7 @@ impl ProjectFile {
         let place = |line: usize| format!("{}:{line}", path.display());
         let table = DeTable::parse(text).map_err(|error| {
             let line = at(error.span().map_or(0, |span| span.start.min(text.len())));
-            raw(format!("{}: {}", place(line), error.message()))
+            raw(&format!("{}: {}", place(line), error.message()))
         })?;
         let mut values = BTreeMap::new();
         for (key, value) in table.get_ref() {
@@ -116,14 +116,14 @@ impl ProjectFile {
                     place(line),
                     key.get_ref()
                 );
-                return Err(raw(message));
+                return Err(raw(&message));
             };
             let text = match value.get_ref() {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
                 _ => {
                     let message = format!("{}: `{name}` is no text and no number", place(line));
-                    return Err(raw(message));
+                    return Err(raw(&message));
                 }
             };
             let text = if PATHS.contains(&name) { from_folder(&path, text) } else { text };
@@ -136,7 +136,7 @@ impl ProjectFile {
     ///
     /// # Errors
     /// An option does not accept its value.
-    pub(super) fn into_defaults(
+    pub(super) fn add_defaults(
         &self,
         mut command: clap::Command,
     ) -> Result<clap::Command, clap::Error> {
@@ -160,7 +160,7 @@ impl ProjectFile {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
         let first = first.strip_prefix("error: ").unwrap_or(first);
-        Err(raw(format!("{}:{}: {first}", self.path.display(), value.line)))
+        Err(raw(&format!("{}:{}: {first}", self.path.display(), value.line)))
     }
 
     /// Returns the origin of each setting of a parsed command line.
@@ -195,7 +195,7 @@ fn from_folder(file: &Path, text: String) -> String {
     }
 }
 
-fn raw(message: String) -> clap::Error {
+fn raw(message: &str) -> clap::Error {
     clap::Error::raw(ErrorKind::InvalidValue, format!("{message}\n"))
 }
 
@@ -211,7 +211,7 @@ mod tests {
     fn message(text: &str) -> String {
         let file = ProjectFile::parse(PathBuf::from(FILE), text);
         let error = match file {
-            Ok(file) => file.into_defaults(super::super::help::command()).unwrap_err(),
+            Ok(file) => file.add_defaults(super::super::help::command()).unwrap_err(),
             Err(error) => error,
         };
         error.to_string()

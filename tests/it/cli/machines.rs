@@ -404,7 +404,11 @@ fn what_aws_does_not_have_is_found_where_it_is_asked_for() {
     let refused = desk.expect(3, &["machines", "plan", "--manifests", "machines"]).err;
     assert!(refused.contains("subnet.filters"), "{refused}");
     assert!(refused.contains(&format!("{WORKERS}:")), "{refused}");
-    assert_eq!(refused.matches("no subnet of the region matches").count(), 1, "{refused}");
+    assert_eq!(
+        refused.matches("no subnet in zone us-west-2a of the region matches").count(),
+        1,
+        "{refused}"
+    );
     assert_eq!(desk.cloud.mutating_calls(), 0);
 }
 

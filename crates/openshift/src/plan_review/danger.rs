@@ -114,10 +114,7 @@ fn destroyed(plan: &Plan, masters: &Masters<'_>) -> String {
 }
 
 /// Returns the addresses of these changes, and the word for their actions.
-fn gone<'a>(
-    plan: &'a Plan,
-    is_meant: impl Fn(&Change) -> bool,
-) -> Option<(Vec<&'a Address>, &'static str)> {
+fn gone(plan: &Plan, is_meant: impl Fn(&Change) -> bool) -> Option<(Vec<&Address>, &'static str)> {
     let gone: Vec<_> = plan
         .changes
         .iter()
