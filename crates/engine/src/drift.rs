@@ -68,10 +68,6 @@ pub struct UnmanagedDrift {
     pub field: FieldChange,
     /// Class of the drift.
     pub class: DriftClass,
-    /// ID of the resource that makes the addition, if one does. The addition is no drift if that
-    /// resource is recorded: a gateway endpoint, for example, adds routes to route tables.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made_by: Option<String>,
 }
 
 impl UnmanagedDrift {
@@ -84,14 +80,14 @@ impl UnmanagedDrift {
             after: Some(value),
             replaces: false,
         };
-        Self { field, class, made_by: None }
+        Self { field, class }
     }
 
     /// Returns the change of the attribute `path`.
     pub fn change(class: DriftClass, path: &str, before: Value, after: Value) -> Self {
         let (path, before, after) = (path.to_owned(), Some(before), Some(after));
         let field = FieldChange { path, item: None, before, after, replaces: false };
-        Self { field, class, made_by: None }
+        Self { field, class }
     }
 
     /// Returns the change that reverts the drift.

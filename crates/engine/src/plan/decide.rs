@@ -44,17 +44,8 @@ pub(super) fn decide(
 ) -> Vec<ObjectDecision> {
     let succeeded = succeeded(desired, state, schemas);
     let (unsettled, remade) = (HashSet::new(), HashSet::new());
-    let recorded = recorded_ids(state);
-    let mut judge = DecisionInputs {
-        state,
-        observed,
-        schemas,
-        options,
-        unsettled,
-        remade,
-        succeeded,
-        recorded,
-    };
+    let mut judge =
+        DecisionInputs { state, observed, schemas, options, unsettled, remade, succeeded };
     let mut verdicts: Vec<_> = desired.nodes().iter().map(|node| judge.wanted(node)).collect();
     spread_create_before_destroy(desired, &mut verdicts);
     verdicts.extend(unwanted(operation, desired, state, observed));
@@ -72,8 +63,6 @@ struct DecisionInputs<'a> {
     remade: HashSet<&'a Address>,
     /// Resources that must be deleted before others can be created, with those others.
     succeeded: HashMap<&'a Address, Vec<&'a Address>>,
-    /// IDs of all recorded objects.
-    recorded: HashSet<String>,
 }
 
 /// Desired resource beside its record and live state.
@@ -277,19 +266,16 @@ impl<'a> DecisionInputs<'a> {
         unmanaged.iter().filter(is_begun).cloned().collect()
     }
 
-    /// Returns the unmanaged drift, without additions of recorded resources and additions that
-    /// `fields` adds, too, because the configuration has them now.
+    /// Returns the unmanaged drift, without additions that `fields` adds, too, because the
+    /// configuration has them now.
     fn unmanaged(&self, at: &Comparison<'_>, fields: &[FieldChange]) -> Vec<UnmanagedDrift> {
         if at.record.status == RecordStatus::Deleting {
             return Vec::new(); // the interrupted deletion changes the resource itself
         }
-        let is_recorded = |id: &String| self.recorded.contains(id);
         let is_wanted = |drift: &UnmanagedDrift| {
             fields.iter().any(|field| field.path == drift.field.path && field.after.is_some())
         };
-        let foreign =
-            at.unmanaged.iter().filter(|drift| !drift.made_by.as_ref().is_some_and(is_recorded));
-        foreign.filter(|drift| !is_wanted(drift)).cloned().collect()
+        at.unmanaged.iter().filter(|drift| !is_wanted(drift)).cloned().collect()
     }
 
     /// Separates the differences to act on from the ignored ones.
@@ -534,12 +520,6 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
         before: None,
         revert: Vec::new(),
     }
-}
-
-/// Returns the IDs of all recorded objects, deposed ones included.
-pub(crate) fn recorded_ids(state: &State) -> HashSet<String> {
-    let deposed = state.deposed.values().flatten();
-    state.resources.values().chain(deposed).filter_map(|record| id(&record.outputs)).collect()
 }
 
 /// Outputs that identify a resource, the most specific first.

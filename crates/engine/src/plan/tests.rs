@@ -195,19 +195,6 @@ async fn unmanaged_drift_of_a_changed_resource_stays_unless_requested() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn additions_that_a_recorded_resource_makes_are_no_drift() {
-    let graph = graph(&[("node.a", json!({}), &[]), ("node.endpoint", json!({}), &[])]);
-    let mut harness = Harness::default();
-    assert!(harness.apply(&graph).await.summary.complete());
-    let id = harness.state.resources["node.endpoint"].outputs["id"].as_str().unwrap().to_owned();
-    let made_by = |id: &str| UnmanagedDrift { made_by: Some(id.to_owned()), ..telnet() };
-    harness.cloud.add_outside("node.a", made_by(&id));
-    assert!(!harness.plan(&graph).await.has_unmanaged_drift());
-    harness.cloud.add_outside("node.a", made_by("endpoint-of-another"));
-    assert!(harness.plan(&graph).await.has_unmanaged_drift());
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_revert_that_was_interrupted_anywhere_is_finished_by_the_same_command() {
     let graph = graph(&[("slow.a", json!({"rules": ["ssh"]}), &[])]);
     let mut whole = Harness::default();

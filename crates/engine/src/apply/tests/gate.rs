@@ -1,11 +1,12 @@
 //! Tests of the gate: two runs of two states that create the same resources.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::*;
 use crate::apply::{ApplyOutcome, Gate, GateDecision};
 use crate::graph::Address;
-use crate::plan::decide::recorded_ids;
+use crate::plan::decide::id;
 use crate::provider::BoxFuture;
 use crate::test_support::FakeProvider;
 
@@ -19,7 +20,10 @@ impl Gate for NoOthers {
     }
 
     fn check(&self, state: &State) -> BoxFuture<'static, GateDecision> {
-        let (cloud, ours) = (Arc::clone(&self.0), recorded_ids(state));
+        let deposed = state.deposed.values().flatten();
+        let records = state.resources.values().chain(deposed);
+        let ours: HashSet<String> = records.filter_map(|record| id(&record.outputs)).collect();
+        let cloud = Arc::clone(&self.0);
         Box::pin(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(300)).await;
