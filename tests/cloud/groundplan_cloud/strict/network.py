@@ -55,6 +55,21 @@ def delete_subnet(self, moto):
 
 
 @mend(EC2Response)
+def delete_route(self, moto):
+    """A gateway endpoint's routes go with the endpoint, or with its association with the table."""
+    prefix_list = self._get_param("DestinationPrefixListId")
+    endpoints = self.ec2_backend.vpc_end_points.values()
+    of_endpoint = [e.id for e in endpoints if prefix_list and e.destination_prefix_list_id == prefix_list]
+    if of_endpoint and self._get_param("RouteTableId") in endpoint_tables(endpoints, of_endpoint):
+        refuse("InvalidParameterValue", f"cannot remove VPC endpoint route {of_endpoint[0]}")
+    return moto()
+
+
+def endpoint_tables(endpoints, ids):
+    return {table for endpoint in endpoints if endpoint.id in ids for table in endpoint.route_table_ids}
+
+
+@mend(EC2Response)
 def delete_route_table(self, moto):
     table = self.ec2_backend.get_route_table(self._get_param("RouteTableId"))
     if table.main_association_id is not None:
