@@ -133,11 +133,21 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, PolicyFileError> {
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Policy>, PolicyFileError> {
     let malformed = |reason: String| PolicyFileError::Malformed { path: path.to_owned(), reason };
     let documents: Vec<PolicyDocument> =
-        serde_saphyr::from_multiple(text).map_err(|error| malformed(error.to_string()))?;
+        serde_saphyr::from_multiple(text).map_err(|error| malformed(in_words(&error)))?;
     if documents.is_empty() {
         return Err(malformed("the file has no policy".to_owned()));
     }
     documents.into_iter().map(|document| compiled(path, document)).collect()
+}
+
+/// Returns the message of the YAML reader on one line, with its place.
+fn in_words(error: &serde_saphyr::Error) -> String {
+    let said = error.to_string();
+    let first = said.lines().next().unwrap_or_default();
+    let place = error.location().map(|at| (at.line(), at.column()));
+    let Some((line, column)) = place else { return first.to_owned() };
+    let after = first.split_once(&format!("column {column}: ")).map_or(first, |(_, rest)| rest);
+    format!("line {line}: {after}")
 }
 
 fn compiled(path: &Path, document: PolicyDocument) -> Result<Policy, PolicyFileError> {
@@ -185,7 +195,8 @@ mod tests {
             format!("name: a\n{line}validations:\n- expression: 'true'\n  message: m\n")
         };
         for (text, expected) in [
-            (one("kind: [vpc]\n"), "kind"),
+            (one("kind: [vpc]\n"), "policies/a.yaml: line 2: unknown field `kind`"),
+            ("x: [".to_owned(), "policies/a.yaml: line "),
             (one("kinds: [vcp]\n"), "`vcp` is no kind of resource"),
             (one("actions: [delete]\n"), "`actions` without `kinds`"),
             ("name: a\nvalidations: []\n".to_owned(), "has no validations"),
@@ -195,6 +206,7 @@ mod tests {
             let message = error(&text);
             assert!(message.starts_with("policies/a.yaml: "), "{message}");
             assert!(message.contains(expected), "{text}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
         }
     }
 
