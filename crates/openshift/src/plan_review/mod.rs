@@ -10,7 +10,7 @@ use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
-use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Step};
+use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Reason, Step};
 use serde_json::Value;
 
 pub use self::danger::danger;
@@ -34,8 +34,8 @@ pub fn summary(after: &Value, around: &Surroundings<'_>) -> Summary {
     facts.and_then(|facts| (facts.summary)(after, around)).unwrap_or_default()
 }
 
-/// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced or
-/// deleted master, and the cluster needs the majority of the members. Another warning counts the
+/// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced, deleted
+/// or missing master, and the cluster needs the majority of the members. Another warning counts the
 /// other machines that go.
 pub fn plan_warnings(plan: &Plan) -> Vec<String> {
     if plan.operation == Operation::Destroy {
@@ -62,6 +62,17 @@ pub fn plan_warnings(plan: &Plan) -> Vec<String> {
              member first, and delete one master at a time (--target {first}); groundplan does not \
              check etcd",
             names(&removed),
+        ));
+    }
+    let lost = plan.changes.iter().filter(|change| change.reason == Reason::Missing);
+    let lost: Vec<&Address> =
+        lost.map(|change| &change.address).filter(|address| is_control_plane(address)).collect();
+    if !lost.is_empty() {
+        cautions.push(format!(
+            "each master that was deleted outside groundplan leaves a failed etcd member ({}): in an \
+             installed cluster, remove the member before the new master joins (`etcdctl member list`, \
+             `etcdctl member remove ID`); groundplan does not check etcd",
+            names(&lost),
         ));
     }
     cautions.extend(late_bootstrap(plan));
