@@ -1,7 +1,9 @@
 //! Drift and ignored differences, shown separately from the changes of a plan.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use groundplan_engine::graph::Address;
 use groundplan_engine::plan::{
     Change, Classify, DriftClass, FieldChange, IgnoredDifference, Op, Plan, Reason, UnmanagedDrift,
 };
@@ -130,13 +132,16 @@ pub(in crate::render) struct ShownDrift<'a> {
     pub(in crate::render) field: Option<&'a FieldChange>,
     /// True for drift outside the configuration, which only `--revert-drift` reverts.
     pub(in crate::render) unmanaged: bool,
+    /// True if the drift is unmanaged and the plan does not revert it.
+    stays: bool,
 }
 
 impl ShownDrift<'_> {
     /// Returns the difference on one line.
     pub(in crate::render) fn in_words(&self) -> String {
+        let stays = if self.stays { "  (stays)" } else { "" };
         match self.field {
-            Some(field) => one_line(field),
+            Some(field) => format!("{}{stays}", one_line(field)),
             None => "deleted".to_owned(),
         }
     }
@@ -145,17 +150,25 @@ impl ShownDrift<'_> {
 /// Returns all drift: security first, then functional, then cosmetic.
 pub(in crate::render) fn drift(plan: &Plan, classify: Classify) -> Vec<ShownDrift<'_>> {
     let mut drift = Vec::new();
+    let reverted = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Update { address, revert, .. } if !revert.is_empty() => Some(address),
+        _ => None,
+    });
+    let reverted: BTreeSet<&Address> = reverted.collect();
     for change in &plan.changes {
+        let stays = !reverted.contains(&change.address);
         if change.reason == Reason::Missing {
             let class = DriftClass::Functional;
-            drift.push(ShownDrift { change, class, field: None, unmanaged: false });
+            drift.push(ShownDrift { change, class, field: None, unmanaged: false, stays: false });
         }
         for field in &change.drift {
             let class = classify(change.address.kind(), &field.path);
-            drift.push(ShownDrift { change, class, field: Some(field), unmanaged: false });
+            let field = Some(field);
+            drift.push(ShownDrift { change, class, field, unmanaged: false, stays: false });
         }
         for UnmanagedDrift { field, class, .. } in &change.unmanaged {
-            drift.push(ShownDrift { change, class: *class, field: Some(field), unmanaged: true });
+            let (class, field) = (*class, Some(field));
+            drift.push(ShownDrift { change, class, field, unmanaged: true, stays });
         }
     }
     drift.sort_by_key(|one| one.class); // stable: dependency order within a class
