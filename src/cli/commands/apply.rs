@@ -79,9 +79,11 @@ async fn print_next_steps(cluster: &str, common: &CommonArgs, ui: &mut Ui) -> Re
 
 /// Returns the commands that complete an installation, in order.
 fn next_steps(common: &CommonArgs) -> [String; 3] {
+    // The wait needs the kubeconfig of the assets, which an apply may do without.
+    let folder = if common.assets.is_none() { " --assets DIR" } else { "" };
     let options = common.repeated();
     let wait = |goal: &str| match (cfg!(feature = "kubernetes"), &common.assets) {
-        (true, _) => format!("groundplan wait-for {goal}{options}"),
+        (true, _) => format!("groundplan wait-for {goal}{options}{folder}"),
         (false, Some(folder)) => {
             format!("openshift-install wait-for {goal} --dir {}", quoted(folder))
         }
@@ -112,5 +114,7 @@ mod tests {
             }
         }
         assert!(steps[1].starts_with("groundplan bootstrap destroy "), "{steps:?}");
+        let without = CliArguments::parse_line(["groundplan", "apply"]).unwrap().common;
+        assert!(next_steps(&without)[0].ends_with("bootstrap-complete --assets DIR"));
     }
 }

@@ -21,19 +21,22 @@ const MACHINE: &str = "instance.bootstrap";
 pub(crate) struct BootstrapChoice {
     /// Choice of the user, or of a saved plan: `--bootstrap` or `--no-bootstrap`.
     asked: Option<bool>,
-    /// Time of the recorded removal.
+    /// Time of the recorded removal. It is recorded before the first deletion.
     removed_at: Option<String>,
+    /// True if the state still records the bootstrap machine.
+    is_there: bool,
 }
 
 impl BootstrapChoice {
     /// Returns the choice of the user for a cluster without a recorded removal.
     pub(crate) fn of(asked: Option<bool>) -> Self {
-        Self { asked, removed_at: None }
+        Self { asked, ..Self::default() }
     }
 
     /// Completes the choice with what the state records. The memory ends with the last resource.
     pub(crate) fn remember(&mut self, state: &State) {
         self.removed_at = binding(state).retired.remove(PART);
+        self.is_there = is_known(state, &MACHINE.into());
     }
 
     /// Returns true if the desired state has the bootstrap.
@@ -49,7 +52,12 @@ impl BootstrapChoice {
     /// Returns a note that the state leaves out the bootstrap; `None` if the user has chosen.
     pub(crate) fn note(&self) -> Option<String> {
         let date = date(self.removed_at.as_deref().filter(|_| self.asked.is_none())?);
-        Some(format!("note: the bootstrap was removed on {date}; --bootstrap adds it again"))
+        Some(match self.is_there {
+            true => format!("note: the removal of the bootstrap, begun on {date}, is not finished"),
+            false => {
+                format!("note: the bootstrap was removed on {date}; --bootstrap adds it again")
+            }
+        })
     }
 
     /// Returns the entry to record before the first change: the removal, or its end.
@@ -175,6 +183,9 @@ mod tests {
         let mut choice = BootstrapChoice::of(None);
         choice.remember(&state(&REST, true));
         let note = "note: the bootstrap was removed on 2026-11-30; --bootstrap adds it again";
+        assert_eq!(choice.note().as_deref(), Some(note));
+        choice.remember(&state(&WHOLE, true));
+        let note = "note: the removal of the bootstrap, begun on 2026-11-30, is not finished";
         assert_eq!(choice.note().as_deref(), Some(note));
         choice.remember(&state(&[], true));
         assert!(choice.wanted(), "a destroy ends the memory");

@@ -41,16 +41,39 @@ pub(crate) async fn complete(
     let options = options(Some(cluster));
     let state = read_unlocked(common, cluster, ui).await?;
     if state.is_some_and(|state| bootstrap(&state).is_some()) {
-        let waiting = wait_for(Goal::BootstrapComplete, &options, false, common, ui);
-        unless_stopped(stop, Box::pin(waiting)).await?;
+        waited_for(Goal::BootstrapComplete, &options, common, ui, stop).await?;
         let exit = remove_bootstrap(how, common, ui, stop).await?;
         if exit != Exit::Done {
             return Ok(exit);
         }
     }
-    let waiting = wait_for(Goal::InstallComplete, &options, false, common, ui);
-    unless_stopped(stop, Box::pin(waiting)).await?;
+    waited_for(Goal::InstallComplete, &options, common, ui, stop).await?;
     Ok(Exit::Done)
+}
+
+/// Waits for a goal. A signal ends the wait; unlike other waits, this one follows changes.
+async fn waited_for(
+    goal: Goal,
+    options: &WaitOptions,
+    common: &CommonArgs,
+    ui: &mut Ui,
+    stop: &Shutdown,
+) -> Result<()> {
+    let waiting = wait_for(goal, options, false, common, ui);
+    let waited = unless_stopped(stop, Box::pin(waiting)).await;
+    waited.map_err(|failure| match failure.exit {
+        Exit::Stopped => stopped(),
+        _ => failure,
+    })
+}
+
+fn stopped() -> CommandError {
+    let diagnostic = Diagnostic::error(
+        Code::Stopped,
+        "the wait was stopped by a signal; all changes before it are recorded",
+    )
+    .with_hint("run the same command again to continue the installation");
+    CommandError::new(Exit::Stopped, diagnostic)
 }
 
 async fn remove_bootstrap(

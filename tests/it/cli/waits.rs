@@ -206,7 +206,10 @@ async fn an_apply_that_waits_goes_from_nothing_to_an_installed_cluster_also_afte
     printed.up_to("cluster version: no ClusterVersion yet");
     assert!(desk.running().await.iter().all(|role| role != "bootstrap"), "it is removed");
     signal(&child, "-INT");
-    assert_eq!(end(&mut child), Some(6));
+    let stopped = child.wait_with_output().expect("it ends");
+    assert_eq!(stopped.status.code(), Some(6));
+    let said = String::from_utf8_lossy(&stopped.stderr);
+    assert!(said.contains("all changes before it are recorded"), "{said}");
 
     put(&cluster, "ClusterVersion", "version", ["True", "False", "False"]);
     put(&cluster, "ClusterOperator", "dns", ["True", "False", "False"]);
