@@ -5,6 +5,8 @@ use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use groundplan_node::command::cause_text;
+
 /// Severity of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
@@ -170,6 +172,14 @@ pub(crate) fn plain(error: &kube::Error) -> String {
     }
 }
 
+/// Returns the text of an error of the API server with all its causes.
+pub fn api_error(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(_) => plain(error),
+        other => with_causes(other),
+    }
+}
+
 fn of_kube<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a kube::Error> {
     let boxed = error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
     error.downcast_ref::<kube::Error>().or(boxed)
@@ -181,7 +191,7 @@ pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let of_kube = of_kube(cause);
-        let cause_text = of_kube.map_or_else(|| cause.to_string(), plain);
+        let cause_text = of_kube.map_or_else(|| cause_text(cause), plain);
         // Some errors repeat the text of their cause.
         if !all.ends_with(&cause_text) {
             all.push_str(&format!(": {cause_text}"));

@@ -322,7 +322,7 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
 
 /// Returns the text of one cause. The text of the TLS library for a cut connection is a link to its
 /// manual for programmers.
-fn cause_text(cause: &(dyn Error + 'static)) -> String {
+pub fn cause_text(cause: &(dyn Error + 'static)) -> String {
     let is_cut = cause
         .downcast_ref::<io::Error>()
         .is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof);

@@ -13,7 +13,7 @@ use groundplan_controller::health::ControllerHealth;
 use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms, ORIGINALS};
 use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
 use groundplan_controller::manager::{self, AwsControllers};
-use groundplan_controller::report::{Log, LogLevel, LogLine};
+use groundplan_controller::report::{Log, LogLevel, LogLine, api_error};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::fence::Fence;
 use groundplan_node::http::probes;
@@ -284,13 +284,7 @@ async fn asked(
     let kind = GroupVersionKind::gvk("config.openshift.io", "v1", "Infrastructure");
     let resource = ApiResource::from_gvk_with_plural(&kind, "infrastructures");
     let infrastructures: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    let failed = |error: kube::Error| {
-        CommandError::could_not(
-            Code::ApiServerUnreachable,
-            "read the Infrastructure `cluster`",
-            &error,
-        )
-    };
+    let failed = |error: kube::Error| unreadable("read the Infrastructure `cluster`", &error);
     let infrastructure = infrastructures.get("cluster").await.map_err(failed)?;
     let cluster = Infrastructure::read(&infrastructure.data)
         .and_then(Infrastructure::of_a_running_cluster)
@@ -302,13 +296,7 @@ async fn asked(
         })?;
     let nodes: Api<Node> = Api::all(client.clone());
     let masters = ListParams::default().labels("node-role.kubernetes.io/master");
-    let failed = |error: kube::Error| {
-        CommandError::could_not(
-            Code::ApiServerUnreachable,
-            "list the Nodes of the control plane",
-            &error,
-        )
-    };
+    let failed = |error: kube::Error| unreadable("list the Nodes of the control plane", &error);
     let nodes = nodes.list(&masters).await.map_err(failed)?;
     let label = nodes.items.first().and_then(|node| node.labels().get("kubernetes.io/arch"));
     let settings = ControllerSettings {
@@ -318,6 +306,26 @@ async fn asked(
         site: cluster.site.clone(),
     };
     Ok((cluster, settings, instances(&nodes.items)))
+}
+
+/// Returns the error for a failed request to the API server, with the remedy for its status.
+fn unreadable(attempt: &str, error: &kube::Error) -> CommandError {
+    let hint = match error {
+        kube::Error::Api(status) if status.code == 401 => {
+            "check the token of the ServiceAccount, or the kubeconfig"
+        }
+        kube::Error::Api(status) if status.code == 403 => {
+            "apply deploy/machine-controller/base/cluster-role.yaml and its binding"
+        }
+        kube::Error::Api(status) if status.code == 404 => {
+            "in a cluster without OpenShift, apply deploy/machine-controller/crds/infrastructure.yaml \
+             and an Infrastructure as in deploy/machine-controller/example"
+        }
+        _ => "check the address of the API server and the network policies of this pod",
+    };
+    let diagnostic = Diagnostic::error(Code::ApiServerUnreachable, format!("could not {attempt}"));
+    let diagnostic = diagnostic.with_detail(api_error(error)).with_hint(hint);
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
 async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
@@ -332,6 +340,19 @@ mod tests {
     use super::{InstanceById, Node, instances, is_elsewhere};
     use crate::cli::args::{CliArguments, Command};
     use serde_json::{Value, json};
+
+    #[test]
+    fn a_rejected_request_has_a_remedy_and_no_rust_value() {
+        for (code, remedy) in
+            [(401, "token"), (403, "cluster-role.yaml"), (404, "infrastructure.yaml")]
+        {
+            let status = kube::core::Status { code, ..kube::core::Status::failure("m", "r") };
+            let error = super::unreadable("read it", &kube::Error::Api(status.boxed()));
+            let said = &error.diagnostics[0];
+            assert_eq!(said.detail, [format!("m (status {code})")]);
+            assert!(said.hint.as_ref().unwrap().contains(remedy), "{said:?}");
+        }
+    }
 
     #[test]
     fn an_account_without_any_instance_of_the_control_plane_is_another_one() {

@@ -100,6 +100,9 @@ pub enum LeaseError {
         /// Name of the Lease.
         lease: String,
     },
+    /// The credentials of this process are not valid, or not any more.
+    #[error("{UNAUTHORIZED}")]
+    Unauthorized,
     /// The API server rejected the request, or could not be reached.
     #[error("the request to the API server failed")]
     Api(#[from] Box<kube::Error>),
@@ -146,6 +149,10 @@ pub const ORIGINALS: [ProviderLease; 3] = [
 /// Reason for not being ready without permission for the controller's own Lease.
 const FORBIDDEN: &str = "RBAC does not allow access to the Lease groundplan-machine-controller: \
                          apply deploy/machine-controller/base/role.yaml";
+
+/// Reason for not being ready without valid credentials.
+const UNAUTHORIZED: &str = "the API server rejects the credentials of this process (401): check the \
+                            token of the ServiceAccount, or the kubeconfig";
 
 /// Returns the reason for not being ready without permission for a Lease.
 fn forbidden_reason(lease: &str) -> &'static str {
@@ -376,6 +383,7 @@ impl LeaderCandidate {
     fn record(&self, failed: Option<&LeaseError>) {
         let forbidden = match failed {
             Some(LeaseError::Forbidden { lease }) => Some(forbidden_reason(lease)),
+            Some(LeaseError::Unauthorized) => Some(UNAUTHORIZED),
             _ => None,
         };
         self.health.record_response(failed.is_none() || forbidden.is_some());
@@ -426,6 +434,9 @@ impl LeaderCandidate {
             Ok(Ok(held)) => Ok(held),
             Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
                 Err(LeaseError::Forbidden { lease: lease.name.clone() })
+            }
+            Ok(Err(kube::Error::Api(status))) if status.code == 401 => {
+                Err(LeaseError::Unauthorized)
             }
             Ok(Err(error)) => Err(LeaseError::Api(Box::new(error))),
             Err(_) => Err(LeaseError::Silence),

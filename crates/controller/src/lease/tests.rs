@@ -378,6 +378,18 @@ async fn a_replica_that_follows_a_killed_leader_is_no_other_provider_and_waits_n
     assert!(said.len() == 1 && said[0].starts_with("info standby: a_"), "{said:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn without_valid_credentials_the_reason_is_the_token() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let client = cluster.client_of_account(PLACE.0, "controller");
+    let candidate = LeaderCandidate::new(client, PLACE, "a", LeaseTerms::default(), Arc::default());
+    let ours = leading(candidate, &stop);
+    cluster.expire_tokens();
+    minutes(1).await;
+    let reason = ours.health.not_ready_reason().unwrap_or_default();
+    assert!(reason.contains("rejects the credentials of this process (401)"), "{reason}");
+}
+
 #[test]
 fn the_reason_for_not_being_ready_names_the_lease() {
     for one in ORIGINALS {
