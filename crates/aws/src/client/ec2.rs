@@ -12,7 +12,7 @@ use groundplan_engine::provider::{ErrorClass, ProviderError};
 
 use super::ownership::tag_changes;
 use crate::client::resource_type::{PollResult, Recorded, Result};
-use crate::client::{TOKEN_TAG, owned_tags};
+use crate::client::{AwsSettings, TOKEN_TAG, owned_tags};
 use crate::{Aws, Tags};
 
 /// The maximum number of values of one filter (EC2 API reference, `Filter`).
@@ -101,8 +101,8 @@ pub(crate) async fn all<T: Ec2Object, K: Resource>(
 }
 
 /// Returns true if one of the tags has this key.
-pub(crate) fn has_tag(tags: &[Tag], key: &str) -> bool {
-    tags.iter().any(|tag| tag.key() == Some(key))
+pub(crate) fn is_of_cluster(settings: &AwsSettings, tags: &[Tag]) -> bool {
+    tags.iter().filter_map(Tag::key).any(|key| settings.is_cluster_tag(key))
 }
 
 fn tags_of(tags: &[Tag]) -> Tags {
@@ -128,7 +128,7 @@ pub(crate) async fn all_of<T: Ec2Object>(
 ) -> Result<Vec<Option<T>>> {
     let (mut by_id, mut by_token) = (HashMap::new(), HashMap::new());
     for one in T::describe(aws, vec![by_cluster(aws)]).await? {
-        let is_owned = has_tag(one.tags(), &aws.settings.cluster_tag);
+        let is_owned = is_of_cluster(&aws.settings, one.tags());
         if let Some(id) = one.id().filter(|_| is_owned && one.exists()) {
             aws.watch.note_owned(id);
         }
@@ -233,9 +233,9 @@ pub(crate) fn by_token(token: &str) -> Filter {
     filter(&format!("tag:{TOKEN_TAG}"), &[token])
 }
 
-/// Returns the filter for objects with the cluster tag.
+/// Returns the filter for objects of the cluster.
 pub(crate) fn by_cluster(aws: &Aws) -> Filter {
-    filter("tag-key", &[&aws.settings.cluster_tag])
+    filter("tag-key", &aws.settings.cluster_tags())
 }
 
 /// Maps a delete result: these codes mean that nothing was left to delete, and count as success.

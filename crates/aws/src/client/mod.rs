@@ -48,6 +48,7 @@ use crate::client::interceptor::{CallContext, CallCounts, FencingInterceptor};
 use crate::client::resource_type::Registry;
 use crate::client::resource_type::Result;
 use crate::model::calls::is_read;
+use crate::model::{CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX, cluster_api_tag_key};
 
 /// The tag with the creation token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
@@ -67,6 +68,30 @@ pub struct AwsSettings {
     pub cluster_tag: String,
     /// The role that private-zone operations assume (`platform.aws.hostedZoneRole`).
     pub hosted_zone_role: Option<String>,
+}
+
+impl AwsSettings {
+    /// Returns the infra ID, with which names of the cluster begin.
+    pub(crate) fn infra_id(&self) -> &str {
+        self.cluster_tag.strip_prefix(CLUSTER_TAG_PREFIX).unwrap_or(&self.cluster_tag)
+    }
+
+    /// Returns the keys of the tags that resources of the cluster have: the cluster tag, and the tag
+    /// of Cluster API.
+    pub(crate) fn cluster_tags(&self) -> [String; 2] {
+        [self.cluster_tag.clone(), cluster_api_tag_key(self.infra_id())]
+    }
+
+    /// Returns true if a tag with this key is one of the [`AwsSettings::cluster_tags`].
+    pub(crate) fn is_cluster_tag(&self, key: &str) -> bool {
+        let infra_id = || key.strip_prefix(CLUSTER_API_TAG_PREFIX);
+        key == self.cluster_tag || infra_id().is_some_and(|id| id == self.infra_id())
+    }
+
+    /// Returns true if a resource with these tags belongs to the cluster.
+    pub(crate) fn has_cluster_tag(&self, tags: &Tags) -> bool {
+        tags.keys().any(|key| self.is_cluster_tag(key))
+    }
 }
 
 /// The AWS SDK clients as a provider.
@@ -198,7 +223,7 @@ impl Aws {
 
     /// Notes whether a live object carries the cluster tag or `token`, the token of its record.
     pub(crate) fn note_owner(&self, token: &str, live: &Tags) {
-        let is_owned = live.contains_key(&self.settings.cluster_tag)
+        let is_owned = self.settings.has_cluster_tag(live)
             || live.get(TOKEN_TAG).is_some_and(|tag| tag == token);
         self.watch.note_unowned(token, (!is_owned).then(|| live.clone()));
     }

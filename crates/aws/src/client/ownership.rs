@@ -7,8 +7,8 @@ use groundplan_engine::provider::{Cause, ErrorClass, ProviderError};
 
 use crate::Tags;
 use crate::client::resource_type::Result;
-use crate::client::{Aws, TOKEN_TAG, owned_tags};
-use crate::model::CLUSTER_TAG_PREFIX;
+use crate::client::{Aws, AwsSettings, TOKEN_TAG, owned_tags};
+use crate::model::{CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX};
 
 /// Rejects a resource that the creation with this token has not made. `what` names the resource.
 pub(crate) fn ensure_ours(
@@ -18,7 +18,7 @@ pub(crate) fn ensure_ours(
     call: &str,
     what: &str,
 ) -> Result<()> {
-    match owner(token, &aws.settings.cluster_tag, live) {
+    match owner(token, &aws.settings, live) {
         Owner::Us => Ok(()),
         Owner::Other(by) => Err(taken(call, what, &by)),
     }
@@ -28,7 +28,7 @@ pub(crate) fn ensure_ours(
 /// recorded with its identity (`identified`) needs no proof; a missing proof is noted.
 pub(crate) fn is_ours(aws: &Aws, identified: bool, token: &str, live: &Tags) -> bool {
     aws.note_owner(token, live);
-    identified || owner(token, &aws.settings.cluster_tag, live) == Owner::Us
+    identified || owner(token, &aws.settings, live) == Owner::Us
 }
 
 /// Returns the live tags whose keys groundplan sets.
@@ -47,10 +47,10 @@ pub(crate) enum Owner {
 
 /// Returns the creator of the resource with these tags, from the view of the creation with this
 /// token.
-fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
+fn owner(token: &str, settings: &AwsSettings, live: &Tags) -> Owner {
     match live.get(TOKEN_TAG) {
         Some(theirs) if theirs == token => Owner::Us,
-        Some(_) if live.contains_key(cluster_tag) => {
+        Some(_) if settings.has_cluster_tag(live) => {
             Owner::Other("another creation of this cluster".to_owned())
         }
         _ => Owner::Other(cluster(live).map_or_else(
@@ -62,7 +62,9 @@ fn owner(token: &str, cluster_tag: &str, live: &Tags) -> Owner {
 
 /// Returns the infra ID of the cluster that owns the resource with these tags.
 pub(crate) fn cluster(live: &Tags) -> Option<&str> {
-    live.keys().find_map(|key| key.strip_prefix(CLUSTER_TAG_PREFIX))
+    let prefixes = [CLUSTER_TAG_PREFIX, CLUSTER_API_TAG_PREFIX];
+    let named = |prefix| live.keys().find_map(move |key: &String| key.strip_prefix(prefix));
+    prefixes.into_iter().find_map(named)
 }
 
 /// Returns the error for a resource that has our name and another creator.
@@ -88,27 +90,42 @@ mod tests {
 
     const CLUSTER: &str = "kubernetes.io/cluster/demo-x7k2p";
 
+    fn settings() -> AwsSettings {
+        AwsSettings { cluster_tag: CLUSTER.to_owned(), ..AwsSettings::default() }
+    }
+
     fn tags(pairs: &[(&str, &str)]) -> Tags {
         pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     #[test]
     fn only_the_token_makes_a_thing_ours() {
-        assert_eq!(owner("t1", CLUSTER, &tags(&[(TOKEN_TAG, "t1")])), Owner::Us);
+        assert_eq!(owner("t1", &settings(), &tags(&[(TOKEN_TAG, "t1")])), Owner::Us);
         for foreign in [
             tags(&[]),
             tags(&[(CLUSTER, "owned")]),
             tags(&[(CLUSTER, "owned"), (TOKEN_TAG, "t2")]),
             tags(&[("kubernetes.io/cluster/prod-abcde", "owned"), (TOKEN_TAG, "t2")]),
         ] {
-            assert_ne!(owner("t1", CLUSTER, &foreign), Owner::Us, "{foreign:?}");
+            assert_ne!(owner("t1", &settings(), &foreign), Owner::Us, "{foreign:?}");
         }
     }
 
     #[test]
     fn a_refusal_names_the_other_cluster() {
         let live = tags(&[("kubernetes.io/cluster/prod-abcde", "owned")]);
-        assert_eq!(owner("t1", CLUSTER, &live), Owner::Other("the cluster prod-abcde".to_owned()));
+        let prod = Owner::Other("the cluster prod-abcde".to_owned());
+        assert_eq!(owner("t1", &settings(), &live), prod);
+        let live = tags(&[("sigs.k8s.io/cluster-api-provider-aws/cluster/prod-abcde", "owned")]);
+        assert_eq!(owner("t1", &settings(), &live), prod);
+    }
+
+    #[test]
+    fn the_tag_of_cluster_api_is_of_the_cluster_with_this_infra_id_only() {
+        for (id, expected) in [("demo-x7k2p", true), ("demo-x7k2", false), ("prod-abcde", false)] {
+            let key = format!("{CLUSTER_API_TAG_PREFIX}{id}");
+            assert_eq!(settings().is_cluster_tag(&key), expected, "{id}");
+        }
     }
 
     #[test]

@@ -210,8 +210,8 @@ mod calls {
     /// there was one. The default group of a network of the cluster is one of them.
     pub(crate) async fn revoke_references(aws: &Aws, id: &str) -> Result<bool> {
         let is_owned = |tags: &[types::Tag]| {
-            let key = aws.settings.cluster_tag.as_str();
-            tags.iter().any(|tag| tag.key() == Some(key) && tag.value() == Some("owned"))
+            let mut owned = tags.iter().filter(|tag| tag.value() == Some("owned"));
+            owned.any(|tag| tag.key().is_some_and(|key| aws.settings.is_cluster_tag(key)))
         };
         let mut revoked = false;
         for other in Box::pin(referencing(aws, id)).await? {
@@ -311,7 +311,7 @@ mod calls {
     fn is_ours(aws: &Aws, creation: &Creation, group: &types::SecurityGroup) -> bool {
         match ec2::token_of(group.tags()) {
             Some(token) => token == creation.token,
-            None => group.tags().iter().any(|tag| tag.key() == Some(&aws.settings.cluster_tag)),
+            None => ec2::is_of_cluster(&aws.settings, group.tags()),
         }
     }
 

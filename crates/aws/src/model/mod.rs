@@ -31,7 +31,14 @@ pub fn cluster_tag_key(infra_id: &str) -> String {
 
 /// Prefix of the key of the tag that Cluster API sets on the resources of a cluster (Cluster API
 /// Provider AWS, `api/v1beta2/tags.go`).
-const CLUSTER_API_TAG_PREFIX: &str = "sigs.k8s.io/cluster-api-provider-aws/cluster/";
+pub const CLUSTER_API_TAG_PREFIX: &str = "sigs.k8s.io/cluster-api-provider-aws/cluster/";
+
+/// Returns the key of the tag that Cluster API sets on the resources of a cluster. From release 4.16
+/// on, some resources have only this tag: the cloud provider of Kubernetes rejects machines with
+/// several security groups that have the cluster tag.
+pub fn cluster_api_tag_key(infra_id: &str) -> String {
+    format!("{CLUSTER_API_TAG_PREFIX}{infra_id}")
+}
 
 /// Returns the name of the cluster that owns a resource with this tag. `None` for other tags, such
 /// as that of a cluster that only uses the resource (`shared`). openshift-install rejects subnets

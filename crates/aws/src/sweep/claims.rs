@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use crate::Aws;
 use crate::client::ec2::{filter, pages};
 use crate::client::resource_type::Result;
-use crate::model::CLUSTER_TAG_PREFIX;
+use crate::model::{CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX};
+
+/// Prefixes of the keys of the tags of clusters.
+const PREFIXES: [&str; 2] = [CLUSTER_TAG_PREFIX, CLUSTER_API_TAG_PREFIX];
 
 /// The tag of another cluster on a resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,12 +29,13 @@ pub async fn ownership_conflicts(
     aws: &Aws,
     ids: &BTreeSet<String>,
 ) -> Result<BTreeSet<OwnershipConflict>> {
-    let all = format!("{CLUSTER_TAG_PREFIX}*");
-    let request = aws.ec2.describe_tags().filters(filter("key", &[all])).max_results(1000);
+    let all = PREFIXES.map(|prefix| format!("{prefix}*"));
+    let request = aws.ec2.describe_tags().filters(filter("key", &all)).max_results(1000);
     let tags = pages!(aws, "DescribeTags", request, tags).into_iter();
-    let others = tags.filter(|tag| tag.key() != Some(&aws.settings.cluster_tag));
+    let others = tags.filter(|tag| !tag.key().is_some_and(|key| aws.settings.is_cluster_tag(key)));
     let claim = |tag: aws_sdk_ec2::types::TagDescription| {
-        let cluster = tag.key?.strip_prefix(CLUSTER_TAG_PREFIX)?.to_owned();
+        let key = tag.key?;
+        let cluster = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?.to_owned();
         let id = tag.resource_id.filter(|id| ids.contains(id))?;
         Some(OwnershipConflict { id, cluster, value: tag.value.unwrap_or_default() })
     };

@@ -77,12 +77,17 @@ async fn tag_index(aws: &Aws) -> Result<BTreeMap<String, Tagged>> {
     let request = aws
         .ec2
         .describe_tags()
-        .filters(filter("key", &[&aws.settings.cluster_tag]))
+        .filters(filter("key", &aws.settings.cluster_tags()))
         .max_results(1000);
     let mut tagged = BTreeMap::new();
     for tag in pages!(aws, "DescribeTags", request, tags) {
-        let is_ours = tag.key() == Some(&aws.settings.cluster_tag);
-        if let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) {
+        let key = tag.key.unwrap_or_default();
+        let is_ours = aws.settings.is_cluster_tag(&key);
+        let (Some(id), Some(kind), true) = (tag.resource_id, tag.resource_type, is_ours) else {
+            continue;
+        };
+        // The value of the cluster tag counts, if a resource has both.
+        if key == aws.settings.cluster_tag || !tagged.contains_key(&id) {
             tagged.insert(id, (kind, tag.value));
         }
     }

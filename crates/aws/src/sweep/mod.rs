@@ -27,7 +27,6 @@ use crate::Aws;
 use crate::client::ec2 as shared;
 use crate::client::ec2::Ec2Object;
 use crate::client::resource_type::Result;
-use crate::model::CLUSTER_TAG_PREFIX;
 use crate::model::ids::{BucketName, InstanceProfileName, RoleName};
 
 /// Kind of a resource with the cluster tag `shared`, which the cluster uses and does not own.
@@ -171,8 +170,7 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
 
 /// Returns the infra ID, with which names of the cluster begin.
 fn infra_id(aws: &Aws) -> &str {
-    let tag = &aws.settings.cluster_tag;
-    tag.strip_prefix(CLUSTER_TAG_PREFIX).unwrap_or(tag)
+    aws.settings.infra_id()
 }
 
 /// Result of a search that the credentials may not be allowed to make: the found resources, and the

@@ -17,7 +17,8 @@ use aws_sdk_ec2::types::{
 use super::ec2::name_tag;
 use super::{NetworkBlocker, PAUSE, RemainingResource, incomplete};
 use crate::Aws;
-use crate::client::ec2::{self, Ec2Object, filter, has_tag};
+use crate::client::AwsSettings;
+use crate::client::ec2::{self, Ec2Object, filter, is_of_cluster};
 use crate::client::resource_type::Result;
 use crate::client::route_tables::{bare_table, is_main, live_associations};
 use crate::model::CLUSTER_TAG_PREFIX;
@@ -85,7 +86,7 @@ async fn with_names(aws: &Aws, mut found: Untagged) -> Result<Untagged> {
         return Ok(found);
     }
     let there = ec2::by_ids::<Instance>(aws, ids.iter().map(String::as_str)).await?;
-    let is_ours = |one: &Instance| has_tag(one.tags(), &aws.settings.cluster_tag);
+    let is_ours = |one: &Instance| is_of_cluster(&aws.settings, one.tags());
     found.blockers.retain(|one| {
         !is_machine(one) || there.get(&one.id).is_some_and(|it| it.exists() && !is_ours(it))
     });
@@ -154,25 +155,25 @@ impl Contents {
         let subnets = self.subnets.iter().map(|one| (one.subnet_id(), one.tags()));
         let tables = self.tables.iter().map(|one| (one.route_table_id(), one.tags()));
         let all = groups.chain(endpoints).chain(interfaces).chain(subnets).chain(tables);
-        let ours = all.filter(|(_, tags)| has_tag(tags, &aws.settings.cluster_tag));
+        let ours = all.filter(|(_, tags)| is_of_cluster(&aws.settings, tags));
         ours.filter_map(|(id, _)| id).filter(|id| !listed.contains(id)).collect()
     }
 
     fn untagged(&self, aws: &Aws, machines: &BTreeSet<&str>) -> Untagged {
-        let key = aws.settings.cluster_tag.as_str();
+        let settings = &aws.settings;
         let mut found = Untagged::default();
-        self.find_groups(key, machines, &mut found);
-        self.find_endpoints_and_interfaces(key, &mut found);
-        self.find_subnets(key, machines, &mut found);
-        self.find_tables(key, &mut found);
+        self.find_groups(settings, machines, &mut found);
+        self.find_endpoints_and_interfaces(settings, &mut found);
+        self.find_subnets(settings, machines, &mut found);
+        self.find_tables(settings, &mut found);
         self.find_machines(machines, &mut found);
         found
     }
 
     /// Finds the groups without the cluster tag. Those in relation to a group of the cluster, and
     /// those that machines or clusters of others use, stay.
-    fn find_groups(&self, key: &str, machines: &BTreeSet<&str>, found: &mut Untagged) {
-        let is_ours = |group: &SecurityGroup| has_tag(group.tags(), key);
+    fn find_groups(&self, settings: &AwsSettings, machines: &BTreeSet<&str>, found: &mut Untagged) {
+        let is_ours = |group: &SecurityGroup| is_of_cluster(settings, group.tags());
         let ours = self.groups.iter().filter(|group| is_ours(group));
         let ours: BTreeSet<&str> = ours.filter_map(SecurityGroup::group_id).collect();
         let unrelated: BTreeSet<Option<&str>> =
@@ -211,12 +212,13 @@ impl Contents {
         Some(format!("the instance {user} uses it"))
     }
 
-    fn find_endpoints_and_interfaces(&self, key: &str, found: &mut Untagged) {
-        for one in self.endpoints.iter().filter(|one| !has_tag(one.tags(), key)) {
+    fn find_endpoints_and_interfaces(&self, settings: &AwsSettings, found: &mut Untagged) {
+        for one in self.endpoints.iter().filter(|one| !is_of_cluster(settings, one.tags())) {
             let (id, name) = (one.vpc_endpoint_id(), name_tag(one.tags()));
             found.add(UntrackedKind::VpcEndpoint, id, name, one.vpc_id());
         }
-        let is_free = |one: &&NetworkInterface| is_free(one) && !has_tag(one.tag_set(), key);
+        let is_free =
+            |one: &&NetworkInterface| is_free(one) && !is_of_cluster(settings, one.tag_set());
         for one in self.interfaces.iter().filter(is_free) {
             let (id, name) = (one.network_interface_id(), name_tag(one.tag_set()));
             found.add(UntrackedKind::NetworkInterface, id, name, one.vpc_id());
@@ -226,11 +228,16 @@ impl Contents {
     /// Finds the subnets without the cluster tag. A subnet with tags belongs to their author. A
     /// subnet with an interface in use is in use, unless the interface is of a machine of the
     /// cluster.
-    fn find_subnets(&self, key: &str, machines: &BTreeSet<&str>, found: &mut Untagged) {
+    fn find_subnets(
+        &self,
+        settings: &AwsSettings,
+        machines: &BTreeSet<&str>,
+        found: &mut Untagged,
+    ) {
         let is_in_use = |one: &NetworkInterface| {
             !is_free(one) && instance(one).is_none_or(|id| !machines.contains(id))
         };
-        for one in self.subnets.iter().filter(|one| !has_tag(one.tags(), key)) {
+        for one in self.subnets.iter().filter(|one| !is_of_cluster(settings, one.tags())) {
             let mut inside = self.interfaces.iter().filter(|it| it.subnet_id() == one.subnet_id());
             let user = inside.find(|it| is_in_use(it));
             let why = tagged_by_others(one.tags()).or_else(|| {
@@ -247,11 +254,13 @@ impl Contents {
 
     /// Finds the route tables without the cluster tag. The main table goes with its network. If the
     /// main table is the cluster's, the table that AWS created with the network succeeds it.
-    fn find_tables(&self, key: &str, found: &mut Untagged) {
-        for one in self.tables.iter().filter(|one| !has_tag(one.tags(), key) && !is_main(one)) {
+    fn find_tables(&self, settings: &AwsSettings, found: &mut Untagged) {
+        for one in
+            self.tables.iter().filter(|one| !is_of_cluster(settings, one.tags()) && !is_main(one))
+        {
             let of_vpc: Vec<RouteTable> =
                 self.tables.iter().filter(|it| it.vpc_id() == one.vpc_id()).cloned().collect();
-            let main = of_vpc.iter().find(|it| is_main(it) && has_tag(it.tags(), key));
+            let main = of_vpc.iter().find(|it| is_main(it) && is_of_cluster(settings, it.tags()));
             let succeeds = main.and_then(|main| bare_table(&of_vpc, main.route_table_id()?));
             if succeeds == one.route_table_id() {
                 continue;
@@ -469,7 +478,7 @@ mod tests {
     #[test]
     fn what_holds_no_data_goes_and_what_others_use_or_tag_blocks() {
         let settings =
-            crate::client::AwsSettings { cluster_tag: OURS.to_owned(), ..Default::default() };
+            AwsSettings { cluster_tag: OURS.to_owned(), ..Default::default() };
         let (aws, _) = crate::client::tests::scripted_with([], settings);
         let found = contents().untagged(&aws, &["i-ours"].into());
         let ids: Vec<&str> = found.left.iter().map(|one| one.id.as_str()).collect();

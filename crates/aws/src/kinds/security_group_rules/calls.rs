@@ -208,7 +208,7 @@ async fn groups_of_cluster(
             let tags = group.tags().iter().filter_map(|tag| {
                 Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))
             });
-            if is_group_of_cluster(&aws.settings.cluster_tag, &tags.collect()) {
+            if is_group_of_cluster(&aws.settings, &tags.collect()) {
                 tagged.extend(group.group_id().map(str::to_owned));
             }
         }

@@ -23,6 +23,7 @@ use super::grants::{Grantee, LiveRule, added};
 use super::names::{egress_members, ingress_members};
 use super::{Ports, SecurityGroupRule};
 use crate::Tags;
+use crate::client::AwsSettings;
 
 /// Tag of the groups that the AWS Load Balancer Controller creates. The value is the infra ID.
 const LOAD_BALANCER_CONTROLLER_TAG: &str = "elbv2.k8s.aws/cluster";
@@ -121,10 +122,10 @@ fn is_service_traffic(rule: &LiveRule) -> bool {
 }
 
 /// Returns true if a group with these tags belongs to the cluster.
-pub(super) fn is_group_of_cluster(cluster_tag: &str, tags: &Tags) -> bool {
-    let infra_id = cluster_tag.rsplit('/').next().unwrap_or_default();
+pub(super) fn is_group_of_cluster(settings: &AwsSettings, tags: &Tags) -> bool {
+    let infra_id = settings.infra_id();
     let is_controllers = tags.get(LOAD_BALANCER_CONTROLLER_TAG).is_some_and(|id| id == infra_id);
-    tags.contains_key(cluster_tag) || is_controllers
+    settings.has_cluster_tag(tags) || is_controllers
 }
 
 #[cfg(test)]
@@ -207,11 +208,18 @@ mod tests {
     #[test]
     fn a_group_belongs_to_the_cluster_by_its_tags() {
         let tag = "kubernetes.io/cluster/demo-x7k2p";
+        let settings = AwsSettings { cluster_tag: tag.to_owned(), ..AwsSettings::default() };
         let tags = |key: &str, value: &str| Tags::from([(key.to_owned(), value.to_owned())]);
-        assert!(is_group_of_cluster(tag, &tags(tag, "owned")));
-        assert!(is_group_of_cluster(tag, &tags(LOAD_BALANCER_CONTROLLER_TAG, "demo-x7k2p")));
-        assert!(!is_group_of_cluster(tag, &tags(LOAD_BALANCER_CONTROLLER_TAG, "prod-abcde")));
-        assert!(!is_group_of_cluster(tag, &tags("kubernetes.io/cluster/prod-abcde", "owned")));
-        assert!(!is_group_of_cluster(tag, &Tags::new()));
+        let of_cluster_api = "sigs.k8s.io/cluster-api-provider-aws/cluster/demo-x7k2p";
+        for tag in [tag, of_cluster_api] {
+            assert!(is_group_of_cluster(&settings, &tags(tag, "owned")));
+        }
+        assert!(is_group_of_cluster(&settings, &tags(LOAD_BALANCER_CONTROLLER_TAG, "demo-x7k2p")));
+        assert!(!is_group_of_cluster(&settings, &tags(LOAD_BALANCER_CONTROLLER_TAG, "prod-abcde")));
+        assert!(!is_group_of_cluster(
+            &settings,
+            &tags("kubernetes.io/cluster/prod-abcde", "owned")
+        ));
+        assert!(!is_group_of_cluster(&settings, &Tags::new()));
     }
 }
