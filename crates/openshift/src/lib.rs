@@ -41,6 +41,7 @@
 //! 3. [`topology`]: compiles an install-config and lookup results to a graph.
 //! 4. [`install_config`]: parses an install-config, or reports findings with their positions.
 //! 5. [`diagnostics`]: findings and rules, shared by install-configs and manifests.
+//! 6. [`release`]: releases of OpenShift and their order.
 //!
 //! # Features
 //!
@@ -52,6 +53,7 @@ pub mod diagnostics;
 pub mod install_config;
 pub mod machine_api;
 pub mod plan_review;
+pub mod release;
 #[cfg(any(test, feature = "test-support"))]
 pub mod test_support;
 pub mod topology;
