@@ -8,7 +8,7 @@ use crate::facts::{
     Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
     Surroundings, SweepMethod,
 };
-use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SubnetId};
+use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SecurityGroupId, SubnetId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
 use crate::summary::{labelled, names, phrase, zone};
@@ -22,6 +22,10 @@ pub struct LoadBalancer {
     pub internal: bool,
     /// Subnets of the load balancer.
     pub subnets: Vec<Input<SubnetId>>,
+    /// Security groups of the load balancer. A load balancer that was created without groups cannot
+    /// get any later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<Input<SecurityGroupId>>,
     /// True if the load balancer distributes traffic over the targets of all zones.
     pub cross_zone: bool,
     /// Tags of the load balancer.
@@ -43,13 +47,16 @@ impl Resource for LoadBalancer {
     const SCHEMA: Schema = Schema {
         proves: &["subnets"],
         force_new: &["name", "internal"],
-        blocks_deletion_of: &["subnets"],
+        blocks_deletion_of: &["subnets", "security_groups"],
         dependents_start: DependentsStart::Created,
         configures: true,
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         gone: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
         typical_seconds: 150,
-        sets: &[SetInput::of_values("subnets", "subnet")],
+        sets: &[
+            SetInput::of_values("subnets", "subnet"),
+            SetInput::of_values("security_groups", "group"),
+        ],
         ..Schema::of("load_balancer", Self::REPEAT.identity())
     };
     type Outputs = LoadBalancerOutputs;
@@ -70,6 +77,7 @@ impl Kind for LoadBalancer {
         update: &[
             "elasticloadbalancing:ModifyLoadBalancerAttributes",
             "elasticloadbalancing:SetSubnets",
+            "elasticloadbalancing:SetSecurityGroups",
             "elasticloadbalancing:AddTags",
             "elasticloadbalancing:RemoveTags",
         ],
@@ -85,7 +93,7 @@ impl Kind for LoadBalancer {
     const QUOTA: Option<QuotaCount> = Some(QuotaCount::PerRegion(Quota::NetworkBalancers));
     const ARN: ArnForm = ArnForm::Any;
     const DRIFT: DriftFields =
-        DriftFields { security: SecurityFields::Fields(&[]), cosmetic: &["tags"] };
+        DriftFields { security: SecurityFields::Fields(&["security_groups"]), cosmetic: &["tags"] };
     const UNTRACKED: SweepMethod = SweepMethod::ByList(UntrackedKind::LoadBalancer);
     const SUBJECT: PlanSubject = PlanSubject::LoadBalancing;
 
@@ -97,7 +105,11 @@ impl Kind for LoadBalancer {
             false => labelled("zones", &phrase(zones)),
         };
         let cross_zone = if self.cross_zone { "cross-zone" } else { "" };
-        Summary::of([scheme.to_owned(), place, cross_zone.to_owned()])
+        let groups = match self.security_groups.is_empty() {
+            true => String::new(),
+            false => labelled("groups", &names(&self.security_groups)),
+        };
+        Summary::of([scheme.to_owned(), place, cross_zone.to_owned(), groups])
     }
 }
 
@@ -115,7 +127,7 @@ mod calls {
     use groundplan_engine::graph::Input;
     use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-    use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SubnetId};
+    use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SecurityGroupId, SubnetId};
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::ec2::{FILTER_VALUES, filter};
@@ -143,6 +155,7 @@ mod calls {
                 .r#type(LoadBalancerTypeEnum::Network)
                 .scheme(scheme(self.internal))
                 .set_subnets(Some(self.subnet_ids()))
+                .set_security_groups(self.group_ids())
                 .set_tags(Some(elb::tags(&all_tags)));
             let made = aws.call(SERVICE, "CreateLoadBalancer", call.send()).await;
             match retry_on(made, &["SubnetNotFound"]) {
@@ -240,11 +253,17 @@ mod calls {
                     .await?
                     .ok_or_else(|| incomplete("DescribeLoadBalancers"))?,
             };
-            if !same_subnets(&self.subnets, &before.inputs.subnets) {
+            if !same(&self.subnets, &before.inputs.subnets) {
                 let arn = outputs.arn.as_str();
                 let subnets = Some(self.subnet_ids());
                 let call = aws.elb.set_subnets().load_balancer_arn(arn).set_subnets(subnets);
                 aws.call(SERVICE, "SetSubnets", call.send()).await?;
+            }
+            if !same(&self.security_groups, &before.inputs.security_groups) {
+                let (arn, groups) = (outputs.arn.as_str(), self.group_ids());
+                let call = aws.elb.set_security_groups().load_balancer_arn(arn);
+                let call = call.set_security_groups(groups);
+                aws.call(SERVICE, "SetSecurityGroups", call.send()).await?;
             }
             if self.cross_zone != before.inputs.cross_zone {
                 self.set_cross_zone(aws, &outputs.arn).await?;
@@ -320,6 +339,13 @@ mod calls {
 
         fn subnet_ids(&self) -> Vec<String> {
             self.subnets.iter().map(|subnet| subnet.get().0.clone()).collect()
+        }
+
+        /// Returns the IDs of the security groups. `None` without groups: AWS rejects an empty list.
+        fn group_ids(&self) -> Option<Vec<String>> {
+            let ids: Vec<String> =
+                self.security_groups.iter().map(|group| group.get().0.clone()).collect();
+            Some(ids).filter(|ids| !ids.is_empty())
         }
 
         /// Verifies that a created load balancer is not an older one of another creator.
@@ -428,6 +454,7 @@ mod calls {
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
+            security_groups: security_groups(balancer, recorded.inputs.security_groups),
             cross_zone: attributes.cross_zone,
             tags: our_tags(&recorded.inputs.tags, &tags),
             name: recorded.inputs.name,
@@ -440,15 +467,25 @@ mod calls {
     fn subnets(balancer: &LiveBalancer, recorded: Vec<Input<SubnetId>>) -> Vec<Input<SubnetId>> {
         let zones = balancer.availability_zones().iter();
         let ids = zones.filter_map(|zone| zone.subnet_id()).map(SubnetId::from);
-        let live: Vec<_> = ids.map(Input::Known).collect();
-        if same_subnets(&recorded, &live) { recorded } else { live }
+        in_recorded_order(recorded, ids.map(Input::Known).collect())
     }
 
-    fn same_subnets(one: &[Input<SubnetId>], other: &[Input<SubnetId>]) -> bool {
-        let set = |all: &[Input<SubnetId>]| -> BTreeSet<SubnetId> {
-            all.iter().map(|subnet| subnet.get().clone()).collect()
-        };
-        set(one) == set(other)
+    /// Returns the security groups of the load balancer, as [`subnets`] does.
+    fn security_groups(
+        balancer: &LiveBalancer,
+        recorded: Vec<Input<SecurityGroupId>>,
+    ) -> Vec<Input<SecurityGroupId>> {
+        let ids = balancer.security_groups().iter().map(|id| SecurityGroupId::from(id.as_str()));
+        in_recorded_order(recorded, ids.map(Input::Known).collect())
+    }
+
+    fn in_recorded_order<T: Ord>(recorded: Vec<Input<T>>, live: Vec<Input<T>>) -> Vec<Input<T>> {
+        if same(&recorded, &live) { recorded } else { live }
+    }
+
+    fn same<T: Ord>(one: &[Input<T>], other: &[Input<T>]) -> bool {
+        let [one, other] = [one, other].map(|all| all.iter().map(Input::get));
+        one.collect::<BTreeSet<&T>>() == other.collect()
     }
 
     fn outputs(balancer: &LiveBalancer) -> Option<LoadBalancerOutputs> {

@@ -477,8 +477,7 @@ mod tests {
 
     #[test]
     fn what_holds_no_data_goes_and_what_others_use_or_tag_blocks() {
-        let settings =
-            AwsSettings { cluster_tag: OURS.to_owned(), ..Default::default() };
+        let settings = AwsSettings { cluster_tag: OURS.to_owned(), ..Default::default() };
         let (aws, _) = crate::client::tests::scripted_with([], settings);
         let found = contents().untagged(&aws, &["i-ours"].into());
         let ids: Vec<&str> = found.left.iter().map(|one| one.id.as_str()).collect();
