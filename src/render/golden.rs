@@ -25,7 +25,8 @@ use groundplan_engine::provider::{Observed, Schemas};
 use groundplan_engine::state::{Cluster, Entry, Record, RecordStatus, State, snapshot};
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::plan_review;
-use groundplan_openshift::topology::{self, Assets, Compiled, compile, needed_lookups};
+use groundplan_openshift::release::Release;
+use groundplan_openshift::topology::{self, Assets, Compiled, Layout, compile, needed_lookups};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -80,6 +81,8 @@ struct GoldenCase {
     expect: Option<String>,
     /// True for `--no-bootstrap`.
     no_bootstrap: bool,
+    /// Release of the cluster. `None` means 4.15.
+    release: Option<Release>,
     /// True for `--revert-drift`.
     revert_drift: bool,
     /// True for `--refresh-only`.
@@ -164,10 +167,16 @@ fn cluster(config: &InstallConfig) -> Cluster {
     }
 }
 
-fn compiled(folder: &Path, config: &InstallConfig, bootstrap: bool) -> Compiled {
+fn compiled(
+    folder: &Path,
+    config: &InstallConfig,
+    bootstrap: bool,
+    release: Option<Release>,
+) -> Compiled {
     let text = fs::read(folder.join("facts.json")).unwrap();
     let facts: BTreeMap<String, Value> = serde_json::from_slice(&text).unwrap();
-    let options = topology::CompileOptions { bootstrap, ..topology::CompileOptions::default() };
+    let layout = release.map(Layout::of).unwrap_or_default();
+    let options = topology::CompileOptions { bootstrap, layout, ..Default::default() };
     let asked: Vec<_> =
         needed_lookups(config, &facts, &options).iter().map(ToString::to_string).collect();
     assert!(asked.is_empty(), "{}: facts.json does not answer {asked:?}", folder.display());
@@ -206,10 +215,10 @@ fn state(folder: &Path, case: &GoldenCase) -> State {
     let base = case.base(folder);
     let mut state = if let Some(edits) = &case.before {
         let config = read(&base.join("install-config.yaml"), edits);
-        finished(&config, &compiled(&base, &config, true).graph)
+        finished(&config, &compiled(&base, &config, true, case.release).graph)
     } else if blessing() && before.exists() {
         let config = read(&before, &[]);
-        let state = finished(&config, &compiled(folder, &config, true).graph);
+        let state = finished(&config, &compiled(folder, &config, true, case.release).graph);
         fs::write(&recorded, pretty(&state)).unwrap();
         state
     } else if let Ok(mut text) = fs::read(&recorded) {
@@ -285,7 +294,8 @@ fn planned(folder: &Path) -> GoldenResult {
     let case = GoldenCase::read(folder);
     let base = case.base(folder);
     let config = read(&base.join("install-config.yaml"), &case.after);
-    let Compiled { graph, mut warnings } = compiled(&base, &config, !case.no_bootstrap);
+    let Compiled { graph, mut warnings } =
+        compiled(&base, &config, !case.no_bootstrap, case.release);
     let mut state = state(folder, &case);
     state.cluster.get_or_insert_with(|| cluster(&config));
     let wanted = graph.nodes().iter().map(|node| node.address.clone());

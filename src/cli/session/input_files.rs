@@ -11,7 +11,7 @@ use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::topology::{
-    Assets, AssetsError, CompileOptions, IgnitionFile, RecordedImage, Stream,
+    Assets, AssetsError, CompileOptions, IgnitionFile, Layout, RecordedImage, Stream,
 };
 use secrecy::SecretString;
 
@@ -78,6 +78,7 @@ impl InputFiles {
         CompileOptions {
             bootstrap: bootstrap.wanted(),
             bootstrap_removed_at: bootstrap.removed_at().map(str::to_owned),
+            layout: Layout::default(),
             stream: self.stream.clone(),
             recorded_image: recorded_image.cloned(),
         }

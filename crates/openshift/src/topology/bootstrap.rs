@@ -12,11 +12,12 @@ use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
 use groundplan_engine::out;
 use secrecy::{ExposeSecret, SecretString};
 
+use super::iam::Profiles;
+use super::layout::ObjectKey;
 use super::spec::BootstrapSpec;
-use super::{CompileContext, CompileError, IgnitionFile, iam, ignition, security_groups};
+use super::{CompileContext, CompileError, IgnitionFile, control_plane, iam, ignition};
 use crate::install_config::Publish;
 
-const KEY: &str = "bootstrap.ign";
 /// Maximum size of the bootstrap's user data in bytes, as in openshift-install. A little below
 /// `USER_DATA_LIMIT` of EC2.
 const BOOTSTRAP_USER_DATA_LIMIT: usize = 16_000;
@@ -25,9 +26,13 @@ const LONGEST_URL: usize = 2_000;
 
 /// Adds the bootstrap machine and all resources that only it needs. Without a bootstrap, adds only
 /// the bucket and the object, if the config preserves them.
-pub(crate) fn add(graph: &mut Graph, site: &CompileContext) -> Result<(), CompileError> {
+pub(crate) fn add(
+    graph: &mut Graph,
+    site: &CompileContext,
+    profiles: &Profiles,
+) -> Result<(), CompileError> {
     match &site.spec.bootstrap {
-        BootstrapSpec::Machine { stub } => add_machine(graph, site, stub)?,
+        BootstrapSpec::Machine { stub } => add_machine(graph, site, stub, profiles)?,
         BootstrapSpec::Removed { keeps_bucket: true, .. } => {
             add_object(graph, site);
         }
@@ -40,34 +45,28 @@ fn add_machine(
     graph: &mut Graph,
     site: &CompileContext,
     stub: &SecretString,
+    profiles: &Profiles,
 ) -> Result<(), CompileError> {
     let (names, masters) = (&site.spec.names, &site.spec.masters);
     let role = names.layout.bootstrap.role;
     let content = user_data(stub)?;
     let (bucket, object) = add_object(graph, site);
-    let profile = iam::add_bootstrap(graph, names, site.spec.partition, masters);
-    let network = add_network(graph, site);
-    let presigned = ObjectRef { bucket: out!(bucket.name), key: KEY.into() };
+    let profile = iam::add_bootstrap(graph, names, site.spec.partition, masters)
+        .unwrap_or_else(|| profiles.master.clone());
+    let presigned = ObjectRef { bucket: out!(bucket.name), key: key(site) };
     let instance = Instance {
         image: site.image.id.clone(),
         instance_type: masters.instance_type.clone(),
         profile: profile.name,
         profile_id: profile.id,
-        network,
-        root_volume: InstanceRootVolume {
-            device: site.image.root_device.clone(),
-            // Not gp3, which some regions lack (openshift/installer 48d988c568).
-            volume_type: "gp2".into(),
-            size: 30,
-            iops: None,
-            kms_key: masters.root_volume.kms_key.clone(),
-        },
+        network: network(site),
+        root_volume: root_volume(site),
         user_data: UserDataSource {
             content: graph.keep_secret(content),
             presigned: Some(presigned),
         },
         metadata_options: metadata_options(masters.metadata_service),
-        tags: names.tags(role),
+        tags: names.role_tags(role, "control-plane"),
         volume_tags: names.tags(&format!("{role}-{}", names.layout.volume)),
     };
     let instance = graph.add("bootstrap", &instance);
@@ -91,26 +90,47 @@ fn user_data(stub: &SecretString) -> Result<Vec<u8>, CompileError> {
 
 fn add_object(graph: &mut Graph, site: &CompileContext) -> (Handle<S3Bucket>, Handle<S3Object>) {
     let names = &site.spec.names;
-    let suffix = names.layout.bootstrap_bucket;
-    let (name, tags) = (BucketName(names.name(suffix)), names.tags(suffix));
+    let layout = &names.layout.bootstrap;
+    let (name, tags) = (BucketName(names.bucket(layout.bucket)), names.tags(layout.role));
     let bucket = graph.add("bootstrap", &S3Bucket { name, tags });
     let address = Address::new(S3Object::SCHEMA.kind, "bootstrap");
     let content = site.ignition(&address, graph, IgnitionFile::Bootstrap, ignition::empty);
-    let tags = names.object_tags(suffix);
-    let object = S3Object { bucket: out!(bucket.name), key: KEY.into(), content, tags };
+    let tags = names.object_tags(layout.role);
+    let object = S3Object { bucket: out!(bucket.name), key: key(site), content, tags };
     let object = graph.add("bootstrap", &object);
     (bucket, object)
 }
 
-/// Adds the security group of the bootstrap and returns its network. The subnet is the first public
-/// one for a published cluster, or else the first private one. The additional security groups of
-/// the masters do not apply to the bootstrap.
-fn add_network(graph: &mut Graph, site: &CompileContext) -> InstanceNetwork {
-    let own = security_groups::add_bootstrap(graph, site.spec, &site.network);
-    let master = &site.groups.master;
+/// Returns the key of the object with the Ignition config.
+fn key(site: &CompileContext) -> String {
+    let names = &site.spec.names;
+    let layout = &names.layout.bootstrap;
+    match layout.key {
+        ObjectKey::Fixed(key) => key.to_owned(),
+        ObjectKey::Machine(folder) => format!("{folder}/{}", names.name(layout.role)),
+    }
+}
+
+fn root_volume(site: &CompileContext) -> InstanceRootVolume {
+    let of_masters = control_plane::root_volume(site);
+    match site.spec.names.layout.bootstrap.volume {
+        None => of_masters,
+        Some((volume_type, size)) => {
+            InstanceRootVolume { volume_type: volume_type.into(), size, iops: None, ..of_masters }
+        }
+    }
+}
+
+/// Returns the network of the bootstrap. The subnet is the first public one for a published cluster,
+/// or else the first private one.
+fn network(site: &CompileContext) -> InstanceNetwork {
+    let layout = &site.spec.names.layout.bootstrap;
+    let more = site.spec.masters.additional_security_groups.iter().cloned();
+    let more = more.filter(|_| layout.has_additional_groups).map(Input::Known);
+    let groups = site.groups.ids(layout.groups).into_iter().chain(more).collect();
     let public_ip = site.spec.publish == Publish::External;
     let subnets = if public_ip { &site.network.public } else { &site.network.private };
     let subnet: Input<SubnetId> =
         subnets.values().next().expect("BUG: every network has such a subnet").clone();
-    InstanceNetwork::Subnet { subnet, groups: vec![out!(master.id), own], public_ip }
+    InstanceNetwork::Subnet { subnet, groups, public_ip }
 }

@@ -1,11 +1,11 @@
-//! Division of the machine network into subnets (release-4.15,
-//! `data/data/aws/cluster/vpc/common.tf`).
-//!
-//! Private subnets use the lower half, public subnets the upper half. Works on numbers only.
+//! Division of the machine network into subnets: by halves (release-4.15,
+//! `data/data/aws/cluster/vpc/common.tf`), or by blocks (installer `pkg/asset/manifests/aws/zones.go`,
+//! `setSubnetsManagedVPC`, and `capiutils/cidr`, main at 006d457393). Works on numbers only.
 
 use ipnet::Ipv4Net;
 
 use super::CompileError;
+use super::layout::CidrSplit;
 
 /// Prefix lengths that AWS allows for a VPC and for a subnet (VPC User Guide, "Subnet CIDR
 /// blocks").
@@ -20,21 +20,43 @@ pub struct Split {
     pub public: Vec<Ipv4Net>,
 }
 
-/// Divides a network for `zones` zones, at least one.
-pub fn split(network: Ipv4Net, zones: usize) -> Result<Split, CompileError> {
-    let cut = || {
-        let pool = |half| {
-            let half = block(network, 1, half)?;
-            // A single zone uses half of the half, so that other zones can follow.
-            if zones == 1 { block(half, 1, 0) } else { Some(half) }
-        };
-        Some(Split { private: slices(pool(0)?, zones)?, public: slices(pool(1)?, zones)? })
+/// Divides a network for `zones` zones, at least one. `public`: the cluster is published.
+pub(super) fn split(
+    how: CidrSplit,
+    network: Ipv4Net,
+    zones: usize,
+    public: bool,
+) -> Result<Split, CompileError> {
+    let cut = || match how {
+        CidrSplit::Halves => halves(network, zones),
+        CidrSplit::Blocks => blocks(network, zones, public),
     };
     let fits = |split: &Split| {
         let nets = split.private.iter().chain(&split.public);
         nets.chain([&network]).all(|net| PREFIXES.contains(&net.prefix_len()))
     };
     cut().filter(fits).ok_or(CompileError::NetworkSize { network, zones })
+}
+
+/// Private subnets in the lower half, public subnets in the upper half.
+fn halves(network: Ipv4Net, zones: usize) -> Option<Split> {
+    let pool = |half| {
+        let half = block(network, 1, half)?;
+        // A single zone uses half of the half, so that other zones can follow.
+        if zones == 1 { block(half, 1, 0) } else { Some(half) }
+    };
+    Some(Split { private: slices(pool(0)?, zones)?, public: slices(pool(1)?, zones)? })
+}
+
+/// One block for each private subnet, and the next block for all public subnets. One block more is
+/// free; the number of blocks is a power of two.
+fn blocks(network: Ipv4Net, zones: usize, public: bool) -> Option<Split> {
+    let count = zones + 1 + usize::from(public);
+    let mut blocks = slices(network, count)?;
+    let of_public = blocks[zones];
+    blocks.truncate(zones);
+    // The network has public subnets in either case: the egress of private subnets needs them.
+    Some(Split { private: blocks, public: slices(of_public, zones)? })
 }
 
 fn slices(pool: Ipv4Net, count: usize) -> Option<Vec<Ipv4Net>> {
@@ -59,7 +81,8 @@ mod tests {
     use super::*;
 
     fn cut(network: &str, zones: usize) -> (String, String) {
-        let Split { private, public } = split(network.parse().unwrap(), zones).unwrap();
+        let Split { private, public } =
+            split(CidrSplit::Halves, network.parse().unwrap(), zones, true).unwrap();
         let text =
             |nets: Vec<Ipv4Net>| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         (text(private), text(public))
@@ -115,7 +138,9 @@ mod tests {
 
     #[test]
     fn a_network_that_aws_could_not_be_given_is_an_error() {
-        let refused = |network: &str, zones| split(network.parse().unwrap(), zones).is_err();
+        let refused = |network: &str, zones| {
+            split(CidrSplit::Halves, network.parse().unwrap(), zones, true).is_err()
+        };
         assert!(refused("10.0.0.0/27", 1) && !refused("10.0.0.0/26", 1));
         assert!(refused("10.0.0.0/26", 3) && !refused("10.0.0.0/25", 3));
         assert!(refused("10.0.0.0/15", 1), "a VPC ends at /16");

@@ -27,7 +27,7 @@ pub(crate) fn add(
     let mut masters = Vec::new();
     for (index, zone) in pool.zone_of_each().enumerate() {
         let name = format!("{}-{index}", names.layout.master.role);
-        let tags = names.tags(&name);
+        let tags = names.role_tags(&name, "control-plane");
         let interface = NetworkInterface {
             subnet: site.network.private[zone].clone(),
             groups: groups(site),
@@ -73,13 +73,13 @@ fn user_data(master: &str, graph: &mut Graph, site: &CompileContext) -> UserData
     UserDataSource { content, presigned: None }
 }
 
-fn groups(site: &CompileContext) -> Vec<Input<SecurityGroupId>> {
-    let master = &site.groups.master;
+pub(super) fn groups(site: &CompileContext) -> Vec<Input<SecurityGroupId>> {
+    let own = site.groups.ids(site.spec.names.layout.master.groups);
     let more = site.spec.masters.additional_security_groups.iter().cloned();
-    [out!(master.id)].into_iter().chain(more.map(Input::Known)).collect()
+    own.into_iter().chain(more.map(Input::Known)).collect()
 }
 
-fn root_volume(site: &CompileContext) -> InstanceRootVolume {
+pub(super) fn root_volume(site: &CompileContext) -> InstanceRootVolume {
     let volume = &site.spec.masters.root_volume;
     InstanceRootVolume {
         device: site.image.root_device.clone(),

@@ -9,7 +9,7 @@ use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
 
-use super::layout::RoleLayout;
+use super::layout::IamLayout;
 use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
 
@@ -36,22 +36,25 @@ pub(crate) fn add(
     (masters, workers): (&PoolSpec, &[PoolSpec]),
 ) -> Profiles {
     let site = IamBuilder { names, partition };
-    let master = site.add(graph, &names.layout.master, masters, master_policy());
-    for pool in workers.iter().filter(|pool| pool.name == names.layout.worker.role) {
-        site.add(graph, &names.layout.worker, pool, worker_policy());
+    let layout = names.layout;
+    let master = site.add(graph, layout.master.role, &layout.master.iam, masters);
+    for pool in workers.iter().filter(|pool| pool.name == layout.worker.role) {
+        site.add(graph, layout.worker.role, &layout.worker.iam, pool);
     }
     Profiles { master }
 }
 
 /// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
+/// `None` if the layout has no profile of the bootstrap.
 pub(crate) fn add_bootstrap(
     graph: &mut Graph,
     names: &ResourceNames,
     partition: Partition,
     masters: &PoolSpec,
-) -> MachineProfile {
+) -> Option<MachineProfile> {
     let site = IamBuilder { names, partition };
-    site.add(graph, &names.layout.bootstrap, masters, bootstrap_policy())
+    let layout = &names.layout.bootstrap;
+    Some(site.add(graph, layout.role, layout.iam.as_ref()?, masters))
 }
 
 struct IamBuilder<'a> {
@@ -63,29 +66,29 @@ impl IamBuilder<'_> {
     fn add(
         &self,
         graph: &mut Graph,
-        layout: &RoleLayout,
+        address: &str,
+        layout: &IamLayout,
         pool: &PoolSpec,
-        policy: Value,
     ) -> MachineProfile {
         if let Some(profile) = &pool.iam_profile {
             return MachineProfile { name: profile.clone().into(), id: None };
         }
         let role = match &pool.iam_role {
             Some(role) => role.clone().into(),
-            None => self.add_role(graph, layout, policy),
+            None => self.add_role(graph, address, layout),
         };
         let name = InstanceProfileName(self.names.name(layout.profile));
         let tags = self.names.tags(layout.profile);
-        let profile = graph.add(layout.role, &IamInstanceProfile { name, role, tags });
+        let profile = graph.add(address, &IamInstanceProfile { name, role, tags });
         MachineProfile { name: out!(profile.name), id: Some(out!(profile.id).required()) }
     }
 
-    fn add_role(&self, graph: &mut Graph, layout: &RoleLayout, document: Value) -> Input<RoleName> {
-        let name = RoleName(self.names.name(layout.iam_role));
-        let tags = self.names.tags(layout.iam_role);
-        let role = graph.add(layout.role, &IamRole { name, trust: trust(self.partition), tags });
-        let name = self.names.name(layout.iam_policy);
-        graph.add(layout.role, &IamRolePolicy { role: out!(role.name), name, document });
+    fn add_role(&self, graph: &mut Graph, address: &str, layout: &IamLayout) -> Input<RoleName> {
+        let name = RoleName(self.names.name(layout.role));
+        let tags = self.names.tags(layout.role);
+        let role = graph.add(address, &IamRole { name, trust: trust(self.partition), tags });
+        let (name, document) = (self.names.name(layout.policy), (layout.document)());
+        graph.add(address, &IamRolePolicy { role: out!(role.name), name, document });
         out!(role.name)
     }
 }
@@ -97,6 +100,15 @@ pub struct Partition {
     pub name: &'static str,
     /// DNS domain of the partition's services.
     pub domain: &'static str,
+}
+
+impl Partition {
+    /// Returns the DNS domain in the names of service principals. In the European Sovereign Cloud, it
+    /// differs from the domain of the services (installer main, `clusterapi/iam.go`,
+    /// `getEC2ServicePrincipal`).
+    fn principal_domain(self) -> &'static str {
+        if self.name == "aws-eusc" { "amazonaws.com" } else { self.domain }
+    }
 }
 
 /// Returns the partition of a region by its name (`partitions.json` of the SDKs).
@@ -122,7 +134,7 @@ fn trust(partition: Partition) -> Value {
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Principal": {"Service": format!("ec2.{}", partition.domain)},
+            "Principal": {"Service": format!("ec2.{}", partition.principal_domain())},
             "Action": "sts:AssumeRole",
         }],
     })
@@ -137,54 +149,64 @@ fn policy(statements: &[&[&str]]) -> Value {
 
 /// Permissions of masters. Frozen upstream (docs/dev/aws/iam_permissions.md), because existing
 /// clusters would not get additions.
-fn master_policy() -> Value {
-    policy(&[&[
-        "ec2:AttachVolume",
-        "ec2:AuthorizeSecurityGroupIngress",
-        "ec2:CreateSecurityGroup",
-        "ec2:CreateTags",
-        "ec2:CreateVolume",
-        "ec2:DeleteSecurityGroup",
-        "ec2:DeleteVolume",
-        "ec2:Describe*",
-        "ec2:DetachVolume",
-        "ec2:ModifyInstanceAttribute",
-        "ec2:ModifyVolume",
-        "ec2:RevokeSecurityGroupIngress",
-        "elasticloadbalancing:AddTags",
-        "elasticloadbalancing:AttachLoadBalancerToSubnets",
-        "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer",
-        "elasticloadbalancing:CreateListener",
-        "elasticloadbalancing:CreateLoadBalancer",
-        "elasticloadbalancing:CreateLoadBalancerPolicy",
-        "elasticloadbalancing:CreateLoadBalancerListeners",
-        "elasticloadbalancing:CreateTargetGroup",
-        "elasticloadbalancing:ConfigureHealthCheck",
-        "elasticloadbalancing:DeleteListener",
-        "elasticloadbalancing:DeleteLoadBalancer",
-        "elasticloadbalancing:DeleteLoadBalancerListeners",
-        "elasticloadbalancing:DeleteTargetGroup",
-        "elasticloadbalancing:DeregisterInstancesFromLoadBalancer",
-        "elasticloadbalancing:DeregisterTargets",
-        "elasticloadbalancing:Describe*",
-        "elasticloadbalancing:DetachLoadBalancerFromSubnets",
-        "elasticloadbalancing:ModifyListener",
-        "elasticloadbalancing:ModifyLoadBalancerAttributes",
-        "elasticloadbalancing:ModifyTargetGroup",
-        "elasticloadbalancing:ModifyTargetGroupAttributes",
-        "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
-        "elasticloadbalancing:RegisterTargets",
-        "elasticloadbalancing:SetLoadBalancerPoliciesForBackendServer",
-        "elasticloadbalancing:SetLoadBalancerPoliciesOfListener",
-        "kms:DescribeKey",
-    ]])
+pub(super) fn master_policy() -> Value {
+    policy(&[MASTER_ACTIONS])
 }
 
-fn worker_policy() -> Value {
+/// Permissions of masters of release 5.0 (main, `pkg/infrastructure/aws/clusterapi/iam.go`).
+pub(super) fn master_policy_5_0() -> Value {
+    let mut actions = MASTER_ACTIONS.to_vec();
+    // Before the last action, as in the reference.
+    actions.insert(actions.len() - 1, "elasticloadbalancing:SetSecurityGroups");
+    policy(&[&actions])
+}
+
+const MASTER_ACTIONS: &[&str] = &[
+    "ec2:AttachVolume",
+    "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateSecurityGroup",
+    "ec2:CreateTags",
+    "ec2:CreateVolume",
+    "ec2:DeleteSecurityGroup",
+    "ec2:DeleteVolume",
+    "ec2:Describe*",
+    "ec2:DetachVolume",
+    "ec2:ModifyInstanceAttribute",
+    "ec2:ModifyVolume",
+    "ec2:RevokeSecurityGroupIngress",
+    "elasticloadbalancing:AddTags",
+    "elasticloadbalancing:AttachLoadBalancerToSubnets",
+    "elasticloadbalancing:ApplySecurityGroupsToLoadBalancer",
+    "elasticloadbalancing:CreateListener",
+    "elasticloadbalancing:CreateLoadBalancer",
+    "elasticloadbalancing:CreateLoadBalancerPolicy",
+    "elasticloadbalancing:CreateLoadBalancerListeners",
+    "elasticloadbalancing:CreateTargetGroup",
+    "elasticloadbalancing:ConfigureHealthCheck",
+    "elasticloadbalancing:DeleteListener",
+    "elasticloadbalancing:DeleteLoadBalancer",
+    "elasticloadbalancing:DeleteLoadBalancerListeners",
+    "elasticloadbalancing:DeleteTargetGroup",
+    "elasticloadbalancing:DeregisterInstancesFromLoadBalancer",
+    "elasticloadbalancing:DeregisterTargets",
+    "elasticloadbalancing:Describe*",
+    "elasticloadbalancing:DetachLoadBalancerFromSubnets",
+    "elasticloadbalancing:ModifyListener",
+    "elasticloadbalancing:ModifyLoadBalancerAttributes",
+    "elasticloadbalancing:ModifyTargetGroup",
+    "elasticloadbalancing:ModifyTargetGroupAttributes",
+    "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
+    "elasticloadbalancing:RegisterTargets",
+    "elasticloadbalancing:SetLoadBalancerPoliciesForBackendServer",
+    "elasticloadbalancing:SetLoadBalancerPoliciesOfListener",
+    "kms:DescribeKey",
+];
+
+pub(super) fn worker_policy() -> Value {
     policy(&[&["ec2:DescribeInstances", "ec2:DescribeRegions"]])
 }
 
-fn bootstrap_policy() -> Value {
+pub(super) fn bootstrap_policy() -> Value {
     policy(&[&["ec2:Describe*"], &["ec2:AttachVolume"], &["ec2:DetachVolume"]])
 }
 

@@ -1,4 +1,4 @@
-//! The network load balancers of the API (release-4.15, `vpc/master-elb.tf`).
+//! The network load balancers of the API.
 
 use groundplan_aws::kinds::instance::Instance;
 use groundplan_aws::kinds::listener::Listener;
@@ -9,9 +9,11 @@ use groundplan_aws::model::ids::PrivateIp;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
+use super::ClusterSpec;
 use super::layout::{BalancerLayout, ReleaseLayout, TargetGroupLayout};
 use super::naming::ResourceNames;
 use super::network::Network;
+use super::security_groups::SecurityGroups;
 use crate::install_config::Publish;
 
 /// The load balancers and their target groups.
@@ -31,22 +33,23 @@ struct TargetGroupPort {
 /// Adds the load balancers.
 pub(crate) fn add(
     graph: &mut Graph,
-    names: &ResourceNames,
-    publish: Publish,
+    spec: &ClusterSpec,
     network: &Network,
+    security_groups: &SecurityGroups,
 ) -> LoadBalancers {
-    let stage = LoadBalancerBuilder { names, network };
+    let names = &spec.names;
+    let stage = LoadBalancerBuilder { names, region: &spec.region, network, security_groups };
     let ReleaseLayout { internal, external, .. } = names.layout;
     let mut groups = Vec::new();
     let mut add = |layout: &BalancerLayout, is_internal: bool| {
-        let balancer = stage.add_balancer(graph, layout.name, is_internal);
+        let balancer = stage.add_balancer(graph, layout, is_internal);
         for group in layout.target_groups {
             groups.push(stage.add_group(graph, group, &balancer));
         }
         balancer
     };
     let internal = add(internal, true);
-    let external = (publish == Publish::External).then(|| add(external, false));
+    let external = (spec.publish == Publish::External).then(|| add(external, false));
     LoadBalancers { internal, external, groups }
 }
 
@@ -70,11 +73,25 @@ impl LoadBalancers {
 
 struct LoadBalancerBuilder<'a> {
     names: &'a ResourceNames,
+    region: &'a str,
     network: &'a Network,
+    security_groups: &'a SecurityGroups,
 }
 
+/// Regions in which Network Load Balancers have no security groups (cluster-api-provider-aws
+/// `elb/loadbalancer.go`, `cantAttachSGToNLBRegions`, main at 2cf09d785).
+const REGIONS_WITHOUT_GROUPS: [&str; 3] = ["us-iso-east-1", "us-iso-west-1", "us-isob-east-1"];
+
 impl LoadBalancerBuilder<'_> {
-    fn add_balancer(&self, graph: &mut Graph, name: &str, internal: bool) -> Handle<LoadBalancer> {
+    fn add_balancer(
+        &self,
+        graph: &mut Graph,
+        layout: &BalancerLayout,
+        internal: bool,
+    ) -> Handle<LoadBalancer> {
+        let name = layout.name;
+        let has_groups = !REGIONS_WITHOUT_GROUPS.contains(&self.region);
+        let groups = if has_groups { layout.groups } else { &[] };
         let subnets = if internal { &self.network.private } else { &self.network.public };
         let balancer = graph.add(
             name,
@@ -82,8 +99,9 @@ impl LoadBalancerBuilder<'_> {
                 name: self.names.name(name),
                 internal,
                 subnets: subnets.values().cloned().collect(),
+                security_groups: self.security_groups.ids(groups),
                 cross_zone: true,
-                tags: self.names.tags(name),
+                tags: self.names.role_tags(name, "apiserver"),
             },
         );
         if let Some(gateway) = &self.network.gateway {

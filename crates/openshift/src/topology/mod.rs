@@ -10,7 +10,7 @@
 //! - `spec`: the resolved cluster, from which the graph and the manifests are made.
 //! - [`validation`]: online checks without effect on the graph.
 //! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
-//! - `naming`, `layout`: names and tags, and the names that a release has.
+//! - `naming`, `layout`: names and tags; names, ranges, rules and roles of a family of releases.
 //! - [`cidr`], [`stream`]: address ranges, images.
 //! - [`machine_pools`]: the resolved machine pools, also for manifests.
 //! - `network`, `security_groups`, `iam`, `load_balancers`, `dns`, `image`, `control_plane`,
@@ -54,6 +54,7 @@ pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, 
 pub use error::{CompileError, Size};
 pub use iam::{Partition, partition};
 pub use image::RecordedImage;
+pub use layout::Layout;
 pub use lookups::{Lookup, needed_lookups};
 pub use machine_pools::Workers;
 pub use naming::{identify, infra_id, is_control_plane, is_infra_id_of, name_in};
@@ -69,6 +70,8 @@ pub struct CompileOptions {
     /// Time (RFC 3339) since which the bootstrap is removed, for the reasons of a plan. `None` if the
     /// removal is new.
     pub bootstrap_removed_at: Option<String>,
+    /// Layout of the resources.
+    pub layout: Layout,
     /// Source of the image if the install-config names none.
     pub stream: Option<Stream>,
     /// Image if neither the install-config nor a stream has one.
@@ -77,7 +80,13 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { bootstrap: true, bootstrap_removed_at: None, stream: None, recorded_image: None }
+        Self {
+            bootstrap: true,
+            bootstrap_removed_at: None,
+            layout: Layout::default(),
+            stream: None,
+            recorded_image: None,
+        }
     }
 }
 
@@ -142,16 +151,16 @@ impl ClusterSpec {
         let mut errors = CompileErrors::default();
         let mut graph = Graph::default();
         let network = network::add(&mut graph, names, region, &self.network);
-        let groups = security_groups::add(&mut graph, names, &self.machine_networks, &network);
+        let groups = security_groups::add(&mut graph, self, &network);
         let pools = (&self.masters, &self.workers[..]);
         let profiles = iam::add(&mut graph, names, self.partition, pools);
-        let balancers = load_balancers::add(&mut graph, names, self.publish, &network);
+        let balancers = load_balancers::add(&mut graph, self, &network, &groups);
         dns::add(&mut graph, names, &self.dns, &network, &balancers);
         let image = self.image.add(&mut graph, names, region);
         let site =
             CompileContext { spec: self, assets, recorded, network, groups, balancers, image };
         errors.keep(control_plane::add(&mut graph, &site, &profiles));
-        errors.keep(bootstrap::add(&mut graph, &site));
+        errors.keep(bootstrap::add(&mut graph, &site, &profiles));
         errors.none().map(|()| graph)
     }
 

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use groundplan_aws::Tags;
-use groundplan_aws::model::cluster_tag_key;
+use groundplan_aws::model::{cluster_api_tag_key, cluster_tag_key};
 use groundplan_engine::graph::Address;
 use groundplan_engine::state::Cluster;
 
 use super::CompileError;
-use super::layout::ReleaseLayout;
+use super::layout::{BucketName, ClusterTags, GroupLayout, ReleaseLayout};
 use crate::install_config::InstallConfig;
 
 /// Alphabet of the random part. Without vowels, so that no words appear, and without ambiguous
@@ -23,6 +23,10 @@ const LONGEST: usize = 27;
 /// Maximum number of user tags on an S3 object. S3 allows ten tags, and two are Name and the
 /// cluster tag.
 pub(crate) const USER_TAGS_OF_AN_OBJECT: usize = 8;
+
+/// Key of the tag with the role of a resource in Cluster API (Cluster API Provider AWS,
+/// `api/v1beta2/tags.go`).
+const ROLE_TAG: &str = "sigs.k8s.io/cluster-api-provider-aws/role";
 
 /// Returns true if the address is that of a control-plane machine: an instance `master-0`, or a
 /// Machine with the name that openshift-install gives, `<infraID>-master-0`.
@@ -84,6 +88,8 @@ fn infra_prefix(name: &str) -> String {
 pub(crate) struct ResourceNames {
     infra_id: String,
     owned: (String, String),
+    /// Tag of Cluster API. `None` for a layout without it.
+    cluster_api: Option<(String, String)>,
     user: BTreeMap<String, String>,
     /// Names in the release of the cluster, for [`ResourceNames::name`].
     pub(crate) layout: &'static ReleaseLayout,
@@ -104,7 +110,11 @@ impl ResourceNames {
             return Err(CompileError::InfraId { infra_id, why });
         }
         let owned = (cluster_tag_key(&infra_id), "owned".into());
-        Ok(Self { infra_id, owned, user: user.clone(), layout })
+        let cluster_api = match layout.tags {
+            ClusterTags::Kubernetes => None,
+            ClusterTags::ClusterApi => Some((cluster_api_tag_key(&infra_id), "owned".into())),
+        };
+        Ok(Self { infra_id, owned, cluster_api, user: user.clone(), layout })
     }
 
     /// Returns the key of the cluster tag.
@@ -134,17 +144,45 @@ impl ResourceNames {
         tags
     }
 
-    /// Returns the tags of a resource without a name: the cluster tag and the user tags.
+    /// Returns the tags of a resource without a name: the tags of the cluster and the user tags.
     pub(crate) fn nameless_tags(&self) -> Tags {
         let mut tags = Tags::from([self.owned.clone()]);
+        tags.extend(self.cluster_api.clone());
         tags.extend(self.user.clone());
         tags
     }
 
-    /// Like [`ResourceNames::tags`], with at most [`USER_TAGS_OF_AN_OBJECT`] user tags.
+    /// Like [`ResourceNames::tags`], for a resource with this role in Cluster API.
+    pub(crate) fn role_tags(&self, suffix: &str, role: &str) -> Tags {
+        let mut tags = self.tags(suffix);
+        if self.cluster_api.is_some() {
+            tags.insert(ROLE_TAG.to_owned(), role.to_owned());
+        }
+        tags
+    }
+
+    /// Returns the tags of a security group.
+    pub(crate) fn group_tags(&self, group: &GroupLayout) -> Tags {
+        let mut tags = self.role_tags(group.name, group.role);
+        if !group.has_cluster_tag {
+            tags.remove(self.tag_key());
+        }
+        tags
+    }
+
+    /// Like [`ResourceNames::tags`], with at most [`USER_TAGS_OF_AN_OBJECT`] user tags, and without
+    /// the tag of Cluster API.
     pub(crate) fn object_tags(&self, suffix: &str) -> Tags {
         let user = self.user.clone().into_iter().take(USER_TAGS_OF_AN_OBJECT).collect();
-        Self { user, ..self.clone() }.tags(suffix)
+        Self { user, cluster_api: None, ..self.clone() }.tags(suffix)
+    }
+
+    /// Returns the name of a bucket.
+    pub(crate) fn bucket(&self, name: BucketName) -> String {
+        match name {
+            BucketName::AfterInfraId(name) => self.name(name),
+            BucketName::BeforeInfraId(name) => format!("{name}-{}", self.infra_id),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use groundplan_engine::out;
 
 use super::cidr::Split;
 use super::existing::Existing;
-use super::layout::Prefix;
+use super::layout::{PublicRoutes, SubnetLayout};
 use super::naming::ResourceNames;
 use super::spec::NetworkSpec;
 
@@ -72,6 +72,9 @@ fn share(
     }
 }
 
+/// Role of network resources in Cluster API.
+const COMMON: &str = "common";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SubnetKind {
     Public,
@@ -87,23 +90,23 @@ struct NetworkBuilder<'a> {
 impl NetworkBuilder<'_> {
     fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
         let layout = self.names.layout;
-        let options = self.add_dhcp_options(graph);
+        let options = layout.has_dhcp_options.then(|| self.add_dhcp_options(graph));
         let vpc = graph.add(
             "main",
             &Vpc {
                 cidr: range,
-                dhcp_options: Some(options),
+                dhcp_options: options,
                 dns_hostnames: true,
                 dns_support: true,
-                tags: self.names.tags(layout.vpc),
+                tags: self.names.role_tags(layout.vpc, COMMON),
             },
         );
         let vpc: Input<VpcId> = out!(vpc.id);
-        let tags = self.names.tags(layout.internet_gateway);
+        let tags = self.names.role_tags(layout.internet_gateway, COMMON);
         let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
         let public = self.add_subnets(graph, &vpc, SubnetKind::Public, &split.public);
         let private = self.add_subnets(graph, &vpc, SubnetKind::Private, &split.private);
-        let mut tables = vec![self.add_public_routes(graph, &vpc, &gateway, &public)];
+        let mut tables = self.add_public_routes(graph, &vpc, &gateway, &public);
         for zone in self.zones {
             let subnets = (&public[zone], &private[zone]);
             tables.push(self.add_egress(graph, &vpc, &gateway, zone, subnets));
@@ -139,15 +142,12 @@ impl NetworkBuilder<'_> {
         let mut subnets = BTreeMap::new();
         for (zone, cidr) in self.zones.iter().zip(ranges) {
             let layout = self.names.layout;
-            let (sort, name) = match kind {
+            let (sort, SubnetLayout { name, tag }) = match kind {
                 SubnetKind::Public => ("public", layout.public_subnet),
                 SubnetKind::Private => ("private", layout.private_subnet),
             };
-            let mut tags = self.names.tags(&name.with(zone));
-            if kind == SubnetKind::Private {
-                // The cloud provider places internal load balancers of services in these subnets.
-                tags.insert("kubernetes.io/role/internal-elb".into(), String::new());
-            }
+            let mut tags = self.names.role_tags(&name.with(zone), sort);
+            tags.extend(tag.map(|(key, value)| (key.to_owned(), value.to_owned())));
             let (address, vpc) = (format!("{sort}-{zone}"), vpc.clone());
             let subnet =
                 graph.add(&address, &Subnet { vpc, cidr: *cidr, zone: zone.clone(), tags });
@@ -156,25 +156,38 @@ impl NetworkBuilder<'_> {
         subnets
     }
 
-    /// Adds the main route table of the VPC, with a default route to the internet gateway.
+    /// Adds the route tables of the public subnets, with a default route to the internet gateway.
     fn add_public_routes(
         &self,
         graph: &mut Graph,
         vpc: &Input<VpcId>,
         gateway: &Handle<InternetGateway>,
         subnets: &BTreeMap<String, Input<SubnetId>>,
-    ) -> Input<RouteTableId> {
-        let table = graph.add(
-            "public",
-            &RouteTable {
-                vpc: vpc.clone(),
-                main: true,
-                routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
-                subnets: subnets.values().cloned().collect(),
-                tags: self.names.tags(self.names.layout.public_routes),
-            },
-        );
-        out!(table.id)
+    ) -> Vec<Input<RouteTableId>> {
+        let mut add = |address: &str, main: bool, name: &str, subnets: Vec<Input<SubnetId>>| {
+            let table = graph.add(
+                address,
+                &RouteTable {
+                    vpc: vpc.clone(),
+                    main,
+                    routes: vec![everywhere(Via::InternetGateway(out!(gateway.id)))],
+                    subnets,
+                    tags: self.names.role_tags(name, COMMON),
+                },
+            );
+            out!(table.id)
+        };
+        match self.names.layout.public_routes {
+            PublicRoutes::Main(name) => {
+                vec![add("public", true, name, subnets.values().cloned().collect())]
+            }
+            PublicRoutes::PerZone(name) => {
+                let of_zone = |(zone, subnet): (&String, &Input<SubnetId>)| {
+                    add(&format!("public-{zone}"), false, &name.with(zone), vec![subnet.clone()])
+                };
+                subnets.iter().map(of_zone).collect()
+            }
+        }
     }
 
     /// Adds the egress of a private subnet: a NAT gateway in the public subnet of the same zone.
@@ -187,14 +200,15 @@ impl NetworkBuilder<'_> {
         (public, private): (&Input<SubnetId>, &Input<SubnetId>),
     ) -> Input<RouteTableId> {
         let layout = self.names.layout;
-        let tags = |name: Prefix| self.names.tags(&name.with(zone));
-        let address = graph.add(zone, &ElasticIp { tags: tags(layout.elastic_ip) });
+        let tags = |name: &str| self.names.role_tags(name, COMMON);
+        let address = ElasticIp { tags: tags(&layout.elastic_ip.of(zone)) };
+        let address = graph.add(zone, &address);
         // AWS cannot detach the internet gateway while its VPC has a mapped address.
         graph.order(&address, gateway);
         let nat = NatGateway {
             subnet: public.clone(),
             allocation: out!(address.allocation),
-            tags: tags(layout.nat_gateway),
+            tags: tags(&layout.nat_gateway.of(zone)),
         };
         let nat = graph.add(zone, &nat);
         let table = graph.add(
@@ -204,7 +218,7 @@ impl NetworkBuilder<'_> {
                 main: false,
                 routes: vec![everywhere(Via::NatGateway(out!(nat.id)))],
                 subnets: vec![private.clone()],
-                tags: tags(layout.private_routes),
+                tags: tags(&layout.private_routes.with(zone)),
             },
         );
         out!(table.id)

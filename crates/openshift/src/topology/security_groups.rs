@@ -1,157 +1,105 @@
-//! The security groups and their 57 rules (release-4.15, `vpc/sg-{master,worker}.tf`,
-//! `bootstrap/main.tf`).
+//! The security groups of a layout, with their rules.
 
-use TrafficSource::{Machines, Other, Own};
 use groundplan_aws::kinds::security_group::SecurityGroup;
 use groundplan_aws::kinds::security_group_rules::{
     Peer, Ports, SecurityGroupRule, SecurityGroupRules,
 };
 use groundplan_aws::model::ids::SecurityGroupId;
-use groundplan_engine::graph::{Graph, Handle, Input};
+use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
 use super::ClusterSpec;
-use super::layout::RoleLayout;
-use super::naming::ResourceNames;
+use super::layout::{ClusterTags, GroupLayout, Lifetime, RuleLayout, TrafficSource};
 use super::network::Network;
+use super::spec::BootstrapSpec;
 use crate::install_config::Publish;
 
-const DESCRIPTION: &str = "Created By OpenShift Installer";
+/// The security groups of the cluster.
+pub(crate) struct SecurityGroups(Vec<(&'static str, Input<SecurityGroupId>)>);
 
-/// The security groups of machines.
-pub(crate) struct SecurityGroups {
-    /// Group of the masters and of the bootstrap.
-    pub(crate) master: Handle<SecurityGroup>,
+impl SecurityGroups {
+    /// Returns the groups with these roles. The layout has them, and their lifetime has not ended.
+    pub(crate) fn ids(&self, roles: &[&str]) -> Vec<Input<SecurityGroupId>> {
+        roles.iter().map(|role| self.id(role)).collect()
+    }
+
+    fn id(&self, role: &str) -> Input<SecurityGroupId> {
+        let mut all = self.0.iter();
+        let (_, id) = all.find(|(other, _)| *other == role).expect("BUG: the layout has the group");
+        id.clone()
+    }
 }
 
-/// Source of the traffic that a rule allows.
-#[derive(Clone, Copy)]
-enum TrafficSource {
-    /// Addresses in the machine networks.
-    Machines,
-    /// Members of the same group.
-    Own,
-    /// Members of the group of the other role.
-    Other,
-}
-
-/// Protocol, ports, and one rule for each source.
-type Row = (&'static str, Option<(i32, i32)>, &'static [TrafficSource]);
-
-/// Traffic between nodes of both roles, and access from the machine networks.
-const NODE: &[Row] = &[
-    ("icmp", Some((-1, -1)), &[Machines]),
-    ("tcp", Some((22, 22)), &[Machines]),
-    ("udp", Some((4789, 4789)), &[Own, Other]),   // VXLAN
-    ("udp", Some((6081, 6081)), &[Own, Other]),   // Geneve
-    ("udp", Some((500, 500)), &[Own, Other]),     // IKE
-    ("udp", Some((4500, 4500)), &[Own, Other]),   // IKE behind NAT
-    ("50", None, &[Own, Other]),                  // ESP
-    ("tcp", Some((9000, 9999)), &[Own, Other]),   // services in the host network
-    ("udp", Some((9000, 9999)), &[Own, Other]),   // the same
-    ("tcp", Some((10250, 10250)), &[Own, Other]), // kubelet
-    ("tcp", Some((30000, 32767)), &[Own, Other]), // node ports
-    ("udp", Some((30000, 32767)), &[Own, Other]), // the same
-];
-
-/// Services on masters only.
-const MASTER: &[Row] = &[
-    ("tcp", Some((6443, 6443)), &[Machines]),   // Kubernetes API
-    ("tcp", Some((22623, 22623)), &[Machines]), // machine config server
-    ("tcp", Some((6641, 6642)), &[Own, Other]), // OVN databases
-    ("tcp", Some((10259, 10259)), &[Own, Other]), // scheduler
-    ("tcp", Some((10257, 10257)), &[Own, Other]), // controller manager
-    ("tcp", Some((2379, 2380)), &[Own]),        // etcd
-];
-
-/// Adds the groups of masters and workers with their rules.
-pub(crate) fn add(
-    graph: &mut Graph,
-    names: &ResourceNames,
-    machines: &[Ipv4Net],
-    network: &Network,
-) -> SecurityGroups {
-    let master = add_group(graph, names, network, &names.layout.master);
-    let worker = add_group(graph, names, network, &names.layout.worker);
-    let ids: (Input<SecurityGroupId>, Input<SecurityGroupId>) = (out!(master.id), out!(worker.id));
-    let rows = NODE.iter().chain(MASTER);
-    let ingress = rows.flat_map(|row| rules(*row, machines, &ids.0, &ids.1)).collect();
-    add_rules(graph, names.layout.master.role, &ids.0, ingress, vec![everything()]);
-    let ingress = NODE.iter().flat_map(|row| rules(*row, machines, &ids.1, &ids.0)).collect();
-    add_rules(graph, names.layout.worker.role, &ids.1, ingress, vec![everything()]);
-    SecurityGroups { master }
-}
-
-/// Adds the group of the bootstrap. The group has no egress rules, because the bootstrap is also in
-/// the group of the masters, which allows egress.
-pub(crate) fn add_bootstrap(
-    graph: &mut Graph,
-    spec: &ClusterSpec,
-    network: &Network,
-) -> Input<SecurityGroupId> {
-    let role = &spec.names.layout.bootstrap;
-    let group = add_group(graph, &spec.names, network, role);
-    let group: Input<SecurityGroupId> = out!(group.id);
-    let from = match spec.publish {
-        Publish::External => vec![Ipv4Net::default()],
-        Publish::Internal => spec.machine_networks.clone(),
-    };
-    // SSH, and the journal of the machine.
-    let ports = [22, 19531].map(|port| Some((port, port)));
-    let ingress = ports.map(|ports| rule("tcp", ports, Peer::Cidrs(from.clone()))).into();
-    add_rules(graph, role.role, &group, ingress, Vec::new());
-    group
+/// Adds the groups with their rules.
+pub(crate) fn add(graph: &mut Graph, spec: &ClusterSpec, network: &Network) -> SecurityGroups {
+    let has_bootstrap = matches!(spec.bootstrap, BootstrapSpec::Machine { .. });
+    let lives = |lifetime| lifetime == Lifetime::Cluster || has_bootstrap;
+    let layouts: Vec<&'static GroupLayout> =
+        spec.names.layout.groups.iter().filter(|group| lives(group.lifetime)).collect();
+    let ids = layouts.iter().map(|group| (group.role, add_group(graph, spec, network, group)));
+    let groups = SecurityGroups(ids.collect());
+    for layout in layouts {
+        let rows = layout.ingress.iter().flat_map(|part| part.iter());
+        let rows = rows.filter(|row| lives(row.lifetime));
+        let ingress = rows.flat_map(|row| rules(row, spec, &groups)).collect();
+        let egress = layout.egress.into_iter().map(everything).collect();
+        let group = groups.id(layout.role);
+        graph.add(layout.role, &SecurityGroupRules { group, ingress, egress });
+    }
+    groups
 }
 
 fn add_group(
     graph: &mut Graph,
-    names: &ResourceNames,
+    spec: &ClusterSpec,
     network: &Network,
-    role: &RoleLayout,
-) -> Handle<SecurityGroup> {
-    let name = role.security_group;
-    graph.add(
-        role.role,
+    group: &GroupLayout,
+) -> Input<SecurityGroupId> {
+    let names = &spec.names;
+    let description = match names.layout.tags {
+        ClusterTags::Kubernetes => "Created By OpenShift Installer".to_owned(),
+        ClusterTags::ClusterApi => {
+            format!("Kubernetes cluster {}: {}", names.infra_id(), group.role)
+        }
+    };
+    let made = graph.add(
+        group.role,
         &SecurityGroup {
             vpc: network.vpc.clone(),
-            name: names.name(name),
-            description: DESCRIPTION.into(),
-            tags: names.tags(name),
+            name: names.name(group.name),
+            description,
+            tags: names.group_tags(group),
         },
-    )
-}
-
-fn add_rules(
-    graph: &mut Graph,
-    role: &str,
-    group: &Input<SecurityGroupId>,
-    ingress: Vec<SecurityGroupRule>,
-    egress: Vec<SecurityGroupRule>,
-) {
-    graph.add(role, &SecurityGroupRules { group: group.clone(), ingress, egress });
+    );
+    out!(made.id)
 }
 
 /// Returns the rules of a row, one for each source.
-fn rules(
-    (protocol, ports, sources): Row,
-    machines: &[Ipv4Net],
-    own: &Input<SecurityGroupId>,
-    other: &Input<SecurityGroupId>,
-) -> Vec<SecurityGroupRule> {
-    let peer = |source: &TrafficSource| match source {
-        Machines => Peer::Cidrs(machines.to_vec()),
-        Own => Peer::Group(own.clone()),
-        Other => Peer::Group(other.clone()),
+fn rules(row: &RuleLayout, spec: &ClusterSpec, groups: &SecurityGroups) -> Vec<SecurityGroupRule> {
+    let machines = || Peer::Cidrs(spec.machine_networks.clone());
+    let anywhere = || Peer::Cidrs(vec![Ipv4Net::default()]);
+    let peer = |source: &TrafficSource| match (source, spec.publish) {
+        (TrafficSource::MachineNetworks, _) | (TrafficSource::Published, Publish::Internal) => {
+            machines()
+        }
+        (TrafficSource::Anywhere, _) | (TrafficSource::Published, Publish::External) => anywhere(),
+        (TrafficSource::Group(role), _) => Peer::Group(groups.id(role)),
     };
-    sources.iter().map(|source| rule(protocol, ports, peer(source))).collect()
+    let RuleLayout { protocol, ports, description, .. } = *row;
+    row.sources.iter().map(|source| rule(protocol, ports, peer(source), description)).collect()
 }
 
-fn everything() -> SecurityGroupRule {
-    rule("-1", None, Peer::Cidrs(vec![Ipv4Net::default()]))
+fn everything(description: &str) -> SecurityGroupRule {
+    rule("-1", None, Peer::Cidrs(vec![Ipv4Net::default()]), description)
 }
 
-fn rule(protocol: &str, ports: Option<(i32, i32)>, peer: Peer) -> SecurityGroupRule {
+fn rule(
+    protocol: &str,
+    ports: Option<(i32, i32)>,
+    peer: Peer,
+    description: &str,
+) -> SecurityGroupRule {
     let ports = ports.map(|(from, to)| Ports { from, to });
-    SecurityGroupRule { protocol: protocol.into(), ports, peer, description: DESCRIPTION.into() }
+    SecurityGroupRule { protocol: protocol.into(), ports, peer, description: description.into() }
 }

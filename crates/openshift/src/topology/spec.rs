@@ -16,7 +16,7 @@ use super::dns::{self, DnsSpec};
 use super::existing::Existing;
 use super::iam::{Partition, partition};
 use super::image::{self, ImageSpec};
-use super::layout::RELEASE_4_15;
+use super::layout::Layout;
 use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
 use super::placed::PlacedConfig;
@@ -139,10 +139,12 @@ impl PlacedConfig<'_> {
         let mut errors = CompileErrors::default();
         errors.keep(refuse_unsupported(config));
         check_identity(config, cluster, assets, &mut errors);
-        let names = errors.keep(ResourceNames::new(cluster, &config.aws.user_tags, RELEASE_4_15));
+        let names =
+            errors.keep(ResourceNames::new(cluster, &config.aws.user_tags, options.layout.0));
         self.errors.iter().cloned().for_each(|error| errors.add(error));
         let pools = self.pools(options);
-        let network = pools.as_ref().and_then(|pools| self.network(pools, &mut errors));
+        let network =
+            pools.as_ref().and_then(|pools| self.network(pools, options.layout, &mut errors));
         let dns = dns::resolve(config, &self.lookups, &mut errors);
         let image = errors.keep(image::find(config, &self.lookup_cache, options));
         let (Some(names), Some(mut pools), Some(network), Some(dns), Some(image)) =
@@ -180,7 +182,12 @@ impl PlacedConfig<'_> {
     }
 
     /// Returns the network. `None` after an error.
-    fn network(&self, pools: &[PoolSpec], errors: &mut CompileErrors) -> Option<NetworkSpec> {
+    fn network(
+        &self,
+        pools: &[PoolSpec],
+        layout: Layout,
+        errors: &mut CompileErrors,
+    ) -> Option<NetworkSpec> {
         if let Some(subnets) = self.existing.clone() {
             let hosted_zone = self.config.aws.hosted_zone.clone();
             return Some(NetworkSpec::Existing { subnets, hosted_zone });
@@ -190,7 +197,8 @@ impl PlacedConfig<'_> {
         }
         let range = self.config.networking.machine_networks[0];
         let zones = zones(pools);
-        let split = errors.keep(cidr::split(range, zones.len()))?;
+        let public = self.config.publish == Publish::External;
+        let split = errors.keep(cidr::split(layout.0.split, range, zones.len(), public))?;
         Some(NetworkSpec::Own { range, zones, split })
     }
 }

@@ -1,13 +1,15 @@
 //! Machine API manifests that openshift-install renders from an install-config.
 //!
-//! The reference is openshift-install release-4.15 (`pkg/asset/machines`). Files, names, labels,
-//! zones and fields are the same, byte by byte. The manifests can replace those of
+//! The reference is openshift-install (`pkg/asset/machines`, release-4.15 and main). Files, names,
+//! labels, zones and fields are the same, byte by byte. The manifests can replace those of
 //! `openshift-install create manifests`. Never writes a file and never makes a lookup.
 //!
+//! - `details`: what differs between releases.
 //! - `objects`: the Machines, the ControlPlaneMachineSet and the MachineSets.
 //! - `provider`: the provider config of a machine.
 //! - `user_data`: the Secrets with the user data of machines.
 
+mod details;
 mod objects;
 mod provider;
 #[cfg(test)]
@@ -21,6 +23,7 @@ use serde::Serialize;
 
 use super::yaml;
 use crate::topology::Assets;
+use crate::topology::layout::ManifestLayout;
 use crate::topology::machine_pools::MachinePools;
 
 /// File of the folder `openshift/`.
@@ -89,27 +92,33 @@ pub fn is_ours(name: &str) -> bool {
 const CONTROL_PLANE: &str = "99_openshift-machine-api_master-control-plane-machine-set.yaml";
 
 fn masters(pools: &MachinePools) -> Vec<Manifest> {
+    let details = &pools.cluster.names.layout.manifests;
     let machines = objects::masters(pools);
     let digits = machines.len().to_string().len();
     let named = |(index, machine)| {
-        plain(format!("99_openshift-cluster-api_master-machines-{index:0digits$}.yaml"), machine)
+        let name = format!("99_openshift-cluster-api_master-machines-{index:0digits$}.yaml");
+        plain(details, name, machine)
     };
-    let set = objects::control_plane(pools).map(|set| plain(CONTROL_PLANE.to_owned(), &set));
+    let set =
+        objects::control_plane(pools).map(|set| plain(details, CONTROL_PLANE.to_owned(), &set));
     machines.iter().enumerate().map(named).chain(set).collect()
 }
 
 /// Returns the manifests of the workers, numbered across all pools.
 fn workers(pools: &MachinePools) -> Vec<Manifest> {
+    let details = &pools.cluster.names.layout.manifests;
     let sets: Vec<_> =
         pools.workers.iter().flat_map(|pool| objects::workers(pools.cluster, pool)).collect();
     let digits = sets.len().to_string().len();
     let named = |(index, set)| {
-        plain(format!("99_openshift-cluster-api_worker-machineset-{index:0digits$}.yaml"), set)
+        let name = format!("99_openshift-cluster-api_worker-machineset-{index:0digits$}.yaml");
+        plain(details, name, set)
     };
     sets.iter().enumerate().map(named).collect()
 }
 
-fn plain(name: String, object: &impl Serialize) -> Manifest {
-    let value = serde_json::to_value(object).expect("BUG: plain data with names for keys");
+fn plain(details: &ManifestLayout, name: String, object: &impl Serialize) -> Manifest {
+    let mut value = serde_json::to_value(object).expect("BUG: plain data with names for keys");
+    details::apply(details, &mut value);
     Manifest { name, content: FileContent::Plain(yaml::write(&value)) }
 }

@@ -1,6 +1,7 @@
 //! Objects of the manifests (openshift-install `pkg/asset/machines/aws`, `machines.go` and
 //! `machinesets.go`).
 
+use super::details::OS_STREAM_LABEL;
 use super::provider::{self, Role};
 use crate::machine_api::types::{
     AwsFailureDomain, AwsMachineProviderConfig, CLUSTER_LABEL, CONTROL_PLANE_MACHINE_TYPE,
@@ -18,7 +19,7 @@ pub(super) fn masters(pools: &MachinePools) -> Vec<Machine> {
     let machine = |(index, zone)| {
         let name = cluster.names.name(&format!("{}-{index}", pool.spec.name));
         Machine {
-            metadata: meta(name, role_labels(cluster, pool)),
+            metadata: meta(name, with_os_stream(cluster, role_labels(cluster, pool))),
             spec: spec(&provider::in_zone(cluster, pool, Role::Master, zone)),
             ..Machine::new()
         }
@@ -38,7 +39,7 @@ pub(super) fn control_plane(pools: &MachinePools) -> Option<ControlPlaneMachineS
     let domains = pool.spec.zones.iter().map(|zone| failure_domain(cluster, zone)).collect();
     let template = ControlPlaneMachineTemplate {
         failure_domains: Some(FailureDomains { platform: "AWS".into(), aws: domains }),
-        metadata: TemplateMeta { labels: labels.clone(), ..TemplateMeta::default() },
+        metadata: template_meta(cluster, labels.clone()),
         spec: spec(&provider::anywhere(cluster, pool, Role::Master)),
     };
     let spec = ControlPlaneMachineSetSpec {
@@ -51,7 +52,7 @@ pub(super) fn control_plane(pools: &MachinePools) -> Option<ControlPlaneMachineS
         },
         ..ControlPlaneMachineSetSpec::default()
     };
-    let metadata = meta("cluster".into(), cluster_labels(cluster));
+    let metadata = meta("cluster".into(), with_os_stream(cluster, cluster_labels(cluster)));
     Some(ControlPlaneMachineSet { metadata, spec, ..ControlPlaneMachineSet::new() })
 }
 
@@ -63,7 +64,7 @@ pub(super) fn workers(cluster: &ClusterSpec, pool: &ResolvedPool) -> Vec<Machine
         let selected: Labels = cluster_labels(cluster).into_iter().chain(own()).collect();
         let labels = role_labels(cluster, pool).into_iter().chain(own()).collect();
         let template = MachineTemplate {
-            metadata: TemplateMeta { labels, ..TemplateMeta::default() },
+            metadata: template_meta(cluster, labels),
             spec: spec(&provider::in_zone(cluster, pool, Role::Worker, zone)),
         };
         let spec = MachineSetSpec {
@@ -72,7 +73,7 @@ pub(super) fn workers(cluster: &ClusterSpec, pool: &ResolvedPool) -> Vec<Machine
             template,
             ..MachineSetSpec::default()
         };
-        let metadata = meta(name, cluster_labels(cluster));
+        let metadata = meta(name, with_os_stream(cluster, cluster_labels(cluster)));
         MachineSet { metadata, spec, ..MachineSet::new() }
     };
     pool.spec.replicas_by_zone().map(set).collect()
@@ -99,6 +100,18 @@ fn spec(config: &AwsMachineProviderConfig) -> MachineSpec {
 
 fn meta(name: String, labels: Labels) -> ObjectMeta {
     ObjectMeta { name, namespace: NAMESPACE.into(), labels, ..ObjectMeta::default() }
+}
+
+fn template_meta(cluster: &ClusterSpec, labels: Labels) -> TemplateMeta {
+    TemplateMeta { labels: with_os_stream(cluster, labels), ..TemplateMeta::default() }
+}
+
+/// Adds the label with the stream of the operating system, if the release has it.
+fn with_os_stream(cluster: &ClusterSpec, mut labels: Labels) -> Labels {
+    if let Some(stream) = cluster.names.layout.manifests.default_os_stream {
+        labels.insert(OS_STREAM_LABEL.into(), stream.into());
+    }
+    labels
 }
 
 fn selector(match_labels: Labels) -> LabelSelector {

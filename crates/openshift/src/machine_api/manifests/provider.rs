@@ -37,7 +37,7 @@ pub(super) fn anywhere(
     let machines = pool.spec;
     let profile = machines.iam_profile.as_ref().map(|profile| profile.0.clone());
     let layout = role.layout(cluster);
-    let profile = profile.unwrap_or_else(|| cluster.names.name(layout.profile));
+    let profile = profile.unwrap_or_else(|| cluster.names.name(layout.iam.profile));
     AwsMachineProviderConfig {
         ami: image(cluster, pool),
         instance_type: machines.instance_type.clone(),
@@ -74,7 +74,7 @@ pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
             ResourceReference::id(subnets.private[zone].0.clone())
         }
         NetworkSpec::Own { .. } => {
-            let name = cluster.names.layout.private_subnet.with(zone);
+            let name = cluster.names.layout.private_subnet.name.with(zone);
             ResourceReference::named(cluster.names.name(&name))
         }
     }
@@ -99,17 +99,19 @@ fn tags(cluster: &ClusterSpec) -> Vec<Tag> {
     [owned].into_iter().chain(user).collect()
 }
 
-/// Returns the security groups: the cluster's group by name, then the user's groups by ID.
+/// Returns the security groups: the cluster's groups by name, then the user's groups by ID.
 fn security_groups(
     cluster: &ClusterSpec,
     pool: &ResolvedPool,
     role: Role,
 ) -> Vec<ResourceReference> {
-    let own = ResourceReference::named(cluster.names.name(role.layout(cluster).security_group));
+    let names = &cluster.names;
+    let own = role.layout(cluster).groups.iter().map(|role| names.layout.group(role).name);
+    let own = own.map(|name| ResourceReference::named(names.name(name)));
     let mut more: Vec<_> =
         pool.spec.additional_security_groups.iter().map(|id| id.0.clone()).collect();
     more.sort();
-    [own].into_iter().chain(more.into_iter().map(ResourceReference::id)).collect()
+    own.chain(more.into_iter().map(ResourceReference::id)).collect()
 }
 
 fn balancers(cluster: &ClusterSpec) -> Vec<LoadBalancerReference> {

@@ -14,9 +14,9 @@ use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
-use crate::topology::layout::{BalancerLayout, Prefix, RELEASE_4_15, ReleaseLayout, RoleLayout};
+use crate::topology::layout::RELEASE_4_15;
 use crate::topology::{
-    CompileError, CompileOptions, IgnitionFile, PlacedConfig, RecordedIgnition, Stream,
+    CompileError, CompileOptions, IgnitionFile, Layout, PlacedConfig, RecordedIgnition, Stream,
 };
 
 /// Returns the configs of `plans/` whose manifests are recorded.
@@ -100,6 +100,7 @@ fn golden_manifests_are_what_openshift_install_renders() {
 /// Reading into the types and writing again loses nothing and adds nothing.
 #[test]
 fn a_manifest_that_is_read_and_rendered_again_is_the_same_text() {
+    let details = &RELEASE_4_15.manifests;
     for manifest in cases().iter().flat_map(|case| of_case(case)) {
         let text = manifest.content.text();
         let mut value = parsed(text);
@@ -108,10 +109,10 @@ fn a_manifest_that_is_read_and_rendered_again_is_the_same_text() {
         let place = PROVIDER_CONFIGS.iter().find(|place| value.pointer(place).is_some()).unwrap();
         *value.pointer_mut(place).unwrap() = config;
         let again = match value["kind"].as_str().unwrap() {
-            "Machine" => plain(manifest.name, &read::<Machine>(&value).unwrap()),
-            "MachineSet" => plain(manifest.name, &read::<MachineSet>(&value).unwrap()),
+            "Machine" => plain(details, manifest.name, &read::<Machine>(&value).unwrap()),
+            "MachineSet" => plain(details, manifest.name, &read::<MachineSet>(&value).unwrap()),
             "ControlPlaneMachineSet" => {
-                plain(manifest.name, &read::<ControlPlaneMachineSet>(&value).unwrap())
+                plain(details, manifest.name, &read::<ControlPlaneMachineSet>(&value).unwrap())
             }
             other => panic!("{other}"),
         };
@@ -222,22 +223,14 @@ fn machines_and_the_plan_agree_about_zone_type_image_and_profile() {
 
 #[test]
 fn a_layout_names_resources_in_the_graph_and_in_the_manifests_alike() {
-    const OTHER: &ReleaseLayout = &ReleaseLayout {
-        private_subnet: Prefix("subnet-private-"),
-        internal: BalancerLayout { name: "inside", ..RELEASE_4_15.internal },
-        external: BalancerLayout { name: "outside", ..RELEASE_4_15.external },
-        master: RoleLayout {
-            security_group: "controlplane",
-            profile: "controlplane-profile",
-            ..RELEASE_4_15.master
-        },
-        worker: RoleLayout { security_group: "node", ..RELEASE_4_15.worker },
-        ..*RELEASE_4_15
-    };
-    let world = ExampleCluster::standard();
-    for (layout, expected) in [(RELEASE_4_15, "demo-x7k2p-master-sg"), (OTHER, "demo-x7k2p-node")] {
-        let mut spec = world.spec();
-        spec.names.layout = layout;
+    for (layout, expected) in Layout::ALL.into_iter().zip([
+        "demo-x7k2p-master-sg",
+        "demo-x7k2p-controlplane",
+        "demo-x7k2p-controlplane",
+    ]) {
+        let mut world = ExampleCluster::standard();
+        world.options.layout = layout;
+        let spec = world.spec();
         let graph = spec.compile(&world.assets, &RecordedIgnition::default()).unwrap().graph;
         let names = graph.nodes().iter().flat_map(|node| {
             let names = [node.inputs.get("name"), node.inputs.pointer("/tags/Name")];

@@ -1,6 +1,7 @@
 //! Tests of the whole compiler against the facts of release-4.15, with one subject per file.
 
 mod checks;
+mod cluster_api;
 mod existing;
 mod machines;
 mod refusals;
