@@ -8,7 +8,7 @@
 //!   Create, result lost or token consumed   Create ─▶ Find ─┬─▶ Configure or Wait(Ready)
 //!                                                           ├─▶ as an update that is not finished
 //!                                                           └─▶ Create
-//!   Create, recorded and not seen           Recheck ─┬─▶ Configure, or done
+//!   Create, recorded and not seen           Recheck ─┬─▶ Configure, Wait(Ready), or done
 //!                                                    └─▶ Create
 //!   Create, replaces one in doubt           FindDeposed ─▶ Create
 //!   Finish                                             Configure ─▶ Wait(Ready)
@@ -356,15 +356,18 @@ impl<'p> StepMachine<'p> {
         if let Some(error) = another_resource(&record.outputs, outputs) {
             return self.fail(error, at);
         }
-        if record.inputs != self.inputs {
+        // An announced change may not have taken effect, and only a new plan can compare.
+        if record.inputs != self.inputs || record.status == RecordStatus::Updating {
             return self.fail(StepError::PlanOutdated, at);
         }
         self.generation = record.generation;
         self.effects.push(Effect::ReleaseDependents);
-        if record.status != RecordStatus::Created || !self.schema().configures {
-            self.settled(None, at);
-        } else {
-            self.enter(Phase::Configure, at);
+        match record.status {
+            RecordStatus::Created if self.schema().configures => self.enter(Phase::Configure, at),
+            RecordStatus::Created | RecordStatus::Configured if self.schema().ready.is_some() => {
+                self.enter(Phase::Wait(WaitFor::Ready), at);
+            }
+            _ => self.settled(None, at),
         }
     }
 

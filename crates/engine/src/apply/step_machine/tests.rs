@@ -742,6 +742,27 @@ fn a_missing_resource_that_is_there_after_all_continues_where_it_was() {
 }
 
 #[test]
+fn a_missing_resource_that_is_there_after_all_is_not_ready_before_it_is() {
+    let op = create("slow", PriorObject::DeletedOutside);
+    let mut bench = Bench::begin(&op, recorded("slow", RecordStatus::Configured));
+    let names = bench.found("old");
+    assert!(!names.iter().any(|name| name == "advanced" || name == "finish"), "{names:?}");
+    assert_eq!(bench.state.resources[op.address()].status, RecordStatus::Configured);
+}
+
+#[test]
+fn a_missing_resource_whose_change_was_announced_outdates_the_plan() {
+    let op = create("node", PriorObject::DeletedOutside);
+    let mut state = recorded("node", RecordStatus::Ready);
+    let record = &state.resources[op.address()];
+    let (address, inputs) = (op.address().clone(), record.inputs.clone());
+    let (after, revert) = (Vec::new(), Vec::new());
+    state.record(&Entry::UpdateStarted { address, inputs, after, revert }).unwrap();
+    let mut bench = Bench::begin(&op, state);
+    assert_eq!(bench.found("old"), ["says it failed", "fail"]);
+}
+
+#[test]
 fn a_missing_resource_that_is_there_after_all_and_differs_outdates_the_plan() {
     let op = create("node", PriorObject::DeletedOutside);
     let mut state = in_doubt("node", json!({ "size": 7 }));
