@@ -1,5 +1,9 @@
-//! Search for buckets by name, and by the prefix `<infra ID>-` with the cluster tag (the image
-//! registry's bucket, cluster-image-registry-operator pkg/storage/s3).
+//! Search for buckets by name, and for those with the cluster tag by the prefixes of their names:
+//!
+//! - `<infra ID>-`: the image registry's bucket (cluster-image-registry-operator pkg/storage/s3).
+//! - `openshift-bootstrap-data-<infra ID>`: the Ignition config of the bootstrap, with the keys of the
+//!   cluster, from release 4.16 on (installer `pkg/asset/manifests/aws/cluster.go`,
+//!   `GetIgnitionBucketName`).
 
 use super::lists::{Items, List};
 use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
@@ -11,21 +15,21 @@ use crate::model::untracked::UntrackedKind;
 
 const LIST: &str = "ListBuckets";
 
-/// Returns the buckets in `names`, and unrecorded ones with the prefix and the cluster tag. A bucket
-/// with the prefix that the list lacks is not read again: a destroy has deleted it.
+/// Returns the buckets in `names`, and unrecorded ones with a prefix and the cluster tag. A bucket
+/// with a prefix that the list lacks is not read again: a destroy has deleted it.
 ///
 /// # Errors
 /// Returns an error if a call fails, and a retryable one if the list lacks a recorded bucket that
 /// refresh has read.
 pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> {
-    let prefix = format!("{}-", infra_id(aws));
+    let prefixes = prefixes(infra_id(aws));
     // The list contains only names of the cluster.
     let (kind, recorded) = (UntrackedKind::Bucket, &names.recorded);
     let list = List { kind, call: LIST, recorded, prefix: None };
-    let (listed, denied) = permitted(list.read(aws, || listed(aws, &prefix)).await)?;
+    let (listed, denied) = permitted(list.read(aws, || listed(aws, &prefixes)).await)?;
     let mut left = Vec::new();
     for bucket in names.buckets.iter().map(BucketName::as_str) {
-        let is_proven_absent = bucket.starts_with(&prefix)
+        let is_proven_absent = prefixes.iter().any(|prefix| bucket.starts_with(prefix))
             && listed.as_ref().is_some_and(|listed| !listed.contains_key(bucket));
         if is_proven_absent {
             continue;
@@ -49,8 +53,22 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
     Ok((left, denied.into_iter().collect()))
 }
 
+/// Returns the beginnings of the names of a cluster's buckets.
+fn prefixes(infra_id: &str) -> [String; 2] {
+    [format!("{infra_id}-"), format!("openshift-bootstrap-data-{infra_id}")]
+}
+
+/// Returns the names of all buckets with these prefixes.
+async fn listed(aws: &Aws, prefixes: &[String]) -> Result<Items<()>> {
+    let mut all = Items::new();
+    for prefix in prefixes {
+        all.extend(with_prefix(aws, prefix).await?);
+    }
+    Ok(all)
+}
+
 /// Returns the names of all buckets with this prefix.
-async fn listed(aws: &Aws, prefix: &str) -> Result<Items<()>> {
+async fn with_prefix(aws: &Aws, prefix: &str) -> Result<Items<()>> {
     let (mut all, mut next) = (Items::new(), None);
     loop {
         // Without a limit, S3 returns at most 10,000 buckets and a token for the next page.
