@@ -153,7 +153,7 @@ fn an_older_state_is_looked_at_as_it_is_and_made_ours_once_with_a_word_about_it(
 
     let moved = state(&desk, 0, &["mv", "vpc.main", "vpc.network"]);
     assert_eq!(moved.out, "vpc.main is now vpc.network.\n");
-    let word = "warning[state-converted]: the state is converted from format 1.0 to 4.2";
+    let word = "warning[state-converted]: the state is converted from format 1.0 to 4.3";
     assert!(moved.err.starts_with(word), "{}", moved.err);
     assert!(desk.path("state/prod/state.json.v1.backup").exists());
     assert!(desk.path("state/prod/journal.v1.backup").exists());

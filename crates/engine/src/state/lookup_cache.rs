@@ -23,6 +23,9 @@ const UNPROVEN: &str = "unproven_owner";
 /// Key of [`LookupCache::retired`] in files. Older programs than format 4.2 keep it as a result.
 const RETIRED: &str = "retired";
 
+/// Key of [`LookupCache::release`] in files. Older programs than format 4.3 keep it as a result.
+const RELEASE: &str = "release";
+
 /// Lookup cache. In state files it is one map: the fields of fixed meaning are keys beside the
 /// lookups.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub struct LookupCache {
     /// Retired parts of the cluster, such as its bootstrap, with the time of the request (RFC 3339).
     /// The desired state has them no longer, although the configuration is the same.
     pub retired: BTreeMap<String, String>,
+    /// Release whose layout the cluster has (`4.20`). `None` for a cluster of a version that knew one
+    /// layout only.
+    pub release: Option<String>,
     /// Results of lookups, by lookup.
     pub results: BTreeMap<String, Value>,
 }
@@ -60,6 +66,7 @@ impl LookupCache {
             SALT => self.token_salt = None,
             UNPROVEN => self.unproven_owner = None,
             RETIRED => self.retired.clear(),
+            RELEASE => self.release = None,
             _ => {}
         }
         match (key, answer) {
@@ -68,6 +75,7 @@ impl LookupCache {
             (ASSETS, Value::Bool(true)) => self.has_assets = true,
             (SALT, Value::String(salt)) => self.token_salt = Some(salt.clone()),
             (UNPROVEN, Value::String(since)) => self.unproven_owner = Some(since.clone()),
+            (RELEASE, Value::String(release)) => self.release = Some(release.clone()),
             (RETIRED, parts) if times(parts).is_some() => {
                 self.retired = times(parts).unwrap_or_default();
             }
@@ -110,7 +118,7 @@ impl LookupCache {
 impl From<BTreeMap<String, Value>> for LookupCache {
     fn from(map: BTreeMap<String, Value>) -> Self {
         let mut cache = Self { results: map, ..Self::default() };
-        for key in [ACCOUNT, ASSETS, SALT, UNPROVEN, RETIRED] {
+        for key in [ACCOUNT, ASSETS, SALT, UNPROVEN, RETIRED, RELEASE] {
             if let Some(answer) = cache.results.remove(key) {
                 cache.record(key, &answer);
             }
@@ -126,6 +134,7 @@ impl From<LookupCache> for BTreeMap<String, Value> {
         map.extend(cache.has_assets.then(|| (ASSETS.to_owned(), true.into())));
         map.extend(cache.token_salt.map(|salt| (SALT.to_owned(), salt.into())));
         map.extend(cache.unproven_owner.map(|since| (UNPROVEN.to_owned(), since.into())));
+        map.extend(cache.release.map(|release| (RELEASE.to_owned(), release.into())));
         if !cache.retired.is_empty() {
             map.insert(RETIRED.to_owned(), json!(cache.retired));
         }
@@ -147,12 +156,13 @@ mod tests {
     fn a_cache_is_one_map_in_files_with_the_keys_of_older_programs() {
         let map = json!({"account": "123456789012", "assets": true, "zones": ["a", "b"],
             "token_salt": "0a1b2c3d", "unproven_owner": "2026-11-30T20:00:00Z",
-            "retired": {"bootstrap": "2026-11-30T21:00:00Z"}});
+            "retired": {"bootstrap": "2026-11-30T21:00:00Z"}, "release": "4.20"});
         let cache: LookupCache = serde_json::from_value(map.clone()).unwrap();
         assert_eq!((cache.account.as_deref(), cache.has_assets), (Some("123456789012"), true));
         assert_eq!(cache.token_salt.as_deref(), Some("0a1b2c3d"));
         assert_eq!(cache.unproven_owner.as_deref(), Some("2026-11-30T20:00:00Z"));
         assert_eq!(cache.retired["bootstrap"], "2026-11-30T21:00:00Z");
+        assert_eq!(cache.release.as_deref(), Some("4.20"));
         assert_eq!(cache.results.keys().collect::<Vec<_>>(), ["zones"]);
         assert_eq!(serde_json::to_value(&cache).unwrap(), map);
     }

@@ -48,7 +48,7 @@ use crate::graph::{Address, Ref};
 /// A minor may add fields to the state and to a [`Record`], and keys of fixed meaning to the
 /// [`LookupCache`], which older programs keep as results. A field that a minor adds to an [`Entry`]
 /// belongs to the record that the entry is about. Every other change requires a new major.
-pub const FORMAT: Format = Format { major: 4, minor: 2 };
+pub const FORMAT: Format = Format { major: 4, minor: 3 };
 
 /// Version of the state format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -242,7 +242,7 @@ fn r6_a_newer_major_is_refused_and_not_touched() {
     by_hand(JOURNAL);
     let error = refusal(&dir);
     assert!(is_newer(&error), "{error}");
-    let newest = "journal: the file has format 5.2, but this program reads up to 4.2";
+    let newest = "journal: the file has format 5.3, but this program reads up to 4.3";
     assert!(error.to_string().ends_with(newest), "{error}");
     put(&dir, JOURNAL, &journal);
     let mut opened = open(&dir);
