@@ -1,3 +1,4 @@
-//! Example clusters, for tests and benchmarks.
+//! Example clusters and assets, for tests and benchmarks.
 
 pub mod example_cluster;
+pub mod installer_assets;

@@ -42,6 +42,15 @@ impl FileChange {
     }
 }
 
+/// Returns the manifests with the labels of existing files that groundplan does not know.
+pub(super) fn keeping_labels(folder: &Path, manifests: Vec<Manifest>) -> Vec<Manifest> {
+    let kept = |manifest: Manifest| match regular_file::read(&folder.join(&manifest.name)) {
+        Ok(existing) => manifest.keeping_labels_of(&String::from_utf8_lossy(&existing)),
+        Err(_) => manifest, // `over` reports the error
+    };
+    manifests.into_iter().map(kept).collect()
+}
+
 /// Writes the manifests. Without `force`, a file with other content is an error.
 pub(super) fn over(folder: &Path, manifests: &[Manifest], force: bool) -> Result<Vec<OutputFile>> {
     let fates = manifests
@@ -157,6 +166,24 @@ mod tests {
         assert_eq!(fates(&laid), [FileChange::Changed, FileChange::New]);
         assert_eq!(fs::read_to_string(folder.join("a.yaml")).unwrap(), "two\n");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn labels_of_an_existing_file_stay_and_are_no_other_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let set = |labels: &str| format!("kind: MachineSet\nmetadata:\n  labels:\n{labels}");
+        let content = FileContent::Plain(set("    b: c\n"));
+        let ours = || {
+            vec![Manifest {
+                name: "a.yaml".into(),
+                content: FileContent::Plain(content.text().into()),
+            }]
+        };
+        let existing = set("    a: b\n    b: c\n");
+        fs::write(folder.path().join("a.yaml"), &existing).unwrap();
+        let kept = keeping_labels(folder.path(), ours());
+        assert_eq!(kept[0].content.text(), existing);
+        assert_eq!(fates(&over(folder.path(), &kept, false).unwrap()), [FileChange::Unchanged]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(crate) async fn run(
     let looking = compile_preview(common, Some(true), &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
     let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);
+    let manifests = lay::keeping_labels(&folder.files, manifests);
     let laid = lay::over(&folder.files, &manifests, arguments.force)?;
     print_files(&laid, &preview.cluster, &folder.files, ui)?;
     warn(&folder, &manifests, ui)?;

@@ -7,9 +7,11 @@
 //! - `details`: what differs between releases.
 //! - `objects`: the Machines, the ControlPlaneMachineSet and the MachineSets.
 //! - `provider`: the provider config of a machine.
+//! - `labels`: labels of existing manifests that the rendered ones keep.
 //! - `user_data`: the Secrets with the user data of machines.
 
 mod details;
+mod labels;
 mod objects;
 mod provider;
 #[cfg(test)]
@@ -81,13 +83,17 @@ pub fn manifests(pools: &MachinePools, assets: &Assets) -> Vec<Manifest> {
 /// Returns true if openshift-install treats a file with this name as a machine manifest. A leftover
 /// file with such a name would also create machines.
 pub fn is_ours(name: &str) -> bool {
-    const PREFIXES: [&str; 2] = [
-        "99_openshift-cluster-api_master-machines-",
-        "99_openshift-cluster-api_worker-machineset-",
-    ];
-    name == CONTROL_PLANE
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && name.ends_with(".yaml")
+    let is_master = name.starts_with(MASTER) && name.ends_with(".yaml");
+    name == CONTROL_PLANE || is_master || is_worker_set(name)
 }
+
+/// Returns true if a file of this name has a MachineSet of workers.
+pub fn is_worker_set(name: &str) -> bool {
+    name.starts_with(WORKER_SET) && name.ends_with(".yaml")
+}
+
+const MASTER: &str = "99_openshift-cluster-api_master-machines-";
+const WORKER_SET: &str = "99_openshift-cluster-api_worker-machineset-";
 
 const CONTROL_PLANE: &str = "99_openshift-machine-api_master-control-plane-machine-set.yaml";
 
@@ -96,7 +102,7 @@ fn masters(pools: &MachinePools) -> Vec<Manifest> {
     let machines = objects::masters(pools);
     let digits = machines.len().to_string().len();
     let named = |(index, machine)| {
-        let name = format!("99_openshift-cluster-api_master-machines-{index:0digits$}.yaml");
+        let name = format!("{MASTER}{index:0digits$}.yaml");
         plain(details, name, machine)
     };
     let set =
@@ -111,7 +117,7 @@ fn workers(pools: &MachinePools) -> Vec<Manifest> {
         pools.workers.iter().flat_map(|pool| objects::workers(pools.cluster, pool)).collect();
     let digits = sets.len().to_string().len();
     let named = |(index, set)| {
-        let name = format!("99_openshift-cluster-api_worker-machineset-{index:0digits$}.yaml");
+        let name = format!("{WORKER_SET}{index:0digits$}.yaml");
         plain(details, name, set)
     };
     sets.iter().enumerate().map(named).collect()
