@@ -1,5 +1,6 @@
 //! Machine API: the machines that an OpenShift cluster creates and replaces itself.
 //!
+//! - [`asset_manifests`]: machines inside the assets of openshift-install, compared with a plan.
 //! - [`validation`]: offline validation of machines in files.
 //! - [`launch_spec`]: launch spec of a machine.
 //! - [`crds`]: definitions of Machine and MachineSet, for clusters without them.
@@ -10,6 +11,7 @@
 //! - [`types`]: Machine, MachineSet, ControlPlaneMachineSet, and the provider config of a machine.
 //! - [`yaml`]: YAML writer with the format of openshift-install.
 
+pub mod asset_manifests;
 pub mod crds;
 pub mod from_manifests;
 pub mod infrastructure;

@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use groundplan_aws::model::CLUSTER_API_TAG_PREFIX;
 use groundplan_engine::graph::Address;
 use groundplan_engine::secret::Secret;
 use groundplan_engine::state::{Cluster, Record, State};
@@ -31,6 +32,8 @@ pub struct Assets {
     master: Option<IgnitionContent>,
     worker: Option<IgnitionContent>,
     cluster: Option<Cluster>,
+    /// True if `metadata.json` has the identifier of the Cluster API.
+    has_cluster_api_identifier: bool,
 }
 
 /// Ignition config of openshift-install.
@@ -82,16 +85,21 @@ impl Assets {
         let [bootstrap, master, worker] = IgnitionFile::ALL
             .map(|file| read_ignition(folder, file).map_err(|problem| problems.push(problem)).ok());
         let metadata = read_file(folder, METADATA_FILE).and_then(|text| match text {
-            Some(text) => identity(text.expose_secret()).map(Some),
+            Some(text) => {
+                let text = text.expose_secret();
+                identity(text).map(|cluster| Some((cluster, has_cluster_api_identifier(text))))
+            }
             None => Ok(None),
         });
-        let cluster = metadata.map_err(|problem| problems.push(problem)).ok().flatten();
+        let metadata = metadata.map_err(|problem| problems.push(problem)).ok().flatten();
+        let (cluster, has_cluster_api_identifier) = metadata.unzip();
         let assets = Self {
             folder: Some(folder.to_owned()),
             bootstrap: bootstrap.flatten(),
             master: master.flatten(),
             worker: worker.flatten(),
             cluster,
+            has_cluster_api_identifier: has_cluster_api_identifier.unwrap_or_default(),
         };
         if problems.is_empty() && folder.is_dir() {
             return Ok(assets);
@@ -131,6 +139,17 @@ impl Assets {
     /// Returns the cluster identity from `metadata.json`. `None` if the file is missing.
     pub fn cluster(&self) -> Option<Cluster> {
         self.cluster.clone()
+    }
+
+    /// Returns the folder. `None` without assets.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// Returns true if `metadata.json` has the identifier of the Cluster API, which
+    /// openshift-install writes since 4.16 (`pkg/asset/cluster/aws/aws.go`, `Metadata`).
+    pub(crate) fn has_cluster_api_identifier(&self) -> bool {
+        self.has_cluster_api_identifier
     }
 
     fn file(&self, file: IgnitionFile) -> Option<&IgnitionContent> {
@@ -356,6 +375,14 @@ pub fn identity(text: &[u8]) -> Result<Cluster, AssetProblem> {
         cluster_id: text_at(&metadata, &["clusterID"])?,
         region: text_at(&metadata, &["aws", "region"])?,
     })
+}
+
+/// Returns true if the tags in `aws.identifier` have that of the Cluster API.
+fn has_cluster_api_identifier(text: &[u8]) -> bool {
+    let metadata: Value = serde_json::from_slice(text).unwrap_or_default();
+    let identifiers = metadata["aws"]["identifier"].as_array();
+    let keys = identifiers.into_iter().flatten().filter_map(Value::as_object);
+    keys.flat_map(|identifier| identifier.keys()).any(|key| key.starts_with(CLUSTER_API_TAG_PREFIX))
 }
 
 /// Returns the non-empty string at a path of fields. An error names the outermost missing field.

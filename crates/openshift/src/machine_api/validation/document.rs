@@ -61,6 +61,11 @@ impl<'text> Document<'text> {
         Self { text, offset, lines, places: OnceCell::new() }
     }
 
+    /// Returns the number of the first line of the document in its file.
+    pub(in crate::machine_api) fn first_line(&self) -> usize {
+        self.lines + 1
+    }
+
     /// Returns the objects of the document, including those in a list.
     ///
     /// # Errors
