@@ -1,5 +1,6 @@
 //! Whole runs of the program against the test cloud, as users and scripts see them.
 
+mod assets;
 mod blocked;
 mod controller;
 mod crash;

@@ -9,6 +9,7 @@ use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::state::{Cluster, Entry, State};
+use groundplan_openshift::machine_api::asset_manifests::{AssetFit, AssetManifestError};
 use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
 use serde_json::Value;
 
@@ -75,10 +76,24 @@ pub(crate) trait DesiredState {
     fn checks(&self, known: &BTreeMap<String, Value>, state: &State) -> Vec<Lookup>;
 
     /// Returns the graph. On failure, most errors are already printed.
-    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled>;
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<CompiledSource>;
 
     /// Returns the machines that a new cluster creates by itself within the hour.
     fn workers(&self, recorded: &BTreeMap<String, Value>) -> Vec<Workers>;
+}
+
+/// Compiled source.
+pub(crate) struct CompiledSource {
+    pub(crate) compiled: Compiled,
+    /// Comparison of the manifests in the assets with the graph. Only a run that sends them needs it.
+    pub(crate) asset_fit: std::result::Result<AssetFit, AssetManifestError>,
+}
+
+impl From<Compiled> for CompiledSource {
+    /// Returns a source without assets.
+    fn from(compiled: Compiled) -> Self {
+        Self { compiled, asset_fit: Ok(AssetFit::default()) }
+    }
 }
 
 /// Data for the compilation of a source.

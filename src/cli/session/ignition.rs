@@ -1,7 +1,7 @@
 //! Ignition configs that a plan sends: those that are not given, and those that are old. A run without
 //! them compares the existing machines with the recorded digests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
 use groundplan_aws::schemas;
@@ -26,6 +26,8 @@ const LISTED: usize = 5;
 pub(super) struct IgnitionUse {
     /// Configs that this run does not have.
     pub(super) missing: BTreeMap<IgnitionFile, MissingIgnition>,
+    /// Configs that this run sends.
+    pub(super) sent: BTreeSet<IgnitionFile>,
     /// Warnings about configs older than a day. Not a part of the plan, because they depend on the
     /// time.
     pub(super) old: Vec<Diagnostic>,
@@ -54,8 +56,9 @@ impl IgnitionUse {
             missing.addresses.push(address.clone());
         }
         let now = SystemTime::now();
+        let sent = given.keys().copied().collect();
         let old = given.into_keys().filter_map(|file| old(file, source.modified(file)?, now));
-        Self { missing, old: old.collect() }
+        Self { missing, sent, old: old.collect() }
     }
 
     /// Returns an error if a config is missing.

@@ -14,6 +14,7 @@ use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
+use groundplan_openshift::machine_api::asset_manifests;
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
     self, ClusterSpec, Compiled, IgnitionFile, Lookup, PlacedConfig, RecordedIgnition,
@@ -28,7 +29,7 @@ use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session::{self, LookupResults};
 use crate::cli::session::bootstrap::BootstrapChoice;
-use crate::cli::session::desired_state::{CompileInputs, DesiredState};
+use crate::cli::session::desired_state::{CompileInputs, CompiledSource, DesiredState};
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::locked_state::{binding, read_unlocked};
 use crate::render::{Code, Diagnostic};
@@ -143,17 +144,18 @@ impl DesiredState for InstallConfigSource {
         validation::needed_lookups(&self.inputs.config, known, state)
     }
 
-    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<CompiledSource> {
         let CompileInputs { cluster, recorded, answers, checked, state } = learnt;
         let view = self.view(cluster, recorded);
         let known = view.known(answers);
         let placed = PlacedConfig::of(&self.inputs.config, &known);
         let flaws = placed.check(checked, state);
-        let (_, mut compiled) = view.judge(&placed, answers, flaws, ui)?;
+        let (spec, mut compiled) = view.judge(&placed, answers, flaws, ui)?;
+        let asset_fit = asset_manifests::compare(&self.inputs.assets, &spec, &compiled.graph);
         for warning in &mut compiled.warnings {
             *warning = positioned(warning, self.inputs.text.expose_secret(), &self.inputs.file);
         }
-        Ok(compiled)
+        Ok(CompiledSource { compiled, asset_fit })
     }
 
     fn workers(&self, recorded: &BTreeMap<String, Value>) -> Vec<Workers> {

@@ -27,7 +27,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::aws_session;
-use crate::cli::session::desired_state::{CompileInputs, DesiredState};
+use crate::cli::session::desired_state::{CompileInputs, CompiledSource, DesiredState};
 use crate::cli::session::manifest_files;
 use crate::render::{Code, Diagnostic};
 
@@ -216,7 +216,7 @@ impl DesiredState for ManifestsSource {
         self.namesakes(state).into_iter().chain(unanswered).collect()
     }
 
-    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<Compiled> {
+    fn compile(&self, learnt: &CompileInputs<'_>, ui: &mut Ui) -> Result<CompiledSource> {
         let mut known = learnt.recorded.clone();
         known.extend(learnt.answers.given.clone());
         let others = match self.namesakes(learnt.state) {
@@ -227,7 +227,7 @@ impl DesiredState for ManifestsSource {
         said.extend(learnt.checked.clone());
         let absent = self.named(&known, learnt.state).absent(&said, &others, &self.files);
         let trouble = match self.fleet.compile(&known, &others, &self.files) {
-            Ok(compiled) if absent.iter().all(Vec::is_empty) => return Ok(compiled),
+            Ok(compiled) if absent.iter().all(Vec::is_empty) => return Ok(compiled.into()),
             Ok(_) => CompileFailure::default(),
             Err(trouble) => trouble,
         };

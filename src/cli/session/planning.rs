@@ -11,17 +11,19 @@ use groundplan_engine::graph::Graph;
 use groundplan_engine::plan::{self, LiveState, Plan, PlanOptions};
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
-use groundplan_openshift::topology::{Compiled, Workers};
+use groundplan_openshift::machine_api::asset_manifests::{AssetFit, AssetManifestError};
+use groundplan_openshift::topology::{Compiled, IgnitionFile, Workers};
 use serde_json::Value;
 
 use crate::cli::args::{ApplyingArgs, GuardArgs, PlanningArgs, Renewal, TargetingArgs, quoted};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
+use crate::cli::session::asset_fit;
 use crate::cli::session::aws_session;
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::bootstrap;
-use crate::cli::session::desired_state::{CompileInputs, DesiredState};
+use crate::cli::session::desired_state::{CompileInputs, CompiledSource, DesiredState};
 use crate::cli::session::ignition::{IgnitionUse, MissingIgnition};
 use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
@@ -42,6 +44,7 @@ use crate::render::{Code, Diagnostic, DiagnosticSeverity, drifted};
 pub(crate) struct Desired {
     source: Box<dyn DesiredState>,
     compiled: Compiled,
+    asset_fit: std::result::Result<AssetFit, AssetManifestError>,
     /// Identity and lookup results that the state lacks. A plan only projects them; the execution
     /// records them.
     new_entries: Vec<Entry>,
@@ -143,6 +146,7 @@ impl<'a> Session<'a, ToChange> {
         ui.plan(&shown)?;
         let ignition = locked.inputs.ignition(&saved.plan);
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
+        asset_fit::ensure_fit(locked.inputs.asset_fit(&ignition)?)?;
         enforce_guards(&shown, &how.guards)?;
         let state = &locked.inputs.projected_state;
         ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
@@ -212,13 +216,14 @@ impl<'a, P: Purpose> Session<'a, P> {
             is_proven = ensure_still_sole_owner(aws, &cluster, state, since, ui).await?;
         }
         let unproven_owner = unproven_owner.filter(|_| !is_proven);
-        let (compiled, results) =
+        let (CompiledSource { compiled, asset_fit }, results) =
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
         let learnt = LookupCache { account, has_assets, results, ..LookupCache::default() };
         let desired = Desired {
             source,
             compiled,
+            asset_fit,
             new_entries: Vec::new(),
             projected_state: State::default(),
             warnings: Vec::new(),
@@ -247,6 +252,15 @@ impl Desired {
     /// Returns the Ignition configs that the plan sends.
     fn ignition(&self, plan: &Plan) -> IgnitionUse {
         IgnitionUse::of(plan, self.compiled.graph.secrets(), &*self.source)
+    }
+
+    /// Returns the comparison of the assets with the plan. `None` if the plan does not install the
+    /// cluster: its machines then no longer depend on the assets.
+    fn asset_fit(&self, ignition: &IgnitionUse) -> Result<Option<&AssetFit>> {
+        let sends = |file| ignition.sent.contains(&file);
+        let installs = sends(IgnitionFile::Bootstrap)
+            || self.source.bootstrap() && sends(IgnitionFile::Master);
+        installs.then_some(&self.asset_fit).map(asset_fit::readable).transpose()
     }
 }
 
@@ -277,11 +291,14 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         warnings.extend(self.not_compared());
         let ignition = self.inputs.ignition(&plan);
         warnings.extend(ignition.missing.values().map(MissingIgnition::warning));
+        let fit = self.inputs.asset_fit(&ignition)?;
+        warnings.extend(fit.into_iter().flat_map(|fit| fit.warnings.clone()));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
         let shown = view_in(&self.connection, &plan, full, &warnings);
         ui.plan(&shown)?;
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
+        asset_fit::ensure_fit(fit)?;
         enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         ensure_unprotected(self.aws(), state, &plan).await?;
@@ -395,7 +412,7 @@ async fn compile(
     state: &State,
     aws: &Aws,
     ui: &mut Ui,
-) -> Result<(Compiled, BTreeMap<String, Value>)> {
+) -> Result<(CompiledSource, BTreeMap<String, Value>)> {
     let answers = aws_session::answers(aws, source.lookups(recorded)).await?;
     let mut known = recorded.clone();
     known.extend(answers.given.clone());
