@@ -101,6 +101,7 @@ codes! {
         MachinesNotFound = "machines-not-found", [0, 3]: "the given files contain no machines";
         MachinesElsewhere = "machines-elsewhere", [1]: "the manifests place machines in another region than the recorded ones";
         ManifestsDiffer = "manifests-differ", [7]: "manifests with other content exist";
+        WorkersDoubled = "workers-doubled", [7]: "the folder has Cluster API machine sets for the same workers";
         ManifestsLeftOver = "manifests-left-over", [0]: "a manifest of removed machines remains";
     }
     State "State and lock" {

@@ -16,7 +16,7 @@ pub(super) fn readable(
 }
 
 /// Returns the error for manifests that cannot be read.
-fn unreadable(error: &AssetManifestError) -> CommandError {
+pub(crate) fn unreadable(error: &AssetManifestError) -> CommandError {
     let summary = "could not read the manifests in bootstrap.ign";
     let diagnostic =
         Diagnostic::error(Code::AssetsUnusable, summary).with_detail(error.to_string()).with_hint(

@@ -5,7 +5,7 @@
 //! Never: an argument of one command.
 
 mod approval;
-mod asset_fit;
+pub(crate) mod asset_fit;
 pub(crate) mod aws_session;
 pub(crate) mod before_deletion;
 pub(crate) mod bootstrap;

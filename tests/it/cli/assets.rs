@@ -115,6 +115,26 @@ fn c82_manifests_over_those_of_a_later_release_fit_and_keep_its_labels() {
 }
 
 #[test]
+fn c82_machine_sets_of_the_cluster_api_get_no_others_beside_them() {
+    let desk = Desk::new();
+    let file = "99_openshift-cluster-api_worker-capi-machineset-0.yaml";
+    let set = "apiVersion: cluster.x-k8s.io/v1beta2\nkind: MachineSet\n\
+               metadata: {name: demo-abcde-worker-us-west-2a}\n";
+    create_manifests(&desk, &InstallerAssets::without_machines().with(file, set));
+    for force in [&[][..], &["--force"]] {
+        let refused = desk.expect(7, &[&["manifests", "--out", "assets"], force].concat());
+        for part in [
+            "error[workers-doubled]",
+            &format!("Cluster API: MachineSet `demo-abcde-worker-us-west-2a` in {file}"),
+            &format!("Machine API, to be written: {WORKERS}"),
+        ] {
+            assert!(refused.err.contains(part), "{part}: {}", refused.err);
+        }
+    }
+    assert_eq!(fs::read_dir(desk.path("assets/openshift")).unwrap().count(), 1);
+}
+
+#[test]
 fn a_malformed_manifest_in_the_assets_is_named_and_never_quoted() {
     let desk = Desk::new();
     let broken =

@@ -1,10 +1,12 @@
 //! `groundplan manifests`: writes the Machine API manifests of an install-config.
 //!
 //! - `folder`: the output folder, which can contain manifests of openshift-install.
+//! - `doubled`: machine sets of the Cluster API in the folder.
 //! - `lay`: writes all files or none.
 //! - `check`: `groundplan manifests check`.
 
 mod check;
+mod doubled;
 mod folder;
 mod lay;
 
@@ -52,6 +54,7 @@ pub(crate) async fn run(
     let looking = compile_preview(common, Some(true), &identify, ui);
     let preview = unless_stopped(stop, looking).await?;
     let manifests = manifests(&preview.machine_pools(ui)?, &preview.inputs.assets);
+    doubled::ensure_none(&folder.files, &preview.inputs.assets, &manifests)?;
     let manifests = lay::keeping_labels(&folder.files, manifests);
     let laid = lay::over(&folder.files, &manifests, arguments.force)?;
     print_files(&laid, &preview.cluster, &folder.files, ui)?;
