@@ -11,8 +11,10 @@ use groundplan_aws::model::metadata_options::Authentication;
 use ipnet::Ipv4Net;
 
 use super::*;
+use crate::release::Release;
 use crate::test_support::example_cluster::ExampleCluster;
 use crate::test_support::installer_assets::InstallerAssets;
+use crate::topology::Layout;
 use crate::topology::lookups::{SubnetFact, SubnetReach};
 
 /// Returns the cluster of a recorded config: in five zones of us-east-1, with the image of 4.15.
@@ -121,6 +123,21 @@ fn c81_assets_of_main_do_not_fit_the_layout_of_4_15_and_each_topic_is_one_line()
     let image = "bootstrap.ign: images: the assets name `ami-0fbc8be8796dc1df5`, the plan has \
                  `ami-0d653d86d4113326a` (in ";
     assert!(fit.warnings.len() == 1 && fit.warnings[0].starts_with(image), "{:?}", fit.warnings);
+}
+
+#[test]
+fn c81_assets_of_each_release_fit_its_own_layout_alone() {
+    for (release, folder) in [((4, 15), "4.15"), ((4, 20), "main"), ((5, 0), "main")] {
+        for config in ["plain", "subnets", "sno"] {
+            let mut world = world(config);
+            world.options.layout = Layout::of(Release::new(release.0, release.1));
+            let own = fit(&world, &InstallerAssets::recorded(folder, config)).unwrap();
+            assert_eq!(own.differences, [], "{release:?} {config}");
+            let other = if folder == "main" { "4.15" } else { "main" };
+            let other = fit(&world, &InstallerAssets::recorded(other, config)).unwrap();
+            assert_ne!(other.differences, [], "{release:?} {config}");
+        }
+    }
 }
 
 #[test]
