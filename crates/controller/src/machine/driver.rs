@@ -28,7 +28,7 @@ use groundplan_openshift::machine_api::types::{
     AwsMachineProviderConfig, MACHINE_API, Machine, read,
 };
 use groundplan_openshift::machine_api::validation::{
-    Defaults, ObjectFinding, unknown_fields, with_defaults,
+    Defaults, ObjectFinding, unexpected_kind, unknown_fields, with_defaults,
 };
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use kube::core::TypeMeta;
@@ -523,15 +523,19 @@ impl MachineController {
         Ok(())
     }
 
-    /// Adds the condition about unknown fields of the provider config. The first time, it also
-    /// records an Event.
+    /// Adds the condition about an unexpected kind and unknown fields of the provider config. The
+    /// first time, it also records an Event.
     async fn with_known_fields(
         &self,
         one: &ReconcileTarget,
         changes: MachineChange,
     ) -> MachineChange {
         let Some(config) = &one.machine.spec.provider_spec.value else { return changes };
-        let unknown: Vec<String> = unknown_fields(config).iter().map(unknown_field).collect();
+        let kind = unexpected_kind_of(config);
+        let event = if kind.is_some() { "UnexpectedKind" } else { "UnknownField" };
+        let fields = unknown_fields(config);
+        let unknown: Vec<String> =
+            kind.into_iter().chain(fields.iter().map(unknown_field)).collect();
         let message = unknown.join("; ");
         let mut conditions = one.machine.status.conditions.iter();
         let is_known = conditions.any(|known| {
@@ -539,7 +543,7 @@ impl MachineController {
         });
         if !unknown.is_empty() && !is_known {
             let (recorder, kind) = (&self.event_recorder, EventType::Warning);
-            recorder.record_event(&one.object, kind, "UnknownField", &message).await;
+            recorder.record_event(&one.object, kind, event, &message).await;
             self.log(LogLevel::Warning, one, &message);
         }
         known_fields(changes, &unknown, self.clock.now())
@@ -721,6 +725,18 @@ impl ReconcileTarget {
 fn machine_of(object: &DynamicObject) -> Result<Machine> {
     let value = serde_json::to_value(object).and_then(|value| read(&value));
     value.map_err(ReconcileError::unreadable)
+}
+
+/// Returns the message about a provider config that does not name its type. `None` for an unreadable
+/// config, which fails the Machine.
+fn unexpected_kind_of(config: &Value) -> Option<String> {
+    let finding = unexpected_kind(&read(config).ok()?)?;
+    let expected = finding.expected.unwrap_or_default();
+    Some(format!(
+        "spec.providerSpec.value: expected {expected} as apiVersion and kind, {}; the controller \
+         uses it as AWSMachineProviderConfig",
+        finding.message
+    ))
 }
 
 fn unknown_field(finding: &ObjectFinding) -> String {

@@ -233,8 +233,8 @@ pub fn in_sync(
     MachineChange { before, after }
 }
 
-/// Records fields of the provider config that its type does not have. The condition is `False` while
-/// there are any, because their settings have no effect. Without any, an existing condition becomes
+/// Records an unexpected kind of the provider config, and fields that its type does not have. The
+/// condition is `False` while there are any, because settings may have no effect. Without any, an existing condition becomes
 /// `True`, and no condition is added.
 pub fn known_fields(changes: MachineChange, unknown: &[String], now: Timestamp) -> MachineChange {
     let MachineChange { before, mut after } = changes;

@@ -47,6 +47,27 @@ async fn a_misspelt_metadata_option_is_an_event_and_a_condition_until_it_is_corr
     controllers.abort();
 }
 
+/// The webhook of upstream only warns, and its controller does not read the kind.
+#[tokio::test(start_paused = true)]
+async fn another_kind_of_provider_spec_is_an_event_and_a_condition_and_is_launched() {
+    let bench = Bench::new();
+    bench.want("m", &json!({"kind": "GCPMachineProviderSpec"}));
+    bench.want("legacy", &json!({"apiVersion": "awsproviderconfig.openshift.io/v1beta1"}));
+    let controllers = bench.start_all();
+    for name in ["m", "legacy"] {
+        bench.until("provisioned", |bench| bench.phase(name) == "Provisioned").await;
+    }
+    let (status, message) = condition(&bench, "ProviderSpecFieldsKnown").unwrap();
+    let expected = "expected `machine.openshift.io/v1beta1` and `AWSMachineProviderConfig`";
+    assert!(status == "False" && message.contains(expected), "{message}");
+    assert!(message.contains("machine.openshift.io/v1beta1, GCPMachineProviderSpec"), "{message}");
+    let warning = event(&bench, "UnexpectedKind");
+    assert_eq!((&warning["type"], &warning["count"]), (&json!("Warning"), &json!(1)));
+    assert_eq!(warning["involvedObject"]["name"], "m");
+    assert_eq!(bench.reported(), [format!("Machine m: {message}")], "the legacy group is known");
+    controllers.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_machine_without_a_misspelt_field_has_no_such_condition() {
     let bench = Bench::new();

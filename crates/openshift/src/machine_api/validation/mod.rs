@@ -37,7 +37,7 @@ pub(crate) use metadata::findings as metadata_findings;
 pub(crate) use names::is_infra_id;
 pub use object::unknown_fields;
 pub(crate) use placement::is_host;
-pub use provider::{Defaults, Purpose, judge, with_defaults};
+pub use provider::{Defaults, Purpose, judge, unexpected_kind, with_defaults};
 
 /// Result of checking a file.
 #[derive(Debug)]

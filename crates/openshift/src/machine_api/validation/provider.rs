@@ -63,7 +63,7 @@ pub fn with_defaults(
 /// Returns all flaws that the webhook reports for a config with its [defaults](with_defaults).
 pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<ObjectFinding> {
     let mut findings = Vec::new();
-    findings.extend(kind(config));
+    findings.extend(unexpected_kind(config));
     findings.extend(image(&config.ami));
     findings.extend(cpu(config));
     findings.extend(tags(config));
@@ -78,7 +78,11 @@ pub fn judge(config: &AwsMachineProviderConfig, purpose: Purpose) -> Vec<ObjectF
     findings
 }
 
-fn kind(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
+/// Returns the finding about a config whose `apiVersion` and `kind` do not name its type. The webhook
+/// warns, and the machine controllers use the config (openshift/machine-api-operator
+/// `pkg/webhooks/machine_webhook.go`, `validateGVK`; openshift/machine-api-provider-aws
+/// `pkg/actuators/machine/utils.go`, `ProviderSpecFromRawExtension`).
+pub fn unexpected_kind(config: &AwsMachineProviderConfig) -> Option<ObjectFinding> {
     let named = format!("{}, {}", config.api_version, config.kind);
     let finding =
         ObjectFinding::new(Rule::ProviderConfigKind, "kind", format!("found {}", shown(&named)));
