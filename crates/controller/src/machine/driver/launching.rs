@@ -154,7 +154,9 @@ impl MachineController {
         }
     }
 
-    /// Returns the user data, which is a secret and never appears in messages.
+    /// Returns the user data, which is a secret and never appears in messages. Upstream launches with
+    /// empty user data, and no such instance becomes a Node. An empty key is retried like a missing
+    /// one: a correction of the Secret helps, which a failed Machine would not notice.
     async fn user_data(&self, config: &AwsMachineProviderConfig) -> Result<Vec<u8>> {
         let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
         let secrets: Api<ClusterSecret> =
@@ -164,6 +166,10 @@ impl MachineController {
         };
         let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
         let data = secret.data.and_then(|mut data| data.remove("userData"));
-        data.map(|data| data.0).ok_or_else(|| missing("has no key `userData`"))
+        let data = data.ok_or_else(|| missing("has no key `userData`"))?.0;
+        match data.is_empty() {
+            true => Err(missing("is empty: no machine becomes a Node without user data")),
+            false => Ok(data),
+        }
     }
 }
