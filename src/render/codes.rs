@@ -290,6 +290,7 @@ impl From<Option<FaultSituation>> for Code {
             Some(FaultSituation::CredentialsMissing) => Code::CredentialsMissing,
             Some(FaultSituation::CredentialsExpired) => Code::CredentialsExpired,
             Some(FaultSituation::CredentialsRejected) => Code::CredentialsRejected,
+            Some(FaultSituation::AccountMismatch) => Code::AccountMismatch,
             Some(FaultSituation::ClockSkewed) => Code::ClockSkewed,
             Some(FaultSituation::AccountNotReady) => Code::AccountNotReady,
             Some(FaultSituation::Denied) => Code::CallDenied,
@@ -333,6 +334,7 @@ mod tests {
         let code = |call, code| Code::of_call(&failed(call, code));
         assert_eq!(code("RunInstances", "VcpuLimitExceeded"), Code::QuotaExceeded);
         assert_eq!(code("RunInstances", "UnauthorizedOperation"), Code::CallDenied);
+        assert_eq!(code("RunInstances", "WrongAccount"), Code::AccountMismatch);
         assert_eq!(code("DescribeVpcs", "RequestLimitExceeded"), Code::Throttled);
         assert_eq!(code("CreateVpc", "InvalidVpcRange"), Code::CallFailed);
         assert_eq!(

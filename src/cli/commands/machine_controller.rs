@@ -36,6 +36,9 @@ use crate::render::{Code, Diagnostic};
 
 /// Name of the Lease for leader election.
 const LEASE: &str = "groundplan-machine-controller";
+/// Action of the user after a rotation of the credentials to another account.
+const ACCOUNT_HINT: &str =
+    "set the credentials of the cluster's account (`groundplan explain account-mismatch`)";
 /// Time between two checks of the account of the credentials.
 const ACCOUNT_CHECK: Duration = Duration::from_secs(60);
 
@@ -100,7 +103,8 @@ async fn begun(
     let report: ReportAccount = Box::new(move |result| match result {
         Err(wrong) => {
             if !health_of_account.wrong_account(true) {
-                log.line(LogLevel::Error, "manager", "AWS credentials", &wrong.to_string());
+                let message = format!("{wrong}; hint: {ACCOUNT_HINT}");
+                log.line(LogLevel::Error, "manager", "AWS credentials", &message);
             }
         }
         Ok(()) => {

@@ -31,6 +31,8 @@ pub enum FaultSituation {
     CredentialsExpired,
     /// AWS does not accept the credentials.
     CredentialsRejected,
+    /// The credentials belong to another account.
+    AccountMismatch,
     /// The time of the request is not that of AWS.
     ClockSkewed,
     /// AWS has not enabled the account or the region.
@@ -74,6 +76,7 @@ impl FaultSituation {
         }
         let situation = match code {
             NO_CREDENTIALS => FaultSituation::CredentialsMissing,
+            WRONG_ACCOUNT => FaultSituation::AccountMismatch,
             UNREACHABLE => FaultSituation::EndpointUnreachable,
             INVALID_ENDPOINT => FaultSituation::EndpointInvalid,
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
@@ -317,8 +320,8 @@ mod tests {
     }
 
     /// Codes with a hint, each group of the table once.
-    const HINTED: &str = "NoCredentials InvalidEndpoint EndpointUnreachable ExpiredToken \
-         ExpiredTokenException TokenRefreshRequired InvalidClientTokenId UnrecognizedClientException \
+    const HINTED: &str = "NoCredentials WrongAccount InvalidEndpoint EndpointUnreachable \
+         ExpiredToken ExpiredTokenException TokenRefreshRequired InvalidClientTokenId UnrecognizedClientException \
          AuthFailure InvalidAccessKeyId RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch \
          UnauthorizedOperation AccessDenied AccessDeniedException InvalidAMIID.NotFound \
          InvalidAMIID.Unavailable InvalidAMIID.Malformed InvalidKeyPair.NotFound OptInRequired \

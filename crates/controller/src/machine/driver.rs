@@ -111,9 +111,9 @@ pub enum ReconcileError {
     /// The authority over the Machine is unknown.
     #[error("{0}")]
     Authority(String),
-    /// A required object does not exist yet.
+    /// A required object does not exist, or EC2 does not show it yet.
     #[error("{0}")]
-    Missing(String),
+    DependencyNotReady(String),
 }
 
 impl From<ProviderError> for ReconcileError {
@@ -124,7 +124,7 @@ impl From<ProviderError> for ReconcileError {
 
 impl ReconcileError {
     fn unreadable(why: impl std::fmt::Display) -> Self {
-        Self::Missing(format!("the Machine cannot be read: {why}"))
+        Self::DependencyNotReady(format!("the Machine cannot be read: {why}"))
     }
 
     /// Returns the code for the metrics.
@@ -133,7 +133,7 @@ impl ReconcileError {
             Self::Cluster(_) => "ApiServer",
             Self::Aws(error) => error.code.as_deref().unwrap_or(&error.call),
             Self::Authority(_) => "UnknownAuthority",
-            Self::Missing(_) => "NotThereYet",
+            Self::DependencyNotReady(_) => "DependencyNotReady",
         }
     }
 
@@ -420,13 +420,13 @@ impl MachineController {
             }
             MachineAction::Fail(failure) => self.give_up(one, &failure).await,
             MachineAction::Retry(message) => {
-                let unseen = ReconcileError::Missing(message);
+                let unseen = ReconcileError::DependencyNotReady(message);
                 self.tell_failed(one, InstanceOperation::Create, &unseen).await;
                 Err(unseen)
             }
             MachineAction::Unseen(message) => {
                 self.write(one, not_found_out(&one.machine, &message, now)).await?;
-                let unseen = ReconcileError::Missing(message);
+                let unseen = ReconcileError::DependencyNotReady(message);
                 self.tell_failed(one, InstanceOperation::Update, &unseen).await;
                 Err(unseen)
             }

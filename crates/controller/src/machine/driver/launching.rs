@@ -39,7 +39,7 @@ impl From<ReconcileError> for LaunchFailure {
             ReconcileError::Aws(error) => of_call(error),
             ReconcileError::Cluster(_)
             | ReconcileError::Authority(_)
-            | ReconcileError::Missing(_) => None,
+            | ReconcileError::DependencyNotReady(_) => None,
         };
         failure.map_or(LaunchFailure::Retry(error), LaunchFailure::Invalid)
     }
@@ -49,7 +49,7 @@ impl From<LaunchError> for LaunchFailure {
     fn from(rejection: LaunchError) -> Self {
         let message = rejection.to_string();
         of_refusal(&rejection).map_or_else(
-            || LaunchFailure::Retry(ReconcileError::Missing(message)),
+            || LaunchFailure::Retry(ReconcileError::DependencyNotReady(message)),
             LaunchFailure::Invalid,
         )
     }
@@ -162,7 +162,7 @@ impl MachineController {
         let secrets: Api<ClusterSecret> =
             Api::namespaced(self.client.clone(), &self.settings.namespace);
         let missing = |what: &str| {
-            ReconcileError::Missing(format!("the Secret {name} with the user data {what}"))
+            ReconcileError::DependencyNotReady(format!("the Secret {name} with the user data {what}"))
         };
         let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
         let data = secret.data.and_then(|mut data| data.remove("userData"));
