@@ -11,7 +11,8 @@ pub enum Exit {
     Failed = 1,
     /// Pending changes or drift, only with `plan --detailed-exitcode`.
     Changes = 2,
-    /// Missing or invalid input file: install-config, manifest, assets, stream, metadata.json.
+    /// Missing or invalid input file: install-config, manifest, assets, stream, metadata.json,
+    /// kubeconfig of a wait.
     ConfigInvalid = 3,
     /// State locked by another run.
     Locked = 4,

@@ -147,7 +147,7 @@ codes! {
     Installation "Installation and outputs" {
         InstallationLate = "installation-late", [1]: "the installation did not reach its goal in time";
         InstallationFailed = "installation-failed", [1]: "the installation cannot reach its goal";
-        KubeconfigUnusable = "kubeconfig-unusable", [1, 64]: "a kubeconfig is missing, or cannot be used";
+        KubeconfigUnusable = "kubeconfig-unusable", [1, 3, 64]: "a kubeconfig is missing, or cannot be used";
         KubeconfigForeign = "kubeconfig-foreign", [0]: "the kubeconfig names another cluster than the state";
         OutputUnknown = "output-unknown", [1, 64]: "the cluster has no such output";
         BootstrapMissing = "bootstrap-missing", [1]: "the cluster has no bootstrap machine to gather logs from";

@@ -51,7 +51,9 @@ pub(crate) async fn complete(
     Ok(Exit::Done)
 }
 
-/// Waits for a goal. A signal ends the wait; unlike other waits, this one follows changes.
+/// Waits for a goal. A signal ends the wait; unlike other waits, this one follows changes. So does a
+/// kubeconfig that has become unusable, and the exit code of an invalid input file would promise that
+/// nothing was changed.
 async fn waited_for(
     goal: Goal,
     options: &WaitOptions,
@@ -63,6 +65,7 @@ async fn waited_for(
     let waited = unless_stopped(stop, Box::pin(waiting)).await;
     waited.map_err(|failure| match failure.exit {
         Exit::Stopped => stopped(),
+        Exit::ConfigInvalid => CommandError { exit: Exit::Failed, ..failure },
         _ => failure,
     })
 }

@@ -187,7 +187,7 @@ async fn access(options: &WaitOptions, common: &CommonArgs) -> Result<ClusterAcc
             }
             _ => "its certificates, keys or tokens are damaged",
         };
-        CommandError::new(Exit::Failed, unusable_diagnostic(&path).with_detail(detail))
+        CommandError::new(Exit::ConfigInvalid, unusable_diagnostic(&path).with_detail(detail))
     })?;
     Ok(ClusterAccess { client, url, endpoint, kubeconfig: path })
 }
@@ -216,7 +216,7 @@ fn unusable_kubeconfig(path: &Path, error: &KubeconfigError) -> CommandError {
         KubeconfigError::Parse(_) => "it is not the YAML of a kubeconfig".to_owned(),
         other => other.to_string(),
     };
-    CommandError::new(Exit::Failed, unusable_diagnostic(path).with_detail(detail))
+    CommandError::new(Exit::ConfigInvalid, unusable_diagnostic(path).with_detail(detail))
 }
 
 /// Returns the recorded state of the cluster, if there is one. Only a cluster that the user names must
@@ -311,6 +311,7 @@ mod tests {
             let Err(error) = access(&options, &common).await else { panic!("{name} is usable") };
             let said = format!("{:?}", error.diagnostics);
             assert!(said.contains(name) && !said.contains("Y2FuYXJ5"), "{said}");
+            assert_eq!(error.exit, Exit::ConfigInvalid, "{name}: an input file");
         }
     }
 

@@ -184,7 +184,7 @@ async fn an_apply_that_waits_goes_from_nothing_to_an_installed_cluster_also_afte
     super::policies::write_assets(&desk, "demo-w4a2t");
     let apply = ["apply", "--assets", "assets", "--auto-approve", "--wait"];
     desk.expect(64, &["apply", "--auto-approve", "--wait"]);
-    let none = desk.expect(1, &apply);
+    let none = desk.expect(3, &apply);
     assert!(none.err.contains("could not use the kubeconfig"), "{}", none.err);
     assert!(!desk.path("state").exists(), "nothing is begun without a kubeconfig");
 
