@@ -70,6 +70,21 @@ impl<'a> Authority<'a> {
         })
     }
 
+    /// Returns the log message about the condition `Paused` that becomes or no longer is `True`. `None`
+    /// without a change. `before` are the conditions of the object.
+    pub fn pause_message(self, before: &[Condition]) -> Option<String> {
+        let was_paused = before.iter().any(|one| one.kind == "Paused" && one.status == "True");
+        match self {
+            Authority::Paused(api) if !was_paused => Some(format!(
+                "paused: status.authoritativeAPI is {api}, and this controller changes nothing"
+            )),
+            Authority::MachineApi if was_paused => {
+                Some(format!("resumed: status.authoritativeAPI is {MACHINE_API}"))
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the message about a value that the controllers do not know.
     pub fn problem(self) -> Option<String> {
         let (field, found) = match self {

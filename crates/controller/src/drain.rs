@@ -55,8 +55,8 @@ const SHOWN: usize = 10;
 enum Staying {
     /// The pod was evicted or is terminating.
     Ending(String),
-    /// A PodDisruptionBudget protects the pod.
-    Blocked(String),
+    /// A PodDisruptionBudget protects the pod. The API server may not name it.
+    Blocked { pod: String, budget: Option<String> },
     /// The eviction failed.
     Failed(String),
 }
@@ -106,18 +106,26 @@ pub async fn drain(
 /// Returns the pods that are left, those that need attention first.
 fn progress(left: Vec<Staying>) -> DrainProgress {
     let (count, mut blocked, mut failed, mut ending) = (left.len(), vec![], vec![], vec![]);
+    let mut told = Vec::new();
     for one in left {
         match one {
-            Staying::Blocked(pod) => blocked.push(pod),
+            Staying::Blocked { pod, budget } => {
+                let budget = budget.map_or("its PodDisruptionBudget".to_owned(), |budget| {
+                    format!("the PodDisruptionBudget {budget}")
+                });
+                told.push(format!("{pod} is blocked by {budget}"));
+                blocked.push(pod);
+            }
             Staying::Failed(why) => failed.push(why),
             Staying::Ending(why) => ending.push(why),
         }
     }
-    let told = blocked.iter().map(|pod| format!("{pod} is blocked by its PodDisruptionBudget"));
-    let told: Vec<String> = told.chain(failed).chain(ending).collect();
+    told.extend(failed.into_iter().chain(ending));
     let more = if told.len() > SHOWN { ", …" } else { "" };
     let shown = told[..told.len().min(SHOWN)].join(", ");
-    DrainProgress { message: format!("{count} pods remain: {shown}{more}"), blocked }
+    let remain =
+        if count == 1 { "1 pod remains".to_owned() } else { format!("{count} pods remain") };
+    DrainProgress { message: format!("{remain}: {shown}{more}"), blocked }
 }
 
 /// Cordons the Node. Returns the name of another control plane Node if that one is drained first.
@@ -153,7 +161,9 @@ async fn tried(client: &Client, pod: &Pod, unreachable: bool, until: Instant) ->
     match response {
         Ok(_) => Some(Staying::Ending(format!("{pod_name} is evicted"))),
         Err(kube::Error::Api(status)) if status.code == 404 => None,
-        Err(kube::Error::Api(status)) if is_budget(&status) => Some(Staying::Blocked(pod_name)),
+        Err(kube::Error::Api(status)) if is_budget(&status) => {
+            Some(Staying::Blocked { pod: pod_name, budget: budget_name(&status) })
+        }
         Err(error) => {
             Some(Staying::Failed(format!("{pod_name} is not evicted: {}", plain(&error))))
         }
@@ -167,6 +177,15 @@ fn is_budget(status: &Status) -> bool {
     let by_cause =
         causes.is_some_and(|causes| causes.iter().any(|one| one.reason == "DisruptionBudget"));
     status.code == 429 && (by_cause || status.message.contains("disruption budget"))
+}
+
+/// Returns the name of the PodDisruptionBudget that rejected an eviction. Only the text of the cause
+/// has the name (kubernetes 1.36 `pkg/registry/core/pod/storage/eviction.go`).
+fn budget_name(status: &Status) -> Option<String> {
+    let causes = &status.details.as_ref()?.causes;
+    let cause = causes.iter().find(|one| one.reason == "DisruptionBudget")?;
+    let name = cause.message.strip_prefix("The disruption budget ")?.split_whitespace().next()?;
+    Some(name.to_owned())
 }
 
 /// Returns true if the drain evicts the pod. Pods of DaemonSets and mirror pods stay, because the
@@ -258,7 +277,9 @@ mod tests {
         assert_eq!(pods(&cluster), ["web-1"]);
         assert_eq!(progress.blocked, ["apps/web-1"]);
         assert!(
-            progress.message.starts_with("3 pods remain: apps/web-1 is blocked"),
+            progress.message.starts_with(
+                "3 pods remain: apps/web-1 is blocked by the PodDisruptionBudget protected, "
+            ),
             "{progress:?}"
         );
     }

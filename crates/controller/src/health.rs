@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use super::metrics::Metrics;
+use crate::in_flight::ReconcilesInFlight;
 use crate::reflector::{View, ViewState};
 use groundplan_node::http::probes::HealthSource;
 
@@ -13,6 +14,8 @@ use groundplan_node::http::probes::HealthSource;
 pub struct ControllerHealth {
     /// Metrics of the process.
     pub metrics: Metrics,
+    /// Reconciles of all controllers.
+    pub reconciles: ReconcilesInFlight,
     /// True if the API server responded to the last request for the Lease.
     answered: AtomicBool,
     /// Reason why a Lease cannot be held: a missing permission.

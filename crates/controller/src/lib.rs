@@ -27,8 +27,8 @@
 //! 5. [`reflector`]: watches that all controllers share, and the state of their copies; [`node`]:
 //!    fields that are read of a Node; [`clock`]: time, by a clock that tests may pause.
 //! 6. [`authority`]: authority over an object during a migration to the Cluster API.
-//! 7. [`conditions`]: conditions in a status; [`metrics`]: counters for Prometheus; [`report`]: log
-//!    lines.
+//! 7. [`conditions`]: conditions in a status; [`in_flight`]: count of reconciles in flight;
+//!    [`metrics`]: counters for Prometheus; [`report`]: log lines.
 //!
 //! # Features
 //!
@@ -53,6 +53,7 @@ pub mod drain;
 pub mod ec2_batcher;
 pub mod event_recorder;
 pub mod health;
+pub mod in_flight;
 pub mod lease;
 pub mod machine;
 pub mod machine_set;

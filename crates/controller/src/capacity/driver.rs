@@ -123,7 +123,8 @@ impl CapacityController {
               -> BoxFuture<'static, Result<Action, Error>> {
             let log = log.clone();
             Box::pin(async move {
-                let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
+                let reconcile = Self::reconcile(Arc::clone(&set), Arc::clone(&driver));
+                let done = driver.health.reconciles.during(reconcile).await;
                 if log_result(&log, "capacity", (&driver.sets, &set), &done) {
                     driver.health.metrics.reconciled("capacity", false);
                 }

@@ -93,6 +93,8 @@ pub struct MachineController {
     deleted: Mutex<HashMap<String, Instant>>,
     /// Time since which each query has proven the instance of a Machine absent, by UID.
     absent: Mutex<HashMap<String, Instant>>,
+    /// Time of the last log line about a drain that waits, by UID.
+    drains: Mutex<HashMap<String, Instant>>,
     changes: Semaphore,
     turn: Turn,
     log: Log,
@@ -187,6 +189,7 @@ impl MachineController {
             conflicts: Mutex::default(),
             deleted: Mutex::default(),
             absent: Mutex::default(),
+            drains: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
             turn: Turn::default(),
             log: Log::default(),
@@ -226,7 +229,10 @@ impl MachineController {
         type Reconciled = BoxFuture<'static, std::result::Result<Action, Infallible>>;
         let one = move |machine: Arc<WatchedObject<Machine>>, driver: Arc<Self>| -> Reconciled {
             let watched = Arc::clone(&watched);
-            Box::pin(async move { Ok(driver.reconcile(&watched, &machine).await) })
+            Box::pin(async move {
+                let reconcile = driver.reconcile(&watched, &machine);
+                Ok(driver.health.reconciles.during(reconcile).await)
+            })
         };
         let never =
             |_: Arc<WatchedObject<Machine>>, error: &Infallible, _: Arc<Self>| match *error {};
@@ -364,6 +370,7 @@ impl MachineController {
         self.conflicts().forget(uid);
         self.deleted().remove(uid);
         self.absent().remove(uid);
+        self.drains.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
     fn absent(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {
@@ -451,7 +458,11 @@ impl MachineController {
             return Err(ReconcileError::Authority(problem));
         }
         let now = self.clock.now();
+        let message = one.authority().pause_message(&one.machine.status.conditions);
         self.write(one, paused(&one.machine, now)).await?;
+        if let Some(message) = message {
+            self.log(LogLevel::Info, one, &message);
+        }
         Ok(one.authority().allows_changes())
     }
 

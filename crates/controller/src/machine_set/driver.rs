@@ -41,7 +41,7 @@ use crate::node::Node;
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, log_result, readable, reference,
 };
-use crate::report::{Log, ReconcileFailure, with_causes};
+use crate::report::{Log, LogLevel, ReconcileFailure, with_causes};
 
 /// Maximum number of concurrent creations or deletions of machines.
 const AT_A_TIME: usize = 10;
@@ -103,6 +103,7 @@ pub struct MachineSetController {
     began: Instant,
     clock: Clock,
     health: Arc<ControllerHealth>,
+    log: Log,
 }
 
 /// Set, with the version of the object that it was read from.
@@ -138,7 +139,9 @@ impl MachineSetController {
         (health, log): (Arc<ControllerHealth>, Log),
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
-        let driver = Arc::new(Self::new(client, namespace, feeds, health));
+        let mut driver = Self::new(client, namespace, feeds, health);
+        driver.log = log;
+        let driver = Arc::new(driver);
         let queue = driver.queue(feeds).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
         let sets = driver.sets.clone();
@@ -148,10 +151,10 @@ impl MachineSetController {
         let one = move |set: Arc<WatchedObject<MachineSet>>,
                         driver: Arc<Self>|
               -> BoxFuture<'static, Result<Action, Error>> {
-            let log = log.clone();
             Box::pin(async move {
-                let done = Self::reconcile(Arc::clone(&set), Arc::clone(&driver)).await;
-                let failed = log_result(&log, "machine_set", (&driver.sets, &set), &done);
+                let reconcile = Self::reconcile(Arc::clone(&set), Arc::clone(&driver));
+                let done = driver.health.reconciles.during(reconcile).await;
+                let failed = log_result(&driver.log, "machine_set", (&driver.sets, &set), &done);
                 if let (true, Err(error)) = (failed, &done) {
                     driver.health.metrics.reconciled("machine_set", false);
                     driver.report_failure(&set, error).await;
@@ -187,6 +190,7 @@ impl MachineSetController {
             began: Instant::now(),
             clock: Clock::default(),
             health,
+            log: Log::default(),
         }
     }
 
@@ -312,6 +316,9 @@ impl MachineSetController {
         let (name, by) = (&set.metadata.name, by());
         let asked = self.raw_sets.patch_status(name, &by, &patch);
         let written = answer("write the authority of a set", asked).await?;
+        if let Some(message) = authority.pause_message(&set.status.conditions) {
+            self.log(set, &message);
+        }
         // A CRD that does not have the field drops the value, and no event follows. Then the spec
         // alone decides.
         Ok(written.metadata.resource_version.as_deref() == version)
@@ -392,6 +399,11 @@ impl MachineSetController {
     /// Returns true if requests of an earlier process can no longer arrive.
     fn is_settled(&self) -> bool {
         self.began.elapsed() >= SETTLED
+    }
+
+    fn log(&self, set: &MachineSet, message: &str) {
+        let object = format!("MachineSet {}", set.metadata.name);
+        self.log.line(LogLevel::Info, "machine_set", &object, message);
     }
 
     fn pending(&self) -> MutexGuard<'_, HashMap<String, Expectations>> {

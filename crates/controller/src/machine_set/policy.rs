@@ -89,6 +89,18 @@ fn made(machine: &Machine) -> Option<Timestamp> {
     machine.metadata.creation_timestamp.as_ref()?.parse().ok()
 }
 
+/// Returns why a machine is among the first to be deleted, in words.
+pub(super) fn reason(policy: Policy, machine: &Machine) -> &'static str {
+    match policy {
+        _ if is_asked_for(machine) => "an annotation marks it for deletion",
+        _ if is_broken(machine) => "it has failed",
+        Policy::Random if machine.status.node_ref.is_none() => "it has no Node",
+        Policy::Random => "all have the same priority",
+        Policy::Newest => "it is among the newest",
+        Policy::Oldest => "it is among the oldest",
+    }
+}
+
 /// Returns the `count` machines to delete first.
 pub(super) fn first_to_go<'a>(
     policy: Policy,

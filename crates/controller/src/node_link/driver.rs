@@ -91,7 +91,8 @@ impl NodeLinkController {
               -> BoxFuture<'static, Result<Action, Error>> {
             let log = log.clone();
             Box::pin(async move {
-                let done = Self::reconcile(Arc::clone(&node), Arc::clone(&driver)).await;
+                let reconcile = Self::reconcile(Arc::clone(&node), Arc::clone(&driver));
+                let done = driver.health.reconciles.during(reconcile).await;
                 if log_result(&log, "node_link", (&driver.nodes, &node), &done) {
                     driver.health.metrics.reconciled("node_link", false);
                 }

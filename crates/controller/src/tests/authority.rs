@@ -50,6 +50,11 @@ async fn what_the_cluster_api_has_is_paused_and_left_alone() {
     authority(&bench, SETS, "s", &spec);
     let controllers = bench.start_all();
     settle().await;
+    let mut logged = bench.logged();
+    logged.sort();
+    let paused_by =
+        "paused: status.authoritativeAPI is ClusterAPI, and this controller changes nothing";
+    assert_eq!(logged, [format!("Machine m: {paused_by}"), format!("MachineSet s: {paused_by}")]);
     assert!(bench.ec2.names().is_empty() && bench.ec2.launches() == 0);
     assert_eq!(bench.cluster.all(MACHINES).len(), 1);
     for (plural, name) in [(MACHINES, "m"), (SETS, "s")] {
@@ -87,6 +92,15 @@ async fn a_migration_pauses_and_resumes_and_keeps_what_is_synchronised() {
     assert_eq!(bench.ec2.names().len(), 1, "the deletion is the Cluster API's");
     authority(&bench, MACHINES, "m", &json!({"status": {"authoritativeAPI": "MachineAPI"}}));
     bench.until("gone", |bench| bench.machine("m").is_none()).await;
+    let logged = bench.logged();
+    let of_pauses: Vec<_> =
+        logged.iter().filter(|line| line.contains("authoritativeAPI")).collect();
+    let expected = [
+        "Machine m: paused: status.authoritativeAPI is Migrating, and this controller \
+                     changes nothing",
+        "Machine m: resumed: status.authoritativeAPI is MachineAPI",
+    ];
+    assert_eq!(of_pauses, expected);
     assert_eq!(machine["metadata"]["finalizers"], json!([FINALIZER]));
     assert_eq!(machine["status"]["synchronizedGeneration"], 4);
     assert_eq!(machine["status"]["synchronizedAPI"], "MachineAPI");

@@ -36,6 +36,7 @@ pub(crate) struct Bench {
     pub(crate) health: Arc<ControllerHealth>,
     client: Client,
     reported: Arc<Mutex<Vec<String>>>,
+    logged: Arc<Mutex<Vec<String>>>,
 }
 
 impl Bench {
@@ -53,7 +54,8 @@ impl Bench {
         }));
         let ec2 = FakeEc2::new(Duration::from_millis(80));
         let client = cluster.client();
-        Self { cluster, ec2, health: Arc::default(), client, reported: Arc::default() }
+        let (reported, logged) = Default::default();
+        Self { cluster, ec2, health: Arc::default(), client, reported, logged }
     }
 
     /// Replaces the client of the controllers.
@@ -65,6 +67,11 @@ impl Bench {
     /// Returns the warnings and errors in the log of the controllers, in order.
     pub(super) fn reported(&self) -> Vec<String> {
         self.reported.lock().expect("no test panics with the lock").clone()
+    }
+
+    /// Returns the lines of the level `info` in the log of the controllers, in order.
+    pub(super) fn logged(&self) -> Vec<String> {
+        self.logged.lock().expect("no test panics with the lock").clone()
     }
 
     /// Adds a Machine with this name and these fields of the provider config.
@@ -110,14 +117,17 @@ impl Bench {
     /// Starts everything that a process does, with a shutdown token.
     pub(crate) fn start_all_until(&self, stop: CancellationToken) -> JoinHandle<()> {
         let (client, health) = (self.client.clone(), Arc::clone(&self.health));
-        let reported = Arc::clone(&self.reported);
+        let (reported, logged) = (Arc::clone(&self.reported), Arc::clone(&self.logged));
         let of_aws = AwsControllers { machines: self.machines(), types: self.types() };
         tokio::spawn(async move {
             let log = Log::new(move |line| {
-                if line.level > LogLevel::Info {
-                    let line = format!("{}: {}", line.object, line.message);
-                    reported.lock().expect("no test panics with the lock").push(line);
-                }
+                let text = format!("{}: {}", line.object, line.message);
+                let lines = match line.level {
+                    LogLevel::Debug => return,
+                    LogLevel::Info => &logged,
+                    LogLevel::Warning | LogLevel::Error => &reported,
+                };
+                lines.lock().expect("no test panics with the lock").push(text);
             });
             look_after(&client, NAMESPACE, &health, &stop, &log, of_aws).await;
         })

@@ -170,7 +170,9 @@ async fn a_node_is_emptied_before_its_machine_goes_and_a_budget_is_honoured() {
     let machine = bench.machine("m").unwrap();
     let drained = machine.status.conditions.iter().find(|one| one.kind == "Drained").unwrap();
     assert!(
-        drained.message.contains("apps/db is blocked by its PodDisruptionBudget"),
+        drained
+            .message
+            .contains("1 pod remains: apps/db is blocked by the PodDisruptionBudget protected"),
         "{drained:?}"
     );
     let evictions = bench.cluster.requests();

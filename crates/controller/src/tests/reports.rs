@@ -244,3 +244,80 @@ async fn the_first_problem_of_a_new_set_with_the_name_of_a_deleted_one_is_logged
     assert_eq!(logged(), 3, "{:?}", bench.reported());
     controllers.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_machine_that_a_set_creates_or_deletes_is_logged_with_its_reason() {
+    let bench = Bench::new();
+    bench.want_set("s");
+    bench.scale("s", 2);
+    let controllers = bench.start_all();
+    bench.until("both", |bench| bench.in_phase("Provisioned") == 2).await;
+    let machines = bench.cluster.all("machines");
+    let name = |one: &Value| one["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let (first, marked) = (name(&machines[0]), name(&machines[1]));
+    let of_set = |bench: &Bench| {
+        let mut lines = bench.logged();
+        lines.retain(|line| line.starts_with("MachineSet s: "));
+        lines
+    };
+    let mut created = of_set(&bench);
+    created.sort();
+    let expected = [&first, &marked]
+        .map(|one| format!("MachineSet s: created Machine {one} (replicas 0 -> 2)"));
+    assert_eq!(created, expected);
+    let mark = json!({"metadata": {"annotations": {"machine.openshift.io/delete-machine": "1"}}});
+    bench.cluster.change("machines", NAMESPACE, &marked, &mark);
+    sleep(Duration::from_secs(30)).await;
+    bench.scale("s", 1);
+    bench.until("one is gone", |bench| bench.machine(&marked).is_none()).await;
+    let line = format!(
+        "MachineSet s: deleted Machine {marked} (replicas 2 -> 1, delete policy Random: an \
+         annotation marks it for deletion)"
+    );
+    assert_eq!(of_set(&bench)[2..], [line]);
+    let change = json!({"spec": {"deletePolicy": "Oldest", "replicas": 0}});
+    bench.cluster.change("machinesets", NAMESPACE, "s", &change);
+    bench.until("none is left", |bench| bench.cluster.all("machines").is_empty()).await;
+    let line = format!(
+        "MachineSet s: deleted Machine {first} (replicas 1 -> 0, delete policy Oldest: it is among \
+         the oldest)"
+    );
+    assert_eq!(of_set(&bench)[3..], [line]);
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_waits_is_logged_at_once_and_then_once_a_minute() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    bench.cluster.add_node("n");
+    bench.cluster.put(json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "db", "namespace": "apps", "labels": {"app": "db"}},
+        "spec": {"nodeName": "n", "containers": []},
+    }));
+    bench.cluster.protect_pods(Some("db"));
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let node = json!({"status": {"nodeRef": {"kind": "Node", "name": "n"}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &node);
+    bench.delete("m");
+    let waits = |bench: &Bench| {
+        let mut lines = bench.logged();
+        lines.retain(|line| line.contains("waits"));
+        lines
+    };
+    bench.until("it waits", |bench| !waits(bench).is_empty()).await;
+    let expected = "Machine m: the drain of Node n waits: 1 pod remains: apps/db is blocked by the \
+                    PodDisruptionBudget protected";
+    assert_eq!(waits(&bench), [expected]);
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(waits(&bench).len(), 1, "ten more steps");
+    sleep(Duration::from_secs(170)).await;
+    assert_eq!(waits(&bench), [expected; 4]);
+    bench.cluster.protect_pods(None);
+    bench.until("gone", |bench| bench.machine("m").is_none()).await;
+    let logged = bench.logged();
+    assert!(logged.contains(&"Machine m: Node n is drained".to_owned()), "{logged:?}");
+    controllers.abort();
+}

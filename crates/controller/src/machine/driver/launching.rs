@@ -162,7 +162,9 @@ impl MachineController {
         let secrets: Api<ClusterSecret> =
             Api::namespaced(self.client.clone(), &self.settings.namespace);
         let missing = |what: &str| {
-            ReconcileError::DependencyNotReady(format!("the Secret {name} with the user data {what}"))
+            ReconcileError::DependencyNotReady(format!(
+                "the Secret {name} with the user data {what}"
+            ))
         };
         let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
         let data = secret.data.and_then(|mut data| data.remove("userData"));

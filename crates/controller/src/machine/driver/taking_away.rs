@@ -1,12 +1,14 @@
 //! Deletion of a Machine: wait for hooks, drain the Node, terminate the instance, delete the Node,
 //! and remove the finalizer.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use groundplan_aws::model::ids::InstanceId;
 use groundplan_openshift::machine_api::types::Machine;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, DeleteParams, Preconditions};
+use tokio::time::Instant;
 
 use super::super::{
     DeletionAction, FINALIZER, InstanceState, MachineChange, PROVEN, SOON, SOONER,
@@ -19,6 +21,9 @@ use crate::ec2_batcher::FoundInstance;
 use crate::event_recorder::EventType;
 use crate::metrics::InstanceOperation;
 use crate::report::{LogLevel, plain};
+
+/// Time between two log lines about the same drain that waits.
+const DRAIN_LOGGED: Duration = Duration::from_secs(60);
 
 impl MachineController {
     pub(super) async fn take_away(&self, one: &mut ReconcileTarget) -> Result<NextLook> {
@@ -84,6 +89,11 @@ impl MachineController {
         let news = changes.status(now).is_some();
         self.write(one, changes).await?;
         let done = matches!(outcome, Ok(DrainResult::Done));
+        match &outcome {
+            Ok(DrainResult::Done) => self.log_drained(one),
+            Ok(DrainResult::NotYet(progress)) => self.log_drain_waits(one, &progress.message),
+            Err(why) => self.log_drain_waits(one, why),
+        }
         let requeued = match &outcome {
             Ok(DrainResult::NotYet(progress)) if !progress.blocked.is_empty() => Some(format!(
                 "Node drain requeued: PodDisruptionBudgets block the eviction of {}",
@@ -99,6 +109,25 @@ impl MachineController {
             self.tell_drain(one, "DrainSucceeded", "Node drain succeeded").await;
         }
         Ok(done)
+    }
+
+    /// Logs that a drain waits: the first time, and then once in [`DRAIN_LOGGED`].
+    fn log_drain_waits(&self, one: &ReconcileTarget, why: &str) {
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        let logged = drains.get(&one.machine.metadata.uid);
+        if logged.is_some_and(|logged| logged.elapsed() < DRAIN_LOGGED) {
+            return;
+        }
+        drains.insert(one.machine.metadata.uid.clone(), Instant::now());
+        self.log(LogLevel::Info, one, &format!("the drain of {} waits: {why}", node_of(one)));
+    }
+
+    /// Logs the end of a drain that has waited.
+    fn log_drained(&self, one: &ReconcileTarget) {
+        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
+        if drains.remove(&one.machine.metadata.uid).is_some() {
+            self.log(LogLevel::Info, one, &format!("{} is drained", node_of(one)));
+        }
     }
 
     async fn tell_drain(&self, one: &ReconcileTarget, reason: &str, message: &str) {
@@ -200,4 +229,11 @@ impl MachineController {
             other => Ok(other.map(drop)?),
         }
     }
+}
+
+/// Returns the Node of a Machine, for the log.
+fn node_of(one: &ReconcileTarget) -> String {
+    let node = one.machine.status.node_ref.as_ref();
+    let name = node.and_then(|node| node["name"].as_str()).unwrap_or_default();
+    format!("Node {name}")
 }

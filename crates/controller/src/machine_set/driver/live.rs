@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::super::announcement::{self, announced, differs};
 use super::super::pending::ExpectationCheck;
 use super::super::selector::Selector;
-use super::super::{SetChange, decide};
+use super::super::{SetChange, SetError, decide, policy, wanted};
 use super::{
     Act, Error, MachineSetController, SETTLED, SetCopy, all_or_until_one_fails, authority_of,
     from_template, is_of, made_up_name, owner_reference, readable_again,
@@ -101,7 +101,8 @@ impl MachineSetController {
         if let SetChange::Create(count) = change {
             let creation = Creation::of(set, count, doubted);
             self.announce(live, &creation.announced()).await?;
-            self.create(set, live, &creation.names).await?;
+            let have = wanted(set).saturating_sub(count);
+            self.create(set, live, &creation.names, &replicas(set, have)).await?;
             let more = count > creation.names.len();
             let look = self.withdraw(set, live, &creation.spare).await?;
             return Ok(if more { Some(Duration::ZERO) } else { look });
@@ -200,17 +201,18 @@ impl MachineSetController {
         Ok(())
     }
 
-    /// Creates machines from the live template.
+    /// Creates machines from the live template. `why` is for the log.
     async fn create(
         &self,
         set: &MachineSet,
         live: &DynamicObject,
         names: &[String],
+        why: &str,
     ) -> Result<(), Error> {
         let template = &live.data["spec"]["template"];
         let mut all = Vec::<Act<'_>>::new();
         for name in names {
-            all.push(Box::pin(self.make(set, from_template(set, template, name))));
+            all.push(Box::pin(self.make(set, from_template(set, template, name), why)));
         }
         all_or_until_one_fails(all).await
     }
@@ -225,7 +227,9 @@ impl MachineSetController {
         let mut all = Vec::<Act<'_>>::new();
         for machine in machines {
             let version = listed.versions.get(&machine.metadata.uid).cloned();
-            all.push(Box::pin(self.unmake(set, (*machine).clone(), version)));
+            let have = wanted(set) + machines.len();
+            let why = format!("{}, {}", replicas(set, have), policy_reason(set, machine)?);
+            all.push(Box::pin(self.unmake(set, (*machine).clone(), version, why)));
         }
         all_or_until_one_fails(all).await?;
         // A machine that changed meanwhile was not deleted.
@@ -236,7 +240,7 @@ impl MachineSetController {
     }
 
     /// Creates a machine of this name once, even if the call is repeated.
-    async fn make(&self, set: &MachineSet, object: Value) -> Result<(), Error> {
+    async fn make(&self, set: &MachineSet, object: Value, why: &str) -> Result<(), Error> {
         let machine: Machine = read(&object).map_err(|why| Error::Unreadable(why.to_string()))?;
         self.with_pending(set, |pending| pending.making(&machine));
         let name = machine.metadata.name.as_str();
@@ -246,6 +250,7 @@ impl MachineSetController {
             Ok(made) => {
                 let made = readable_again(&made)?;
                 self.with_pending(set, |pending| pending.made(made));
+                self.log(set, &format!("created Machine {name} ({why})"));
                 Ok(())
             }
             Err(error) if error.is(409) => self.take_or_leave(set, name).await,
@@ -263,6 +268,9 @@ impl MachineSetController {
     async fn take_or_leave(&self, set: &MachineSet, name: &str) -> Result<(), Error> {
         let there = answer("read a Machine", self.machine_api.get_opt(name)).await?;
         let ours = there.and_then(|there| there.object.ok()).filter(|one| is_of(set, one));
+        if ours.is_some() {
+            self.log(set, &format!("created Machine {name} (by a request without a response)"));
+        }
         self.with_pending(set, |pending| match ours {
             Some(ours) => pending.made(ours),
             None => pending.not_made(name),
@@ -275,13 +283,17 @@ impl MachineSetController {
         set: &MachineSet,
         machine: Machine,
         resource_version: Option<String>,
+        why: String,
     ) -> Result<(), Error> {
         self.with_pending(set, |pending| pending.deleting(&machine, resource_version.clone()));
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         let preconditions = Preconditions { uid: Some(uid.clone()), resource_version };
         let by = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match answer("delete a Machine", self.machine_api.delete(name, &by)).await {
-            Ok(_) => self.with_pending(set, |pending| pending.deleted(uid)),
+            Ok(_) => {
+                self.with_pending(set, |pending| pending.deleted(uid));
+                self.log(set, &format!("deleted Machine {name} ({why})"));
+            }
             // The machine is gone.
             Err(error) if error.is(404) => self.with_pending(set, |pending| pending.deleted(uid)),
             // The machine has changed since the decision, or another machine has its name.
@@ -306,7 +318,8 @@ impl MachineSetController {
             match doubt {
                 ExpectationCheck::Make(_) => (),
                 ExpectationCheck::Delete(machine, version) => {
-                    self.unmake(set, machine, version).await?;
+                    let why = "an earlier request had no response".to_owned();
+                    self.unmake(set, machine, version, why).await?;
                 }
                 ExpectationCheck::IsThere(machine) | ExpectationCheck::IsGoing(machine) => {
                     self.check(set, &machine).await?;
@@ -354,6 +367,17 @@ impl MachineSetController {
         answer("adopt a Machine", self.machine_api.patch(name, &by(), &patch)).await?;
         Ok(())
     }
+}
+
+/// Returns the change of the number of machines, for the log.
+fn replicas(set: &MachineSet, have: usize) -> String {
+    format!("replicas {have} -> {}", wanted(set))
+}
+
+/// Returns why the delete policy selects a machine, for the log.
+fn policy_reason(set: &MachineSet, machine: &Machine) -> Result<String, SetError> {
+    let policy: policy::Policy = set.spec.delete_policy.parse()?;
+    Ok(format!("delete policy {policy:?}: {}", policy::reason(policy, machine)))
 }
 
 fn readable_set(object: &DynamicObject) -> Result<MachineSet, Error> {
