@@ -71,7 +71,7 @@ fn run_command_line() -> ExitCode {
         Ok(exit) => exit,
         Err(failure) => {
             for diagnostic in &failure.diagnostics {
-                let _ = ui.diagnostic(diagnostic); // there is nowhere else to say it
+                let _ = print_failure(&arguments.command, &mut ui, diagnostic); // there is nowhere else
             }
             failure.exit
         }
@@ -80,6 +80,21 @@ fn run_command_line() -> ExitCode {
         let _ = ui.calls();
     }
     exit.into()
+}
+
+/// Prints an error that ends the command. The commands that run in a cluster write a log, and this
+/// error is its last line.
+fn print_failure(command: &Command, ui: &mut Ui, failure: &Diagnostic) -> io::Result<()> {
+    match command {
+        #[cfg(feature = "kubernetes")]
+        Command::MachineController(_) => commands::machine_controller::log_failure(ui, failure),
+        #[cfg(feature = "kubernetes")]
+        Command::TerminationHandler(handler) => {
+            let node = &handler.options.node_name;
+            commands::termination_handler::log_failure(node, ui, failure)
+        }
+        _ => ui.diagnostic(failure),
+    }
 }
 
 /// Prints help, a version, or an error of the arguments. An error repeats arguments, which may have

@@ -198,23 +198,32 @@ pub enum MessageWording {
 }
 
 impl MessageWording {
-    /// Returns the line for the log, in the form of the machine controller's log: time, level,
-    /// component, object, message.
+    /// Returns the line for the log.
     pub fn log_line(&self, node: &str, now: Timestamp) -> String {
-        let (level, message) = match self {
+        match self {
             MessageWording::Event { text, .. } | MessageWording::Text(text) => {
-                ("info", text.clone())
+                log_line("info", node, text, now)
             }
             MessageWording::Warning { summary, detail, hint } => {
-                let mut text = summary.clone();
-                detail.iter().for_each(|cause| text.extend([": ", cause]));
-                hint.iter().for_each(|hint| text.extend(["; hint: ", hint]));
-                ("warning", text)
+                log_line("warning", node, &one_text(summary, detail, *hint), now)
             }
-        };
-        let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
-        format!("{now} {level} termination_handler Node {node}: {message}")
+        }
     }
+}
+
+/// Returns a line for the log, in the form of the machine controller's log: time, level, component,
+/// object, message.
+pub fn log_line(level: &str, node: &str, message: &str, now: Timestamp) -> String {
+    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
+    format!("{now} {level} termination_handler Node {node}: {message}")
+}
+
+/// Returns a problem as one text: summary, causes, hint.
+pub fn one_text(summary: &str, detail: &[String], hint: Option<&str>) -> String {
+    let mut text = summary.to_owned();
+    detail.iter().for_each(|cause| text.extend([": ", cause]));
+    hint.iter().for_each(|hint| text.extend(["; hint: ", hint]));
+    text
 }
 
 impl From<&HandlerMessage<'_>> for MessageWording {

@@ -4,7 +4,9 @@ use std::io::{self, Write, stderr, stdout};
 use std::process::ExitCode;
 
 use clap::Parser;
-use groundplan_node::command::{HandlerOptions, MessageWording, StartError, causes, run};
+use groundplan_node::command::{
+    HandlerOptions, MessageWording, StartError, causes, log_line, one_text, run,
+};
 use groundplan_node::termination::handler::HandlerMessage;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -67,7 +69,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = output.diagnostic("error", &failure.summary, &failure.detail, None);
+            let _ = output.failure(&arguments.options.node_name, &failure);
             failure.code.into()
         }
     }
@@ -134,6 +136,14 @@ impl Output {
         }
     }
 
+    /// Writes the error that ends the program: a line of the log, or a diagnostic.
+    fn failure(self, node: &str, failure: &StartFailure) -> io::Result<()> {
+        let text = one_text(&failure.summary, &failure.detail, None);
+        self.text(&log_line("error", node, &text, Timestamp::now()))?;
+        self.diagnostic("error", &failure.summary, &failure.detail, None)
+    }
+
+    /// Writes a problem for programs.
     fn diagnostic(
         self,
         severity: &str,
@@ -148,10 +158,7 @@ impl Output {
         if let Some(hint) = hint {
             fields["hint"] = hint.into();
         }
-        self.event("diagnostic", &fields)?;
-        self.text(&format!("{severity}: {summary}"))?;
-        detail.iter().try_for_each(|line| self.text(&format!("  {line}")))?;
-        hint.map_or(Ok(()), |hint| self.text(&format!("hint: {hint}")))
+        self.event("diagnostic", &fields)
     }
 
     /// Writes a line for people.

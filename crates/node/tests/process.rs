@@ -51,5 +51,32 @@ fn program_rejects_wrong_usage_with_64() {
     let mut command = program();
     let output = command.arg("--node-name=n").env(disabled.0, disabled.1).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
-    assert!(output.stdout.is_empty() && output.stderr.starts_with(b"error: "), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let (time, line) = said.trim_end().split_once(' ').unwrap();
+    assert!(
+        time.ends_with('Z') && line.starts_with("error termination_handler Node n: "),
+        "{said}"
+    );
+    assert!(output.stdout.is_empty() && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn an_error_at_the_start_is_one_line_of_the_log_or_one_diagnostic() {
+    let run = |words: &[&str]| {
+        let mut command = program();
+        command.env("KUBECONFIG", "/nonexistent/kubeconfig").args(["--node-name=n"]).args(words);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap())
+    };
+    let [out, err] = run(&[]);
+    assert!(out.is_empty() && err.lines().count() == 1, "{err}");
+    let expected =
+        "error termination_handler Node n: could not configure access to the API server: ";
+    assert!(err.contains(expected), "{err}");
+    let [out, err] = run(&["--json"]);
+    let errors: Vec<_> =
+        out.lines().filter(|line| line.contains("\"severity\":\"error\"")).collect();
+    assert!(err.is_empty() && errors.len() == 1, "{out}{err}");
+    assert!(errors[0].starts_with("{\"type\":\"diagnostic\",\"time\":\""), "{out}");
 }

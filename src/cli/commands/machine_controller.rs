@@ -1,5 +1,8 @@
 //! `groundplan machine-controller`: the provider of a cluster's Machine API.
 
+mod log_lines;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,8 +29,10 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Client, ResourceExt};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
+pub(crate) use self::log_lines::log_failure;
+use self::log_lines::{print, shutdown_begins, shutdown_ended};
 use crate::cli::args::{MachineControllerArgs, MinimumLogLevel};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
@@ -159,6 +164,7 @@ fn instances(nodes: &[Node]) -> Vec<InstanceId> {
     ids.collect()
 }
 
+/// Runs the controllers, and prints their log up to its last line.
 async fn controlled(
     arguments: &MachineControllerArgs,
     client: &Client,
@@ -166,15 +172,50 @@ async fn controlled(
     ui: &mut Ui,
     stop: &Shutdown,
 ) -> Result<Exit> {
-    let (log, lines) = log(arguments);
+    let (log, mut lines) = log(arguments);
+    let began = Cell::new(None);
+    let printed = async {
+        while let Some(line) = lines.recv().await {
+            print(ui, &line);
+        }
+        std::future::pending().await
+    };
+    let announced = async {
+        stop.stopped().await;
+        began.set(Some(Instant::now()));
+        log.line(LogLevel::Info, "manager", "", &shutdown_begins(health));
+        std::future::pending().await
+    };
+    let ended = tokio::select! {
+        biased;
+        never = announced => never,
+        ended = led(arguments, client, health, stop, &log) => ended,
+        never = printed => never,
+    };
+    if let Some(began) = began.get() {
+        log.line(LogLevel::Info, "manager", "", &shutdown_ended(health, began.elapsed()));
+    }
+    while let Ok(line) = lines.try_recv() {
+        print(ui, &line);
+    }
+    ended
+}
+
+/// Runs the controllers in the leader, until shutdown.
+async fn led(
+    arguments: &MachineControllerArgs,
+    client: &Client,
+    health: &Arc<ControllerHealth>,
+    stop: &Shutdown,
+    log: &Log,
+) -> Result<Exit> {
     // A shutdown during the start has nothing to finish, even if the API server is silent.
     let begun = tokio::select! {
         biased;
         () = stop.stopped() => return Ok(Exit::Done),
-        begun = begun(arguments, client, health, &log) => begun?,
+        begun = begun(arguments, client, health, log) => begun?,
     };
     let Begun { aws, settings, account, cluster } = begun;
-    let mut lines = lines;
     let begins = format!(
         "cluster {} in {}, account {account}, namespace {}",
         cluster.infra_id, cluster.region, arguments.namespace
@@ -215,18 +256,9 @@ async fn controlled(
             }
         }
     };
-    let saying = async {
-        while let Some(line) = lines.recv().await {
-            let (level, controller) = (line.level.name(), line.controller);
-            let (object, message) = (&line.object, &line.message);
-            let _ = ui.log(level, controller, object, message); // a closed output does not end it
-        }
-        std::future::pending().await
-    };
     tokio::select! {
         biased;
         ended = ended => ended,
-        never = saying => never,
         never = check_account(&aws) => never,
     }
 }

@@ -29,6 +29,14 @@ pub(crate) async fn run(
     ended.map(|()| Exit::Done).map_err(|error| failed(&error))
 }
 
+/// Logs the error that ends the process, as text, or prints it as a diagnostic.
+pub(crate) fn log_failure(node: &str, ui: &mut Ui, failure: &Diagnostic) -> io::Result<()> {
+    let text = command::one_text(&failure.summary, &failure.detail, failure.hint.as_deref());
+    let text = format!("{text}; see `groundplan explain {}`", failure.code.name());
+    ui.talk(&command::log_line("error", node, &text, Timestamp::now()))?;
+    ui.print_json("diagnostic", failure)
+}
+
 fn failed(error: &StartError) -> CommandError {
     let (exit, code) = match error {
         StartError::Endpoint(_) => (Exit::Usage, Code::Usage),

@@ -23,7 +23,7 @@ use crate::render::json::JsonLines;
 use crate::render::markdown;
 use crate::render::progress::{Estimate, LiveRegion, ProgressLines};
 use crate::render::screen::{self, Screen};
-use crate::render::{Diagnostic, PlanView};
+use crate::render::{Code, Diagnostic, PlanView};
 
 /// Standard output and standard error with their formats.
 #[derive(Debug)]
@@ -194,8 +194,23 @@ impl Ui {
         object: &str,
         message: &str,
     ) -> io::Result<()> {
-        let fields = json!({"level": level, "controller": controller, "object": object,
-                            "message": message});
+        self.log_with_code(level, controller, object, message, None)
+    }
+
+    /// Prints a line of a controller's log. A `code` is for programs only.
+    pub(crate) fn log_with_code(
+        &mut self,
+        level: &str,
+        controller: &str,
+        object: &str,
+        message: &str,
+        code: Option<Code>,
+    ) -> io::Result<()> {
+        let mut fields = json!({"level": level, "controller": controller, "object": object,
+                                "message": message});
+        if let Some(code) = code {
+            fields["code"] = code.name().into();
+        }
         self.print_json("log", &fields)?;
         if self.is_json() {
             return Ok(());

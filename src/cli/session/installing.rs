@@ -63,11 +63,16 @@ async fn waited_for(
 ) -> Result<()> {
     let waiting = wait_for(goal, options, false, common, ui);
     let waited = unless_stopped(stop, Box::pin(waiting)).await;
-    waited.map_err(|failure| match failure.exit {
+    waited.map_err(after_changes)
+}
+
+/// Returns the failure of a wait that follows changes.
+fn after_changes(failure: CommandError) -> CommandError {
+    match failure.exit {
         Exit::Stopped => stopped(),
         Exit::ConfigInvalid => CommandError { exit: Exit::Failed, ..failure },
         _ => failure,
-    })
+    }
 }
 
 fn stopped() -> CommandError {
@@ -98,4 +103,16 @@ async fn remove_bootstrap(
 fn options(cluster: Option<&str>) -> WaitOptions {
     let cluster = ClusterArg { cluster: cluster.map(str::to_owned) };
     WaitOptions { kubeconfig: None, timeout: None, late_after: None, cluster }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_that_is_lost_after_changes_has_not_the_exit_code_of_an_unchanged_cluster() {
+        let unusable = Diagnostic::error(Code::KubeconfigUnusable, "could not use it");
+        let failure = after_changes(CommandError::new(Exit::ConfigInvalid, unusable.clone()));
+        assert_eq!((failure.exit, &failure.diagnostics), (Exit::Failed, &vec![unusable]));
+    }
 }

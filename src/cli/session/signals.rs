@@ -2,6 +2,7 @@
 //! shutdown that a blocked system call holds up.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -26,7 +27,8 @@ pub(crate) fn watch(stop: &Shutdown) -> io::Result<()> {
     };
     let stop = stop.clone();
     tokio::spawn(async move {
-        any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
+        let name = any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
+        let _ = RECEIVED.set(name);
         stop.stop();
         thread::spawn(end_what_is_blocked);
         any(&mut interrupt, &mut terminate, hangup.as_mut()).await;
@@ -42,6 +44,14 @@ const TO_READ: Duration = Duration::from_secs(2);
 /// for calls in flight with the writes after it, and as long as Kubernetes gives the machine
 /// controller (`terminationGracePeriodSeconds`).
 const TO_END: Duration = Duration::from_secs(60);
+
+/// First signal that requested shutdown.
+static RECEIVED: OnceLock<&str> = OnceLock::new();
+
+/// Returns the name of the signal that requested shutdown.
+pub(crate) fn received() -> Option<&'static str> {
+    RECEIVED.get().copied()
+}
 
 /// Number of running [`unless_stopped`], which changes nothing.
 static READING: AtomicUsize = AtomicUsize::new(0);
@@ -92,14 +102,23 @@ impl Drop for Reading {
     }
 }
 
-async fn any(interrupt: &mut Signal, terminate: &mut Signal, hangup: Option<&mut Signal>) {
+/// Waits for a signal, and returns its name.
+async fn any(
+    interrupt: &mut Signal,
+    terminate: &mut Signal,
+    hangup: Option<&mut Signal>,
+) -> &'static str {
     let hung_up = async {
         match hangup {
             Some(hangup) => drop(hangup.recv().await),
             None => std::future::pending().await,
         }
     };
-    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = hung_up => {} }
+    tokio::select! {
+        _ = interrupt.recv() => "SIGINT",
+        _ = terminate.recv() => "SIGTERM",
+        () = hung_up => "SIGHUP",
+    }
 }
 
 /// Returns true if the parent started this process with SIGHUP ignored: the first bit of `SigIgn`

@@ -64,6 +64,15 @@ fn controller(desk: &Desk, more: &[&str]) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
 }
 
+/// Starts the controller with its log in the file `log` of the desk.
+fn logging_controller(desk: &Desk, more: &[&str]) -> Child {
+    let mut command =
+        desk.command(&[&["machine-controller", "--no-leader-election"], more].concat());
+    command.env("KUBECONFIG", desk.path("kubeconfig"));
+    let log = std::fs::File::create(desk.path("log")).expect("a file");
+    command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts")
+}
+
 /// Starts and kills the controller repeatedly until `done`. Returns the number of kills.
 async fn killed_until(desk: &Desk, cluster: &FakeApiServer, done: impl Fn() -> bool) -> usize {
     let began = Instant::now();
@@ -143,7 +152,7 @@ async fn it_says_how_it_is_and_ends_when_it_is_told() {
     desk.cloud.allow_only(&policy);
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
     let address = port.expect("a free port").to_string();
-    let mut child = controller(&desk, &["--listen", &address]);
+    let mut child = logging_controller(&desk, &["--listen", &address]);
     let probe = |path: &str| {
         let text = super::trouble::get(&address, path);
         text.unwrap_or_default()
@@ -162,6 +171,13 @@ async fn it_says_how_it_is_and_ends_when_it_is_told() {
     assert!(!events.contains("not authorized"), "{events}");
     signal(&child, "-TERM");
     assert_eq!(end(&mut child), Some(0));
+    let log = std::fs::read_to_string(desk.path("log")).expect("the log");
+    let [.., began, ended] = log.lines().collect::<Vec<_>>()[..] else { panic!("{log}") };
+    assert!(began.contains(" info manager shutdown began after SIGTERM: "), "{log}");
+    assert!(ended.contains(" info manager shutdown ended after "), "{log}");
+    for change in [": created Machine ", ": deleted Machine "] {
+        assert_eq!(log.matches(change).count(), 1, "{change}: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,5 +206,21 @@ fn where_there_is_no_cluster_it_says_so_at_once() {
     let ran = command.env("KUBECONFIG", desk.path("kubeconfig")).output().expect("it runs");
     let said = String::from_utf8_lossy(&ran.stderr);
     assert_eq!(ran.status.code(), Some(1), "{said}");
-    assert!(said.contains("could not read the Infrastructure `cluster`"), "{said}");
+    assert!(said.contains(" error manager could not read the Infrastructure `cluster`"), "{said}");
+    assert!(
+        said.trim_end().ends_with("; see `groundplan explain api-server-unreachable`"),
+        "{said}"
+    );
+    assert!(said.lines().count() == 1 && ran.stdout.is_empty(), "{said}");
+    let mut command = desk.command(&["machine-controller", "--json"]);
+    let ran = command.env("KUBECONFIG", desk.path("kubeconfig")).output().expect("it runs");
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.code() == Some(1) && ran.stderr.is_empty(), "{ran:?}");
+    let lines: Vec<Value> =
+        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [version, line] = lines.as_slice() else { panic!("{said}") };
+    assert_eq!(version["type"], "version");
+    assert_eq!((&line["type"], &line["level"]), (&json!("log"), &json!("error")));
+    assert_eq!(line["code"], "api-server-unreachable");
+    assert!(line["time"].is_string(), "{line}");
 }
