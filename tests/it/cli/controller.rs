@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::Desk;
 use super::machines::{CANARY, INFRA_ID, SET, WORKERS, up};
 use super::trouble::{end, signal};
-use crate::support::cloud::PATIENCE;
+use crate::support::cloud::{Cloud, PATIENCE};
 
 const MACHINES: usize = 20;
 /// Number of kills. The next run is not killed. Requests of a killed run may still be in the
@@ -195,6 +195,72 @@ async fn without_a_list_it_is_not_ready_and_ends_when_it_is_told() {
     });
     signal(&child, "-TERM");
     assert_eq!(end(&mut child), Some(0));
+}
+
+/// Writes a file of credentials for an account.
+fn write_credentials(desk: &Desk, cloud: &Cloud) {
+    let (key, secret) = (cloud.access_key(), cloud.secret_key());
+    let text = format!("[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
+    std::fs::write(desk.path("credentials"), text).expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_another_account_change_nothing_until_the_right_ones_are_back() {
+    let desk = up();
+    let cluster = cluster_of(&desk).await;
+    let elsewhere = desk.cloud.another_account();
+    write_credentials(&desk, &desk.cloud);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+    let address = port.expect("a free port").to_string();
+    let mut command =
+        desk.command(&["machine-controller", "--no-leader-election", "--listen", &address]);
+    command.env("KUBECONFIG", desk.path("kubeconfig"));
+    command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
+    command.env("AWS_SHARED_CREDENTIALS_FILE", desk.path("credentials"));
+    let log = std::fs::File::create(desk.path("log")).expect("a file");
+    let mut child = command.stdout(Stdio::null()).stderr(log).spawn().expect("it starts");
+    let readyz = || super::trouble::get(&address, "/readyz").unwrap_or_default();
+    let in_phase = |phase: &str| {
+        let machines = cluster.all("machines");
+        machines.iter().filter(|one| one["status"]["phase"] == phase).count()
+    };
+    scale(&cluster, 3);
+    super::trouble::until("all are provisioned", || in_phase("Provisioned") == 3);
+
+    write_credentials(&desk, &elsewhere);
+    super::trouble::until("it notices the account", || {
+        readyz().contains(" 503 ") && readyz().contains("another account")
+    });
+    let launches = desk.cloud.calls("RunInstances");
+    let deleted = cluster.all("machines")[0]["metadata"]["name"].clone();
+    let deleted = deleted.as_str().expect("a name");
+    cluster.delete("machines", NAMESPACE, deleted);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(cluster.get("machines", NAMESPACE, deleted).is_some(), "its instance is there");
+    assert_eq!((in_phase("Failed"), cluster.all("machines").len()), (0, 4), "with its successor");
+    assert_eq!(desk.cloud.calls("TerminateInstances"), 0);
+    assert_eq!(desk.cloud.calls("RunInstances"), launches);
+    let there = elsewhere.requests();
+    assert!(!there.is_empty(), "the account was checked");
+    assert!(there.iter().all(|call| call["action"] == "GetCallerIdentity"), "{there:?}");
+    assert!(readyz().contains(" 503 "), "{}", readyz());
+
+    write_credentials(&desk, &desk.cloud);
+    super::trouble::until("the deleted machine is gone, and its successor is there", || {
+        cluster.get("machines", NAMESPACE, deleted).is_none() && in_phase("Provisioned") == 3
+    });
+    super::trouble::until("it is ready", || readyz().contains("200 OK"));
+    let workers = desk.tokens().await.into_iter().filter(|(role, _)| role.starts_with("worker"));
+    assert_eq!((workers.count(), desk.cloud.calls("RunInstances")), (3, launches + 1));
+    signal(&child, "-TERM");
+    assert_eq!(end(&mut child), Some(0));
+    let log = std::fs::read_to_string(desk.path("log")).expect("the log");
+    assert_eq!(
+        log.matches("hint: set the credentials of the cluster's account").count(),
+        1,
+        "{log}"
+    );
+    assert_eq!(log.matches("belong to the account of the start again").count(), 1, "{log}");
 }
 
 #[test]
