@@ -63,6 +63,7 @@ impl OneAccount {
         let found = self.account_of(credentials.clone()).await?;
         if found != self.account {
             let wrong = WrongAccount { expected: self.account.clone(), found };
+            *checked = None; // the credentials of before are a change, too, which is reported
             (self.report)(Err(&wrong));
             return Err(CredentialsError::provider_error(wrong));
         }
@@ -194,7 +195,7 @@ mod tests {
             assert!(text.contains("account 222") && text.contains("in account 111"), "{text}");
         }
         assert_eq!(actions().0, 2, "nothing is sent with them");
-        *key.lock().unwrap() = "AKIDTHIRD";
+        *key.lock().unwrap() = "AKIDFIRST";
         look().await.unwrap();
         assert_eq!(*reported.lock().unwrap(), ["right", "222", "222", "right"]);
     }
