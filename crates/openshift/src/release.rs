@@ -37,6 +37,18 @@ impl Release {
     /// The newest known release.
     pub const NEWEST: Self = Self::KNOWN[Self::KNOWN.len() - 1];
 
+    /// Releases that Red Hat supports, and the next one, on 2026-11-29. Rules without a given release
+    /// compare these.
+    pub const LIVING: &[Self] = &[
+        Self::new(4, 16),
+        Self::new(4, 18),
+        Self::new(4, 19),
+        Self::new(4, 20),
+        Self::new(4, 21),
+        Self::new(4, 22),
+        Self::new(5, 0),
+    ];
+
     /// Returns the release `major.minor`, known or not.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }
@@ -45,6 +57,76 @@ impl Release {
     /// Returns true if this version of groundplan knows the release.
     pub fn is_known(self) -> bool {
         Self::KNOWN.contains(&self)
+    }
+}
+
+/// Releases between two limits, both included. `None` means no limit on that side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReleaseRange {
+    /// The first release.
+    pub since: Option<Release>,
+    /// The last release.
+    pub until: Option<Release>,
+}
+
+impl ReleaseRange {
+    /// All releases.
+    pub const ALL: Self = Self { since: None, until: None };
+
+    /// Returns `major.minor` and all later releases.
+    pub const fn since(major: u16, minor: u16) -> Self {
+        Self { since: Some(Release::new(major, minor)), until: None }
+    }
+
+    /// Returns `major.minor` and all earlier releases.
+    pub const fn until(major: u16, minor: u16) -> Self {
+        Self { since: None, until: Some(Release::new(major, minor)) }
+    }
+
+    /// Returns true if the range has this release.
+    pub fn contains(self, release: Release) -> bool {
+        self.since.is_none_or(|since| since <= release)
+            && self.until.is_none_or(|until| release <= until)
+    }
+
+    /// Returns the known releases outside a range with one limit. `None` if there are none.
+    pub fn complement(self) -> Option<Self> {
+        let known = Release::KNOWN;
+        match (self.since, self.until) {
+            (Some(since), None) => {
+                let until = known.iter().rev().find(|release| **release < since)?;
+                Some(Self { since: None, until: Some(*until) })
+            }
+            (None, Some(until)) => {
+                let since = known.iter().find(|release| **release > until)?;
+                Some(Self { since: Some(*since), until: None })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Releases of an entry in a table: `()` is all of them, `(since(4, 16))` and `(until(4, 15))` have a
+/// limit.
+macro_rules! releases {
+    () => {
+        $crate::release::ReleaseRange::ALL
+    };
+    ($limit:ident $release:tt) => {
+        $crate::release::ReleaseRange::$limit $release
+    };
+}
+pub(crate) use releases;
+
+impl fmt::Display for ReleaseRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.since, self.until) {
+            (None, None) => f.write_str("all releases"),
+            (Some(since), None) if since == Release::NEWEST => write!(f, "{since}"),
+            (Some(since), None) => write!(f, "{since} and later"),
+            (None, Some(until)) => write!(f, "{until} and earlier"),
+            (Some(since), Some(until)) => write!(f, "{since} to {until}"),
+        }
     }
 }
 
@@ -133,6 +215,20 @@ mod tests {
         assert!(Release::KNOWN.is_sorted());
         assert!(Release::new(4, 9) < Release::new(4, 12));
         assert!(Release::new(4, 22) < Release::new(5, 0));
+    }
+
+    #[test]
+    fn a_range_and_its_complement_divide_the_known_releases() {
+        for range in [ReleaseRange::since(4, 16), ReleaseRange::until(4, 20)] {
+            let others = range.complement().unwrap();
+            for release in Release::KNOWN {
+                assert_ne!(range.contains(*release), others.contains(*release), "{range}");
+            }
+        }
+        assert_eq!(ReleaseRange::ALL.complement(), None);
+        assert_eq!(ReleaseRange::since(4, 16).to_string(), "4.16 and later");
+        assert_eq!(ReleaseRange::until(4, 20).to_string(), "4.20 and earlier");
+        assert_eq!(ReleaseRange::since(5, 0).to_string(), "5.0");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use groundplan_openshift::diagnostics::{Rule, RuleSource, Severity, nearest};
+use groundplan_openshift::release::ReleaseRange;
 
 use crate::cli::args::ExplainArgs as Arguments;
 use crate::cli::exit_code::Exit;
@@ -42,7 +43,11 @@ fn page_of(rule: Rule) -> String {
         Severity::Error => ("an error", "3"),
         Severity::Warning => ("a warning", "0. It is a warning: the command continues"),
     };
-    let requires = wrapped(&format!("The rule requires: {}.", rule.about()), "");
+    let releases = match rule.releases() {
+        ReleaseRange::ALL => String::new(),
+        releases => format!(" Only openshift-install {releases} has this rule."),
+    };
+    let requires = wrapped(&format!("The rule requires: {}.{releases}", rule.about()), "");
     let source = wrapped(source(rule.source()), "");
     let input = match rule.source() {
         RuleSource::MachineApi | RuleSource::Manifests | RuleSource::Machines => {

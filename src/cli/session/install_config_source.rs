@@ -428,6 +428,7 @@ fn finding(flaw: &topology::CompileError, text: &str) -> Option<Finding> {
     let Located { path, place } = locate(text, &flaw.field()?);
     Some(Finding {
         rule: diagnostics::Rule::AtAws,
+        severity: diagnostics::Rule::AtAws.severity(),
         path,
         place,
         message: flaw.to_string(),

@@ -8,12 +8,15 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::rules::Rule;
+use crate::release::{Release, ReleaseRange};
 
 /// A problem in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The violated rule.
     pub rule: Rule,
+    /// Severity: that of the rule, or a warning if only some living releases have the rule.
+    pub severity: Severity,
     /// Path of the field, such as `controlPlane.platform.aws.metadataService.authentication`. Empty
     /// for the file as a whole.
     pub path: String,
@@ -109,7 +112,11 @@ pub(crate) struct FindingCollector<'text> {
     text: &'text str,
     /// Number of lines before the text in its file.
     lines_before: usize,
+    /// Release of openshift-install that the text is for, if known.
+    release: Option<Release>,
     findings: Vec<Finding>,
+    /// The last finding of a rule that the release does not have.
+    discarded: Option<Finding>,
 }
 
 impl<'text> FindingCollector<'text> {
@@ -120,7 +127,17 @@ impl<'text> FindingCollector<'text> {
     /// A collector for a document that follows `lines_before` lines of its file. Positions in
     /// findings are relative to the document.
     pub(crate) fn of_document(text: &'text str, lines_before: usize) -> Self {
-        Self { text, lines_before, findings: Vec::new() }
+        Self { text, lines_before, release: None, findings: Vec::new(), discarded: None }
+    }
+
+    /// Sets the release that the text is for. `None` means any living release.
+    pub(crate) fn for_release(self, release: Option<Release>) -> Self {
+        Self { release, ..self }
+    }
+
+    /// Returns the release that the text is for.
+    pub(crate) fn release(&self) -> Option<Release> {
+        self.release
     }
 
     /// Adds a finding. The caller can add the expected value and the hint to the returned finding.
@@ -130,9 +147,32 @@ impl<'text> FindingCollector<'text> {
         spot: &FieldSpan,
         message: impl Into<String>,
     ) -> &mut Finding {
+        self.breach_in(rule.releases(), rule, spot, message)
+    }
+
+    /// Adds a finding of a rule that only these releases have. Without a given release, the finding
+    /// is a warning if some living releases have the rule, and nothing if none has.
+    pub(crate) fn breach_in(
+        &mut self,
+        releases: ReleaseRange,
+        rule: Rule,
+        spot: &FieldSpan,
+        message: impl Into<String>,
+    ) -> &mut Finding {
         let place = spot.span.as_ref().map(|span| Position::of(self.text, span));
-        let (path, message) = (spot.path.clone(), message.into());
-        self.findings.push(Finding { rule, path, place, message, expected: None, hint: None });
+        let (path, message, severity) = (spot.path.clone(), message.into(), rule.severity());
+        let mut finding =
+            Finding { rule, severity, path, place, message, expected: None, hint: None };
+        match reach(releases, self.release) {
+            Reach::None => return self.discarded.insert(finding),
+            Reach::Some if severity == Severity::Error => {
+                finding.severity = Severity::Warning;
+                let message = &mut finding.message;
+                message.push_str(&format!("; rejected by openshift-install {releases}"));
+            }
+            Reach::Some | Reach::All => (),
+        }
+        self.findings.push(finding);
         self.findings.last_mut().expect("BUG: it was pushed just now")
     }
 
@@ -159,10 +199,27 @@ impl<'text> FindingCollector<'text> {
     }
 }
 
+/// Part of the releases in question that has a rule.
+enum Reach {
+    None,
+    Some,
+    All,
+}
+
+/// Returns the reach of a rule of these releases: in the given release, or in the living ones.
+fn reach(releases: ReleaseRange, given: Option<Release>) -> Reach {
+    let asked = given.as_ref().map_or(Release::LIVING, std::slice::from_ref);
+    match asked.iter().filter(|release| releases.contains(**release)).count() {
+        0 => Reach::None,
+        count if count == asked.len() => Reach::All,
+        _ => Reach::Some,
+    }
+}
+
 impl Finding {
-    /// Returns the severity of the violated rule.
+    /// Returns the severity.
     pub fn severity(&self) -> Severity {
-        self.rule.severity()
+        self.severity
     }
 
     /// Sets the value that would be accepted.
@@ -319,6 +376,28 @@ mod tests {
         }
         assert_eq!(shown("required"), "`required`");
         assert_eq!(shown("a\tb"), "`a\\tb`");
+    }
+
+    #[test]
+    fn a_rule_of_some_releases_is_an_error_there_and_a_warning_without_a_release() {
+        let found = |releases, release: Option<&str>| {
+            let release = release.map(|release| release.parse().unwrap());
+            let mut report = FindingCollector::new("").for_release(release);
+            let spot = FieldSpan::file();
+            report.breach_in(releases, Rule::Replicas, &spot, "found `1`").expected("`2`");
+            let found = report.finish().into_iter().next();
+            found.map(|finding| (finding.severity(), finding.message))
+        };
+        let error = Some((Severity::Error, "found `1`".to_owned()));
+        let since = ReleaseRange::since(4, 19);
+        assert_eq!(found(since, Some("4.19")), error);
+        assert_eq!(found(since, Some("4.18")), None);
+        let (severity, message) = found(since, None).unwrap();
+        assert_eq!(severity, Severity::Warning);
+        assert_eq!(message, "found `1`; rejected by openshift-install 4.19 and later");
+        assert_eq!(found(ReleaseRange::since(4, 16), None), error, "all living releases");
+        assert_eq!(found(ReleaseRange::until(4, 15), None), None, "no living release");
+        assert_eq!(found(ReleaseRange::ALL, None), error);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The rules for an install-config, each with a stable name.
 //!
-//! A rule has a description, a severity and a source. The sections check the rules.
+//! A rule has a description, a severity, a source, and the releases of openshift-install that have
+//! it. The sections check the rules.
 //! `docs/validation.md` lists this table, and a test compares the two.
 
 use serde::{Serialize, Serializer};
 
 use super::finding::Severity::{self, Error, Warning};
+use crate::release::{ReleaseRange, releases};
 
 /// Origin of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,10 @@ pub enum RuleSource {
     Machines,
 }
 
-/// `Name = "id", severity, source: description`
+/// `Name = "id", severity, source: description`. A rule of some releases has `, since(4, 16)` or
+/// `, until(4, 15)` after its source. Both limits are part of the range.
 macro_rules! rules {
-    ($($name:ident = $id:literal, $severity:expr, $source:ident: $about:literal;)*) => {
+    ($($name:ident = $id:literal, $severity:expr, $source:ident $(, $limit:ident $release:tt)?: $about:literal;)*) => {
         /// A rule for an install-config or a manifest.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Rule {
@@ -56,6 +59,11 @@ macro_rules! rules {
                 match self { $(Self::$name => RuleSource::$source,)* }
             }
 
+            /// Releases that have the rule.
+            pub fn releases(self) -> ReleaseRange {
+                match self { $(Self::$name => releases!($($limit $release)?),)* }
+            }
+
             /// Description of the rule in one line.
             pub fn about(self) -> &'static str {
                 match self { $(Self::$name => $about,)* }
@@ -74,12 +82,15 @@ rules! {
     WrongType = "wrong-type", Error, Installer: "a field has the type of the schema";
     RepeatedField = "repeated-field", Error, Installer: "a field is set once";
     EmptyItem = "empty-item", Error, Groundplan: "an item of a list has a value";
-    UnknownField = "unknown-field", Warning, Installer: "a field is one of the schema; others have no effect";
+    UnknownField = "unknown-field", Warning, Installer: "a field is one of the schema of the release; others have no effect";
+    RefusedField = "refused-field", Error, Installer, since(5, 0): "a field is one of the schema of the release; openshift-install 5.0 rejects others when a person starts it";
+    ExtensionField = "extension-field", Warning, Groundplan, since(5, 0): "no field is an extension of groundplan, because openshift-install 5.0 rejects it; for a given release only";
     LostMetadataService = "lost-metadata-service", Error, Groundplan: "`metadataService` and its fields are spelt right and where they have an effect";
     MisplacedCredential = "misplaced-credential", Error, Groundplan: "credentials are only in the fields for credentials";
     Missing = "missing", Error, Installer: "a required field is set";
     Deprecated = "deprecated", Warning, Installer: "a field has its current name";
     Unsupported = "unsupported", Error, Groundplan: "no setting is used that this version of groundplan would ignore";
+    NoEffect = "no-effect", Warning, Groundplan: "no setting is used that only openshift-install reads and that changes nothing in groundplan";
 
     // The top level.
     ApiVersion = "api-version", Error, Installer: "`apiVersion` is `v1`";
@@ -90,22 +101,27 @@ rules! {
     Publish = "publish", Error, Installer: "`publish` is `External` or `Internal`; aws does not support `Mixed`";
     PublishingStrategy = "publishing-strategy", Error, Installer: "`operatorPublishingStrategy` is absent, because it belongs to `Mixed`";
     CredentialsMode = "credentials-mode", Error, Installer: "`credentialsMode` is `Mint`, `Passthrough` or `Manual`";
-    CpuPartitioning = "cpu-partitioning", Error, Installer: "`cpuPartitioningMode` is `None` or `AllNodes`";
+    CpuPartitioning = "cpu-partitioning", Warning, Installer: "`cpuPartitioningMode` is `None` or `AllNodes`; openshift-install takes other words for `None`";
     BootstrapInPlace = "bootstrap-in-place", Error, Groundplan: "`bootstrapInPlace` is absent, because it is for clusters without a bootstrap machine";
     CapabilitySet = "capability-set", Error, Installer: "`capabilities` has a `baselineCapabilitySet`, which is a known set";
     Capability = "capability", Error, Installer: "`additionalEnabledCapabilities` are known capabilities";
     CloudCredential = "cloud-credential", Error, Installer: "the capability `CloudCredential` is enabled";
-    CapabilityNeeds = "capability-needs", Error, Installer: "on the set `None`, `baremetal` requires `MachineAPI`, and `marketplace` requires `OperatorLifecycleManager`";
+    CapabilityRequired = "capability-required", Error, Installer, since(4, 16): "the capabilities `CloudControllerManager` and `Ingress` are enabled";
+    CapabilityNeeds = "capability-needs", Error, Installer: "`marketplace` requires `OperatorLifecycleManager`, since 4.16 also on a set; until 4.15, `baremetal` requires `MachineAPI` on the set `None`";
     FeatureSet = "feature-set", Error, Installer: "`featureSet` is a known set";
     FeatureGates = "feature-gates", Error, Installer: "`featureGates` require the set `CustomNoUpgrade`";
     FeatureGate = "feature-gate", Error, Installer: "a feature gate is `Name=true` or `Name=false`; `True`, `TRUE`, `t`, `T` and `1`, and the same of false, are accepted, too";
     ImageSources = "image-sources", Error, Installer: "`imageContentSources` and `imageDigestSources` are not both set";
     ImageRepository = "image-repository", Error, Installer: "sources and mirrors are repositories, without scheme, tag or digest; a repository with a path begins with the host of its registry";
+    SourcePolicy = "source-policy", Error, Installer: "`sourcePolicy` is `NeverContactSource` or `AllowContactingSource`, and its source has mirrors";
+    ImageStream = "image-stream", Error, Installer: "`osImageStream` is `rhel-9` or `rhel-10`";
+    SignerKey = "signer-key", Error, Installer: "`pki.signerCertificates.key` is RSA with a multiple of 1024 bits from 2048 to 8192, or ECDSA with the curve P256, P384 or P521; `pki` requires the feature gate `ConfigurablePKI`";
 
     // Secrets and trust.
     PullSecret = "pull-secret", Error, Installer: "`pullSecret` is JSON with `auths`, and `auth` or `credsStore` for each registry";
     SshKey = "ssh-key", Error, Installer: "`sshKey` is a public key";
     SshKeyFips = "ssh-key-fips", Error, Installer: "with `fips`, the key is `ssh-rsa` or `ecdsa-sha2-nistp*`";
+    SshKeys = "ssh-keys", Error, Installer, since(4, 20): "every line of `sshKey` is a public key; earlier releases read the first one";
     TrustBundle = "trust-bundle", Error, Installer: "`additionalTrustBundle` has at least one certificate in PEM and no other PEM blocks; text before and between the blocks has no effect";
     TrustBundlePolicy = "trust-bundle-policy", Error, Installer: "`additionalTrustBundlePolicy` is `Proxyonly` or `Always`";
     ProxyMissing = "proxy-missing", Error, Installer: "`proxy` names `httpProxy`, `httpsProxy` or both";
@@ -125,6 +141,8 @@ rules! {
     ServiceNetworkSize = "service-network-size", Error, Installer: "the service network is /12 or smaller";
     HostPrefix = "host-prefix", Error, Installer: "`hostPrefix` lies between the prefix of the cluster network and 32";
     NetworkType = "network-type", Error, Installer: "`networkType` is not `Kuryr` or `OpenShiftSDN`, which are no longer supported";
+    JoinSubnet = "join-subnet", Error, Installer: "`ovnKubernetesConfig` requires `OVNKubernetes`, and its `internalJoinSubnet` is a network outside the others, with an address for each node";
+    OvnDefaults = "ovn-defaults", Error, Installer, since(4, 19): "cluster and service networks do not overlap 100.64.0.0/16, 100.88.0.0/16 and 169.254.0.0/17, which OVN-Kubernetes uses";
     Mtu = "mtu", Error, Installer: "`clusterNetworkMTU` is from 1000 to 8901";
     MtuNetworkType = "mtu-network-type", Error, Installer: "`clusterNetworkMTU` requires `OVNKubernetes`";
     MtuEdge = "mtu-edge", Warning, Installer: "with an edge pool, `clusterNetworkMTU` is at most 1200";
@@ -140,9 +158,12 @@ rules! {
     Replicas = "replicas", Error, Installer: "`replicas` is not negative, and at most 10,000";
     ControlPlaneReplicas = "control-plane-replicas", Error, Installer: "the control plane has at least one machine";
     Quorum = "quorum", Warning, Groundplan: "the control plane does not have two machines, because etcd with two members survives no failure";
+    ControlPlanePair = "control-plane-pair", Error, Installer, since(4, 19): "the control plane does not have two machines, because a pair requires fencing, which aws does not have";
     Hyperthreading = "hyperthreading", Error, Installer: "`hyperthreading` is `Enabled` or `Disabled`";
     Architecture = "architecture", Error, Installer: "`architecture` is `amd64` or `arm64`";
-    PoolArchitecture = "pool-architecture", Error, Installer: "all pools have the control plane's architecture";
+    PoolArchitecture = "pool-architecture", Error, Installer, until(4, 16): "all pools have the control plane's architecture";
+    MixedArchitecture = "mixed-architecture", Warning, Installer, since(4, 17): "pools of another architecture than the control plane's have a multi-architecture release image";
+    PoolManagement = "pool-management", Error, Installer: "`management` of a compute pool is `MachineAPI` or `ClusterAPI`, and the control plane has none";
 
     // `platform.aws` of a pool.
     Authentication = "authentication", Error, InstallerAws: "`metadataService.authentication` is `Required` or `Optional`, in this spelling";
@@ -155,23 +176,27 @@ rules! {
     Zone = "zone", Error, InstallerAws: "a zone begins with the region";
     VolumeType = "volume-type", Error, InstallerAws: "`rootVolume.type` is a volume type";
     VolumeSize = "volume-size", Error, InstallerAws: "`rootVolume.size` is positive; 0 counts as omitted";
-    VolumeSizeMissing = "volume-size-missing", Warning, InstallerAws: "`rootVolume.type` has a size, because openshift-install 4.15 requires it";
+    VolumeSizeMissing = "volume-size-missing", Error, InstallerAws, until(4, 20): "`rootVolume.type` has a size";
     VolumeBounds = "volume-bounds", Error, Aws: "`rootVolume.size` and `rootVolume.iops` are in the range of EC2 for the volume type";
     VolumeRelation = "volume-relation", Error, Aws: "`rootVolume.iops` fits `rootVolume.size`: at most 500 for each GiB of gp3, 50 of io1, 1,000 of io2";
     VolumeRoot = "volume-root", Error, Aws: "`rootVolume.type` is not `st1` or `sc1`, which no machine boots from";
     VolumeKey = "volume-key", Error, Aws: "`rootVolume.kmsKeyARN` is a KMS key of the cluster's region";
     VolumeIops = "volume-iops", Error, InstallerAws: "`rootVolume.iops` is positive for io1 and io2, not negative for gp3, and absent for others";
+    VolumeThroughput = "volume-throughput", Error, InstallerAws: "`rootVolume.throughput` is from 125 to 2000, for gp3";
+    CpuOptions = "cpu-options", Error, InstallerAws: "`cpuOptions` has a `confidentialCompute`, which is `Disabled` or `AMDEncryptedVirtualizationNestedPaging`";
     RoleAndProfile = "role-and-profile", Error, InstallerAws: "`iamRole` and `iamProfile` are not both set";
     SecurityGroupsVpc = "security-groups-vpc", Error, InstallerAws: "`additionalSecurityGroupIDs` require existing subnets";
     SecurityGroupCount = "security-group-count", Error, InstallerAws: "`additionalSecurityGroupIDs` are at most 15";
+    SecurityGroupReserve = "security-group-reserve", Error, InstallerAws, since(4, 16): "`additionalSecurityGroupIDs` are at most 10, because the cluster needs the others";
 
     // `platform.aws`.
     OtherPlatform = "other-platform", Error, Groundplan: "the platform is aws";
     Region = "region", Error, Groundplan: "`region` has the form of an AWS region, with a direction and a number";
     UnknownRegion = "unknown-region", Warning, Groundplan: "`region` is one that this version knows";
+    SovereignRegion = "sovereign-region", Error, InstallerAws, since(5, 0): "a region `eusc-*` requires the feature gate `AWSEuropeanSovereignCloudInstall`";
     AwsId = "aws-id", Error, Aws: "the IDs of subnets, images and security groups have the form of such IDs";
     SubnetsInBoth = "subnets-in-both", Error, InstallerAws: "`subnets` and `vpc.subnets` are not both set";
-    RepeatedSubnet = "repeated-subnet", Error, InstallerAws: "a subnet is listed once";
+    RepeatedSubnet = "repeated-subnet", Error, InstallerAws, since(4, 19): "a subnet is listed once";
     HostedZoneSubnets = "hosted-zone-subnets", Error, InstallerAws: "`hostedZone` requires existing subnets";
     HostedZoneRoleZone = "hosted-zone-role-zone", Error, InstallerAws: "`hostedZoneRole` requires `hostedZone`";
     HostedZoneRoleMode = "hosted-zone-role-mode", Error, InstallerAws: "`hostedZoneRole` requires credentialsMode `Passthrough` or `Manual`";
@@ -184,14 +209,14 @@ rules! {
     TagName = "tag-name", Error, InstallerAws: "no user tag is `Name`, in upper or lower case";
     TagAws = "tag-aws", Error, Aws: "no user tag begins with `aws:`";
     TagGroundplan = "tag-groundplan", Error, Groundplan: "no user tag begins with `groundplan.io/`";
-    TagReserved = "tag-reserved", Error, InstallerAws: "no user tag begins with `kubernetes.io/cluster/`; propagated ones are outside `kubernetes.io` and `openshift.io`";
+    TagReserved = "tag-reserved", Error, InstallerAws: "no user tag begins with `kubernetes.io/cluster/`; propagated ones, and since 4.18 all, are outside `kubernetes.io` and `openshift.io`";
     TagKeyLength = "tag-key-length", Error, Aws: "the key of a tag has 1 to 128 characters";
-    TagValueLength = "tag-value-length", Error, Aws: "the value of a tag has at most 256 characters; propagated ones at least 1";
+    TagValueLength = "tag-value-length", Error, Aws: "the value of a tag has at most 256 characters; propagated ones, and since 4.18 all, at least 1";
     TagPortable = "tag-portable", Error, Aws: "user tags have only letters, digits, spaces and `_.:/=+-@`, because IAM, S3 and Elastic Load Balancing reject others";
     TagSpaces = "tag-spaces", Error, Aws: "the keys and values of user tags neither begin nor end with a space";
     TagCase = "tag-case", Error, Aws: "no two keys of user tags differ only in case, because IAM takes them for one";
-    TagCharacters = "tag-characters", Error, InstallerAws: "propagated tags have only letters, digits and `_.:/=+-@`";
-    LoadBalancerType = "load-balancer-type", Error, InstallerAws: "`lbType` is `Classic` or `NLB`";
+    TagCharacters = "tag-characters", Error, InstallerAws: "propagated tags, and since 4.18 all, have only letters, digits and `_.:/=+-@`; since 4.17 also spaces";
+    LoadBalancerType = "load-balancer-type", Warning, InstallerAws: "`lbType` is `Classic` or `NLB`; openshift-install takes other words for `Classic`";
     AtAws = "at-aws", Error, Aws: "AWS has the resources that the config names; `plan` and `apply` check this";
     RegionImage = "region-image", Error, InstallerAws: "in regions without images of Red Hat, every pool has an `amiID`";
 

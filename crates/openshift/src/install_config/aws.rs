@@ -11,6 +11,7 @@ use url::{Host, Url};
 
 use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Spanned};
+use super::feature_support::is_enabled;
 use super::machine_pool::unsupported;
 use crate::diagnostics::finding::{
     FieldSpan, FindingCollector, did_you_mean, may_be_secret, shown,
@@ -19,6 +20,7 @@ use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{
     AwsPlatform, CredentialsMode, LoadBalancerType, ServiceEndpoint,
 };
+use crate::release::ReleaseRange;
 
 pub(super) const LOAD_BALANCERS: &Choices<LoadBalancerType> =
     &[("Classic", LoadBalancerType::Classic), ("NLB", LoadBalancerType::Network)];
@@ -47,11 +49,13 @@ pub(super) fn platform<'document>(
 
 /// Validates and resolves `platform.aws`.
 pub(super) fn resolve(
+    document: &Document,
     given: &Spanned<document::AwsPlatform>,
     credentials_mode: Option<CredentialsMode>,
     report: &mut FindingCollector,
 ) -> Option<AwsPlatform> {
     let region = region(given, report);
+    check_sovereign(document, given, report);
     let subnets = subnets(given, report);
     let hosted_zone = given.hosted_zone.text();
     check_hosted_zone(given, credentials_mode, report);
@@ -102,6 +106,21 @@ fn region(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector)
             .hint_if(meant());
     }
     Some(at.value.clone())
+}
+
+/// Reports a region of the European Sovereign Cloud without its feature gate.
+fn check_sovereign(
+    document: &Document,
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
+) {
+    const GATE: &str = "AWSEuropeanSovereignCloudInstall";
+    let Some(at) = given.region.get().filter(|at| at.value.starts_with("eusc-")) else { return };
+    if !is_enabled(document, GATE) {
+        report
+            .breach(Rule::SovereignRegion, &at.spot, format!("found {}", shown(&at.value)))
+            .expected(format!("featureSet `CustomNoUpgrade` with the gate `{GATE}=true`"));
+    }
 }
 
 /// Returns true for the form of a region: a partition or continent, a direction and a number.
@@ -222,7 +241,14 @@ fn subnets(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector
             );
         }
     }
-    ids.into_iter().map(|id| id.value.as_str().into()).collect()
+    let mut unique: Vec<SubnetId> = Vec::new();
+    for id in ids {
+        let id = SubnetId::from(id.value.as_str());
+        if !unique.contains(&id) {
+            unique.push(id);
+        }
+    }
+    unique
 }
 
 fn check_hosted_zone(
@@ -239,17 +265,36 @@ fn check_hosted_zone(
     let Some(role) = given.hosted_zone_role.filled() else {
         return;
     };
-    if zone.is_none() && !matches!(given.hosted_zone, FieldValue::Unreadable) {
+    if !check_role(role, given, credentials_mode, report) {
+        return;
+    }
+    report
+        .breach(Rule::Unsupported, &role.spot, unsupported("hostedZoneRole"))
+        .hint("use a hosted zone of the cluster's account, and remove the role");
+}
+
+/// Returns true if the role for the hosted zone breaks no rule of openshift-install.
+fn check_role(
+    role: &Spanned<String>,
+    given: &Spanned<document::AwsPlatform>,
+    credentials_mode: Option<CredentialsMode>,
+    report: &mut FindingCollector,
+) -> bool {
+    let mut is_fine = true;
+    if given.hosted_zone.text().is_none() && !matches!(given.hosted_zone, FieldValue::Unreadable) {
+        is_fine = false;
         report
             .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
             .expected("`hostedZone`, the zone that the role is for");
     }
     if !role.value.starts_with("arn:") {
+        is_fine = false;
         report
             .breach(Rule::HostedZoneRoleArn, &role.spot, format!("found {}", shown(&role.value)))
             .expected("the ARN of a role");
     }
     if !matches!(credentials_mode, Some(CredentialsMode::Passthrough | CredentialsMode::Manual)) {
+        is_fine = false;
         report
             .breach(
                 Rule::HostedZoneRoleMode,
@@ -258,6 +303,7 @@ fn check_hosted_zone(
             )
             .expected("credentialsMode `Passthrough` or `Manual`");
     }
+    is_fine
 }
 
 fn propagate_user_tags(
@@ -354,9 +400,11 @@ fn check_tag(
             )
             .expected("another key");
     }
-    if folded.starts_with(CLUSTER_TAG_PREFIX) || propagate && is_reserved(&folded) {
+    let is_cluster = folded.starts_with(CLUSTER_TAG_PREFIX);
+    if is_cluster || is_reserved(&folded) {
+        let releases = if is_cluster { ReleaseRange::ALL } else { strict_releases(propagate) };
         report
-            .breach(Rule::TagReserved, &key.spot, "is reserved for the cluster")
+            .breach_in(releases, Rule::TagReserved, &key.spot, "is reserved for the cluster")
             .expected("a key outside `kubernetes.io` and `openshift.io`");
     }
     if key.value.is_empty() || key.value.chars().count() > LONGEST_KEY {
@@ -364,9 +412,16 @@ fn check_tag(
             .breach(Rule::TagKeyLength, &key.spot, "has a key that is empty or too long")
             .expected(format!("1 to {LONGEST_KEY} characters"));
     }
-    if propagate && value.value.is_empty() || value.value.chars().count() > LONGEST_VALUE {
+    if value.value.is_empty() || value.value.chars().count() > LONGEST_VALUE {
+        let is_empty = value.value.is_empty();
+        let releases = if is_empty { strict_releases(propagate) } else { ReleaseRange::ALL };
         report
-            .breach(Rule::TagValueLength, &value.spot, "has a value that is empty or too long")
+            .breach_in(
+                releases,
+                Rule::TagValueLength,
+                &value.spot,
+                "has a value that is empty or too long",
+            )
             .expected(format!("1 to {LONGEST_VALUE} characters"));
     }
     for at in [key, value] {
@@ -377,11 +432,7 @@ fn check_tag(
 /// Reports the first problem in the characters of a key or value.
 fn check_characters(at: &Spanned<String>, propagate: bool, report: &mut FindingCollector) {
     let found = format!("found {}", shown(&at.value));
-    if propagate && !at.value.chars().all(may_be_propagated) {
-        report
-            .breach(Rule::TagCharacters, &at.spot, found)
-            .expected("only letters, digits and `_.:/=+-@`, because the tags are propagated");
-    } else if let Some(c) = at.value.chars().find(|c| !tags::is_portable(*c)) {
+    if let Some(c) = at.value.chars().find(|c| !tags::is_portable(*c)) {
         report
             .breach(
                 Rule::TagPortable,
@@ -395,6 +446,26 @@ fn check_characters(at: &Spanned<String>, propagate: bool, report: &mut FindingC
             .breach(Rule::TagSpaces, &at.spot, format!("{found}, with a space at an end"))
             .expected("no space at the beginning or end")
             .hint("remove the space; S3 would lose it, and the plan would never become empty");
+    } else if let Some(releases) = narrow_releases(&at.value, propagate) {
+        report
+            .breach_in(releases, Rule::TagCharacters, &at.spot, found)
+            .expected("only letters, digits and `_.:/=+-@`");
+    }
+}
+
+/// Returns the releases that apply the rules about propagated tags: since 4.18 to all tags
+/// (openshift/installer `pkg/types/aws/validation/platform.go`).
+fn strict_releases(propagate: bool) -> ReleaseRange {
+    if propagate { ReleaseRange::ALL } else { ReleaseRange::since(4, 18) }
+}
+
+/// Returns the releases that reject characters of a key or value. Spaces are accepted since 4.17.
+fn narrow_releases(text: &str, propagate: bool) -> Option<ReleaseRange> {
+    let is_fine = |c: char| may_be_propagated(c) || c == ' ';
+    match text.chars().all(may_be_propagated) {
+        true => None,
+        false if !text.chars().all(is_fine) => Some(strict_releases(propagate)),
+        false => propagate.then_some(ReleaseRange::until(4, 16)),
     }
 }
 
@@ -512,6 +583,11 @@ fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut Findin
         if let Some(at) = asked {
             report.breach(Rule::Unsupported, &at.spot, unsupported(name));
         }
+    }
+    if let Some(at) = given.best_effort_delete.get().filter(|at| at.value) {
+        report
+            .breach(Rule::NoEffect, &at.spot, "has no effect: a failed deletion is always reported")
+            .hint("remove the field; the next run tries the deletion again");
     }
 }
 

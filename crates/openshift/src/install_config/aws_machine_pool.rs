@@ -5,8 +5,10 @@
 //! the default machine platform overrides built-in defaults, and the pool overrides both. Rules:
 //! openshift/installer `pkg/types/aws/validation/machinepool.go`, release-4.15.
 
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ebs::{self, VolumeSetting};
 
+use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
 use super::metadata_service;
@@ -17,6 +19,12 @@ use crate::install_config::resolved::{AwsMachinePool, RootVolume};
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
+
+/// openshift/installer `pkg/types/aws/machinepool.go`, since 4.21
+pub(crate) const CONFIDENTIAL_COMPUTE: &Choices<ConfidentialCompute> = &[
+    ("Disabled", ConfidentialCompute::Disabled),
+    ("AMDEncryptedVirtualizationNestedPaging", ConfidentialCompute::AmdSevSnp),
+];
 
 /// Returns the volume types of EC2 by name. The config may use any case.
 pub(super) fn volume_types() -> Vec<(&'static str, &'static ebs::VolumeType)> {
@@ -90,6 +98,7 @@ pub(super) fn merge(
         instance_type: first(|pool| &pool.instance_type).map(str::to_owned),
         ami_id: first(|pool| &pool.ami_id).or(around.ami_id).map(Into::into),
         root_volume: root_volume(&layers),
+        confidential_compute: confidential_compute(&layers),
         metadata_service: metadata_service::merge(&layers),
         iam_role: role.map(Into::into),
         iam_profile: profile.map(Into::into),
@@ -98,6 +107,14 @@ pub(super) fn merge(
             .map(|id| id.as_str().into())
             .collect(),
     }
+}
+
+fn confidential_compute(
+    layers: &[&Spanned<document::AwsMachinePool>],
+) -> Option<ConfidentialCompute> {
+    let options = layers.iter().filter_map(|layer| layer.value.cpu_options.get());
+    let word = options.filter_map(|options| options.value.confidential_compute.text()).next()?;
+    CONFIDENTIAL_COMPUTE.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
 }
 
 /// Returns the role and the profile of the first layer that has either. A pool's own role therefore
@@ -121,6 +138,7 @@ fn root_volume(layers: &[&Spanned<document::AwsMachinePool>]) -> RootVolume {
     RootVolume {
         size: number(|volume| &volume.size).unwrap_or(VOLUME_SIZE),
         iops: number(|volume| &volume.iops).filter(|_| takes_iops(&volume_type)),
+        throughput: number(|volume| &volume.throughput).filter(|_| volume_type == "gp3"),
         kms_key: volumes.iter().find_map(|volume| volume.value.kms_key.text()).map(str::to_owned),
         volume_type,
     }
@@ -142,6 +160,7 @@ fn check(
     check_identity(given, report);
     check_security_groups(given, around, report);
     check_image(given, report);
+    check_cpu(given, report);
     check_unsupported(given, report);
 }
 
@@ -182,17 +201,34 @@ fn check_zones(
 fn check_volume(given: &document::AwsMachinePool, report: &mut FindingCollector) {
     let Some(volume) = given.root_volume.get() else { return };
     check_size(volume, report);
-    if let Some(at) = volume.throughput.get().filter(|at| at.value != 0) {
-        report.breach(Rule::Unsupported, &at.spot, unsupported("throughput"));
-    }
     if let Some(at) = volume.volume_type.filled() {
         let lower = Spanned { value: at.value.to_lowercase(), spot: at.spot.clone() };
         let chosen = super::choices::choose_word(Rule::VolumeType, &lower, &volume_types(), report);
         if let Some(chosen) = chosen {
             check_iops(volume, chosen.name, report);
             check_bounds(volume, chosen.name, report);
+            check_throughput(volume, chosen.name, report);
         }
     }
+}
+
+/// Reports a throughput outside the range of gp3, or of another type. 0 is no value: Go programs omit
+/// a missing throughput.
+fn check_throughput(
+    volume: &Spanned<document::RootVolume>,
+    volume_type: &str,
+    report: &mut FindingCollector,
+) {
+    let Some(at) = volume.throughput.get() else { return };
+    let bounds = ebs::volume_type(volume_type).and_then(|kind| kind.throughput);
+    let expected = match bounds {
+        Some(bounds) if bounds.contain(at.value) => return,
+        Some(bounds) => format!("{bounds} for the type {volume_type}"),
+        None => "no `throughput`, because this volume type does not support it".to_owned(),
+    };
+    report
+        .breach(Rule::VolumeThroughput, &at.spot, format!("found `{}`", at.value))
+        .expected(expected);
 }
 
 /// Reports a size or IOPS value outside the bounds that EC2 has for this volume type. Skips
@@ -247,7 +283,7 @@ fn volume_faults(volume: &RootVolume, region: Option<&str>) -> Vec<ebs::VolumeFa
         kind: ebs::volume_type(&volume.volume_type),
         size: Some(volume.size.into()),
         iops: volume.iops.map(i64::from),
-        throughput: None,
+        throughput: volume.throughput.map(i64::from),
         is_root: true,
         encrypted: Some(true), // always, as openshift-install does
         kms_key: volume.kms_key.as_deref(),
@@ -263,7 +299,8 @@ fn span_of(volume: &document::RootVolume, setting: VolumeSetting) -> Option<Fiel
         VolumeSetting::Size => volume.size.get().map(|at| at.spot.clone()),
         VolumeSetting::Iops => volume.iops.get().map(|at| at.spot.clone()),
         VolumeSetting::KmsKey => volume.kms_key.get().map(|at| at.spot.clone()),
-        VolumeSetting::Throughput | VolumeSetting::Encryption => None,
+        VolumeSetting::Throughput => volume.throughput.get().map(|at| at.spot.clone()),
+        VolumeSetting::Encryption => None,
     }
 }
 
@@ -278,11 +315,8 @@ fn check_size(volume: &Spanned<document::RootVolume>, report: &mut FindingCollec
         }
         None if volume.volume_type.text().is_some() && !is_unreadable(&volume.size) => {
             report
-                .breach(
-                    Rule::VolumeSizeMissing,
-                    &volume.spot,
-                    "has a type but no size, which openshift-install 4.15 rejects",
-                )
+                .breach(Rule::VolumeSizeMissing, &volume.spot, "has a type but no size")
+                .expected("`size` to be set")
                 .hint(format!("add `size: {VOLUME_SIZE}`"));
         }
         _ => (),
@@ -338,6 +372,7 @@ fn check_merged(
         check_iops(volume, &merged.volume_type, report);
     }
     check_bounds(volume, &merged.volume_type, report);
+    check_throughput(volume, &merged.volume_type, report);
 }
 
 fn check_identity(given: &Spanned<document::AwsMachinePool>, report: &mut FindingCollector) {
@@ -365,11 +400,17 @@ fn check_security_groups(
             .breach(Rule::SecurityGroupsVpc, &groups.spot, "is set, but the cluster gets a new VPC")
             .expected("existing subnets in `platform.aws.subnets`, in the VPC of these groups");
     }
+    // Of the 16, openshift-install reserves 6 for the cluster since 4.16.
+    const MOST_BESIDE_THE_RESERVE: usize = 10;
+    let found = format!("found {} groups", groups.value.len());
     if groups.value.len() > MOST {
-        let found = format!("found {} groups", groups.value.len());
         report
             .breach(Rule::SecurityGroupCount, &groups.spot, found)
             .expected(format!("at most {MOST}"));
+    } else if groups.value.len() > MOST_BESIDE_THE_RESERVE {
+        report
+            .breach(Rule::SecurityGroupReserve, &groups.spot, found)
+            .expected(format!("at most {MOST_BESIDE_THE_RESERVE}"));
     }
     for group in &groups.value {
         super::aws::check_id(group, "sg-", report);
@@ -382,18 +423,18 @@ fn check_image(given: &document::AwsMachinePool, report: &mut FindingCollector) 
     }
 }
 
-fn check_unsupported(given: &document::AwsMachinePool, report: &mut FindingCollector) {
-    let compute = given.cpu_options.get().map(|options| &options.confidential_compute);
-    if let Some(at) =
-        compute.and_then(FieldValue::get).filter(|at| !matches!(at.value.as_str(), "" | "Disabled"))
-    {
-        report.breach(Rule::Unsupported, &at.spot, unsupported("confidentialCompute"));
+fn check_cpu(given: &document::AwsMachinePool, report: &mut FindingCollector) {
+    let Some(options) = given.cpu_options.get() else { return };
+    choose(Rule::CpuOptions, &options.confidential_compute, CONFIDENTIAL_COMPUTE, report);
+    if !options.confidential_compute.is_given() {
+        report
+            .breach(Rule::CpuOptions, &options.spot, "sets nothing")
+            .expected("`confidentialCompute` to be set");
     }
-    let affinity = given.host_placement.get().map(|placement| &placement.affinity);
-    if let Some(at) = affinity
-        .and_then(FieldValue::get)
-        .filter(|at| !matches!(at.value.as_str(), "" | "AnyAvailable"))
-    {
+}
+
+fn check_unsupported(given: &document::AwsMachinePool, report: &mut FindingCollector) {
+    if let Some(at) = given.host_placement.get() {
         report.breach(Rule::Unsupported, &at.spot, unsupported("hostPlacement"));
     }
 }

@@ -4,6 +4,7 @@
 use super::document::{FieldValue, Spanned};
 use crate::diagnostics::finding::{FindingCollector, did_you_mean, one_of, shown};
 use crate::diagnostics::rules::Rule;
+use crate::release::ReleaseRange;
 
 /// The accepted words of a field, with their values. Words are case-sensitive.
 pub(crate) type Choices<T> = [(&'static str, T)];
@@ -22,6 +23,20 @@ pub(super) fn choose<T: Copy>(
     report: &mut FindingCollector,
 ) -> Option<T> {
     choose_word(rule, given.get()?, choices, report)
+}
+
+/// Reports a word that only these releases know, for the others.
+pub(super) fn check_release(
+    rule: Rule,
+    at: &Spanned<String>,
+    releases: ReleaseRange,
+    report: &mut FindingCollector,
+) {
+    if let Some(others) = releases.complement() {
+        report.breach_in(others, rule, &at.spot, format!("found {}", shown(&at.value))).expected(
+            format!("a word of the release; openshift-install {releases} knows this one"),
+        );
+    }
 }
 
 /// Returns the value of one word, as [`choose`] does.

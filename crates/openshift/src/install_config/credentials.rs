@@ -51,7 +51,7 @@ fn pull_secret_fault(text: &str) -> Option<String> {
         return Some("has no registries in `auths`".into());
     }
     let has = |entry: &Value, name: &str| {
-        entry.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+        entry.get(name).is_some_and(Value::is_string) // empty for a registry without credentials
     };
     let lacking =
         registries.values().position(|entry| !has(entry, "auth") && !has(entry, "credsStore"))?;
@@ -81,9 +81,19 @@ pub(super) fn ssh_key(
                 )
                 .expected("a key of the type `ssh-rsa` or `ecdsa-sha2-nistp256`, `384` or `521`");
         }
-        Ok(_) => (),
+        Ok(_) => check_other_keys(at, report),
     }
     Some(at.value.clone())
+}
+
+/// Reports a line after the first key that is not a public key.
+fn check_other_keys(at: &Spanned<SecretString>, report: &mut FindingCollector) {
+    let wrong = key_lines(at.value.expose_secret()).skip(1).position(|l| key_type(l).is_none());
+    if let Some(index) = wrong {
+        report
+            .breach(Rule::SshKeys, &at.spot, format!("has no public SSH key in line {}", index + 2))
+            .expected("one public key in each line");
+    }
 }
 
 fn is_fips(kind: &str) -> bool {
@@ -96,12 +106,21 @@ fn ssh_key_type(text: &str) -> Result<String, &'static str> {
     if text.contains("PRIVATE KEY") {
         return Err("is a private key");
     }
-    let mut lines = text.lines().map(str::trim);
-    let line = lines.find(|line| !line.is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let kind = key_lines(text).next().and_then(key_type).ok_or("is not a public SSH key")?;
+    Ok(kind.to_owned())
+}
+
+/// Returns the lines that may have keys: comments and empty lines have none.
+fn key_lines(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// Returns the type of the key in a line.
+fn key_type(line: &str) -> Option<&str> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let pairs = words.windows(2).filter(|pair| decodes_to(pair[1], pair[0]));
-    let kind = pairs.map(|pair| pair[0]).next().ok_or("is not a public SSH key")?;
-    Ok(kind.to_owned())
+    pairs.map(|pair| pair[0]).next()
 }
 
 /// Returns true if the encoded key is a whole key of this type (RFC 4253, section 6.6): its fields

@@ -4,12 +4,13 @@
 //! openshift-install would reject them later. Rules: `pkg/types/validation/installconfig.go`,
 //! release-4.15.
 
-use super::choices::{Choices, choose, choose_word, words};
+use super::choices::{Choices, check_release, choose, choose_word, words};
 use super::document::{self, Document, FieldValue, Spanned};
 use super::machine_pool::unsupported;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector, one_of, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{CredentialsMode, Publish};
+use crate::release::ReleaseRange;
 
 pub(super) const PUBLISH: &Choices<Publish> =
     &[("External", Publish::External), ("Internal", Publish::Internal)];
@@ -19,47 +20,82 @@ pub(super) const CREDENTIALS_MODES: &Choices<CredentialsMode> = &[
     ("Manual", CredentialsMode::Manual),
 ];
 pub(super) const CPU_PARTITIONING: &Choices<()> = &[("None", ()), ("AllNodes", ())];
-/// openshift/api `config/v1/types_feature.go`, up to 4.19. openshift-install rejects the word
-/// `Default` for the default set, which has an empty name.
-pub(super) const FEATURE_SETS: &Choices<()> = &[
-    ("TechPreviewNoUpgrade", ()),
-    ("DevPreviewNoUpgrade", ()),
-    ("CustomNoUpgrade", ()),
-    ("LatencySensitive", ()),
+/// openshift/api `config/v1/types_feature.go`, with the releases whose openshift-install accepts the
+/// word. All releases reject the word `Default` for the default set, which has an empty name.
+pub(super) const FEATURE_SETS: &Choices<ReleaseRange> = &[
+    ("TechPreviewNoUpgrade", ReleaseRange::ALL),
+    ("DevPreviewNoUpgrade", ReleaseRange::since(4, 16)),
+    ("CustomNoUpgrade", ReleaseRange::ALL),
+    ("LatencySensitive", ReleaseRange::until(4, 19)),
 ];
-/// openshift/api `config/v1/types_cluster_version.go`; `v4.18` is the last one. The value is true if the set has
-/// `CloudCredential`, which every cluster on a cloud needs.
-pub(super) const CAPABILITY_SETS: &Choices<bool> = &[
-    ("None", false),
-    ("vCurrent", true),
-    ("v4.11", false),
-    ("v4.12", false),
-    ("v4.13", false),
-    ("v4.14", false),
-    ("v4.15", true),
-    ("v4.16", true),
-    ("v4.17", true),
-    ("v4.18", true),
+
+/// openshift/api `config/v1/types_image_digest_mirror_set.go`
+pub(super) const SOURCE_POLICIES: &Choices<()> =
+    &[("NeverContactSource", ()), ("AllowContactingSource", ())];
+pub(super) const IMAGE_STREAMS: &Choices<()> = &[("rhel-9", ()), ("rhel-10", ())];
+
+/// A set of capabilities: its releases, and its members that rules name.
+#[derive(Clone, Copy)]
+pub(super) struct CapabilitySet {
+    releases: ReleaseRange,
+    has: &'static [&'static str],
+}
+
+const fn set(releases: ReleaseRange, has: &'static [&'static str]) -> CapabilitySet {
+    CapabilitySet { releases, has }
+}
+
+/// Members of the sets up to `v4.14`, which name `OperatorLifecycleManager` as no capability.
+const EARLY: &[&str] = &["baremetal", "marketplace"];
+const WITH_LIFECYCLE: &[&str] =
+    &["baremetal", "marketplace", "MachineAPI", CLOUD_CREDENTIAL, "OperatorLifecycleManager"];
+const WITH_INGRESS: &[&str] = &[
+    "baremetal",
+    "marketplace",
+    "MachineAPI",
+    CLOUD_CREDENTIAL,
+    "OperatorLifecycleManager",
+    CLOUD_CONTROLLER,
+    INGRESS,
+];
+
+/// openshift/api `config/v1/types_cluster_version.go`; `v4.18` is the last one.
+pub(super) const CAPABILITY_SETS: &Choices<CapabilitySet> = &[
+    ("None", set(ReleaseRange::ALL, &[])),
+    ("vCurrent", set(ReleaseRange::ALL, WITH_INGRESS)),
+    ("v4.11", set(ReleaseRange::ALL, EARLY)),
+    ("v4.12", set(ReleaseRange::ALL, EARLY)),
+    ("v4.13", set(ReleaseRange::since(4, 13), EARLY)),
+    ("v4.14", set(ReleaseRange::since(4, 14), EARLY)),
+    ("v4.15", set(ReleaseRange::since(4, 15), WITH_LIFECYCLE)),
+    ("v4.16", set(ReleaseRange::since(4, 16), WITH_INGRESS)),
+    ("v4.17", set(ReleaseRange::since(4, 17), WITH_INGRESS)),
+    ("v4.18", set(ReleaseRange::since(4, 18), WITH_INGRESS)),
 ];
 const CLOUD_CREDENTIAL: &str = "CloudCredential";
-pub(super) const CAPABILITIES: &Choices<()> = &[
-    ("baremetal", ()),
-    ("Build", ()),
-    ("CSISnapshot", ()),
-    ("CloudControllerManager", ()),
-    (CLOUD_CREDENTIAL, ()),
-    ("Console", ()),
-    ("DeploymentConfig", ()),
-    ("ImageRegistry", ()),
-    ("Ingress", ()),
-    ("Insights", ()),
-    ("MachineAPI", ()),
-    ("NodeTuning", ()),
-    ("OperatorLifecycleManager", ()),
-    ("OperatorLifecycleManagerV1", ()),
-    ("Storage", ()),
-    ("marketplace", ()),
-    ("openshift-samples", ()),
+const CLOUD_CONTROLLER: &str = "CloudControllerManager";
+const INGRESS: &str = "Ingress";
+/// Capabilities with the releases that know them (openshift/api, as above).
+pub(super) const CAPABILITIES: &Choices<ReleaseRange> = &[
+    ("baremetal", ReleaseRange::ALL),
+    ("Build", ReleaseRange::since(4, 14)),
+    ("CSISnapshot", ReleaseRange::ALL),
+    (CLOUD_CONTROLLER, ReleaseRange::since(4, 16)),
+    (CLOUD_CREDENTIAL, ReleaseRange::since(4, 15)),
+    ("ClusterAPI", ReleaseRange::since(5, 0)),
+    ("CompatibilityRequirements", ReleaseRange::since(5, 0)),
+    ("Console", ReleaseRange::ALL),
+    ("DeploymentConfig", ReleaseRange::since(4, 14)),
+    ("ImageRegistry", ReleaseRange::since(4, 14)),
+    (INGRESS, ReleaseRange::since(4, 16)),
+    ("Insights", ReleaseRange::ALL),
+    ("MachineAPI", ReleaseRange::since(4, 14)),
+    ("NodeTuning", ReleaseRange::since(4, 13)),
+    ("OperatorLifecycleManager", ReleaseRange::since(4, 15)),
+    ("OperatorLifecycleManagerV1", ReleaseRange::since(4, 18)),
+    ("Storage", ReleaseRange::ALL),
+    ("marketplace", ReleaseRange::ALL),
+    ("openshift-samples", ReleaseRange::ALL),
 ];
 
 /// Returns true if the schema version is known, so that the rest of the file can be read.
@@ -118,12 +154,30 @@ pub(super) fn check(document: &Document, report: &mut FindingCollector) {
     check_capabilities(document, report);
     check_features(document, report);
     check_image_sources(document, report);
+    check_image_stream(document, report);
+    super::pki::check(document, report);
+}
+
+/// Reports a wrong word, and that the stream of --rhcos-stream chooses the image instead.
+fn check_image_stream(document: &Document, report: &mut FindingCollector) {
+    let chosen = choose(Rule::ImageStream, &document.image_stream, IMAGE_STREAMS, report);
+    if let (Some(()), Some(at)) = (chosen, document.image_stream.get()) {
+        report
+            .breach(
+                Rule::NoEffect,
+                &at.spot,
+                "has no effect on the image, which --rhcos-stream has",
+            )
+            .hint(format!("pass the stream of `{}` with --rhcos-stream FILE", at.value));
+    }
 }
 
 fn check_capabilities(document: &Document, report: &mut FindingCollector) {
     let Some(given) = document.capabilities.get() else { return };
-    let set_has_it =
-        choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report).unwrap_or(true);
+    let set = choose(Rule::CapabilitySet, &given.baseline, CAPABILITY_SETS, report);
+    if let (Some(set), Some(at)) = (set, given.baseline.get()) {
+        check_release(Rule::CapabilitySet, at, set.releases, report);
+    }
     if given.baseline.text().is_none() && !matches!(given.baseline, FieldValue::Unreadable) {
         let at = given.baseline.get().map_or(&given.spot, |at| &at.spot);
         report
@@ -131,62 +185,99 @@ fn check_capabilities(document: &Document, report: &mut FindingCollector) {
             .expected(one_of(&words(CAPABILITY_SETS)))
             .hint("write `baselineCapabilitySet: vCurrent` for all capabilities");
     }
-    let items = given.additional.items();
-    for item in items {
-        choose_word(Rule::Capability, item, CAPABILITIES, report);
-        if item.value.is_empty() {
-            report
-                .breach(Rule::Capability, &item.spot, "is empty")
-                .expected(one_of(&words(CAPABILITIES)))
-                .hint("remove the item");
-        }
+    for item in given.additional.items() {
+        check_capability(item, report);
     }
-    let is_added = |name: &str| items.iter().any(|item| item.value == name);
-    if given.baseline.text() == Some("None") {
-        for (needy, need) in NEEDS {
-            check_need(items, needy, need, report);
-        }
+    // A set with a finding of its own is taken for the whole one.
+    let of_set = set.map_or(WITH_INGRESS, |set| set.has);
+    check_members(given, of_set, report);
+}
+
+fn check_capability(item: &Spanned<String>, report: &mut FindingCollector) {
+    if let Some(releases) = choose_word(Rule::Capability, item, CAPABILITIES, report) {
+        check_release(Rule::Capability, item, releases, report);
     }
-    if !set_has_it && !is_added(CLOUD_CREDENTIAL) {
+    if item.value.is_empty() {
         report
-            .breach(
-                Rule::CloudCredential,
-                &given.spot,
-                format!("does not contain `{CLOUD_CREDENTIAL}`, which aws requires"),
-            )
-            .expected(format!("`{CLOUD_CREDENTIAL}` in additionalEnabledCapabilities"));
+            .breach(Rule::Capability, &item.spot, "is empty")
+            .expected(one_of(&words(CAPABILITIES)))
+            .hint("remove the item");
     }
 }
 
-/// openshift/installer `pkg/types/validation/installconfig.go`, `validateAdditionalCapabilities`
-const NEEDS: [(&str, &str); 2] =
-    [("baremetal", "MachineAPI"), ("marketplace", "OperatorLifecycleManager")];
-
-/// Reports a capability without the other capability that it needs, on the set `None`.
-fn check_need(items: &[Spanned<String>], needy: &str, need: &str, report: &mut FindingCollector) {
-    let Some(at) = items.iter().find(|item| item.value == needy) else { return };
-    if items.iter().all(|item| item.value != need) {
+/// Reports capabilities that are needed and neither in the set nor added. Reference:
+/// openshift/installer `pkg/types/validation/installconfig.go`, `validateAdditionalCapabilities`.
+fn check_members(
+    given: &Spanned<document::Capabilities>,
+    of_set: &[&str],
+    report: &mut FindingCollector,
+) {
+    let added = given.additional.items();
+    let is_added = |name: &str| added.iter().any(|item| item.value == name);
+    let is_enabled = |name: &str| of_set.contains(&name) || is_added(name);
+    let needs = [
+        ("baremetal", "MachineAPI", ReleaseRange::until(4, 15)),
+        ("marketplace", "OperatorLifecycleManager", ReleaseRange::ALL),
+    ];
+    for (needy, need, releases) in
+        needs.into_iter().filter(|(needy, need, _)| is_enabled(needy) && !is_enabled(need))
+    {
+        // Up to 4.15, only the set `None` is checked.
+        let releases = if of_set.is_empty() { releases } else { ReleaseRange::since(4, 16) };
+        if needy == "baremetal" && !of_set.is_empty() {
+            continue;
+        }
+        let item = added.iter().find(|item| item.value == needy);
         report
-            .breach(Rule::CapabilityNeeds, &at.spot, format!("found `{needy}` without `{need}`"))
+            .breach_in(
+                releases,
+                Rule::CapabilityNeeds,
+                item.map_or(&given.spot, |item| &item.spot),
+                format!("found `{needy}` without `{need}`"),
+            )
             .expected(format!("`{need}` in additionalEnabledCapabilities"));
+    }
+    let required = [
+        (Rule::CloudCredential, CLOUD_CREDENTIAL),
+        (Rule::CapabilityRequired, CLOUD_CONTROLLER),
+        (Rule::CapabilityRequired, INGRESS),
+    ];
+    for (rule, name) in required.into_iter().filter(|(_, name)| !is_enabled(name)) {
+        report
+            .breach(rule, &given.spot, format!("does not contain `{name}`, which aws requires"))
+            .expected(format!("`{name}` in additionalEnabledCapabilities"));
     }
 }
 
 fn check_features(document: &Document, report: &mut FindingCollector) {
-    choose(Rule::FeatureSet, &document.feature_set, FEATURE_SETS, report);
+    let set = choose(Rule::FeatureSet, &document.feature_set, FEATURE_SETS, report);
+    if let (Some(releases), Some(at)) = (set, document.feature_set.get()) {
+        check_release(Rule::FeatureSet, at, releases, report);
+    }
     let custom = document.feature_set.get().is_some_and(|at| at.value == "CustomNoUpgrade");
     if let (Some(at), false) = (document.feature_gates.get(), custom) {
         report
             .breach(Rule::FeatureGates, &at.spot, "is set")
             .expected("featureSet `CustomNoUpgrade` to be set");
     }
-    let is_gate = |text: &str| {
-        text.split_once('=').is_some_and(|(name, word)| !name.is_empty() && is_go_bool(word))
-    };
+    let is_gate = |text: &str| text.split_once('=').is_some_and(|(_, word)| is_go_bool(word));
     for gate in document.feature_gates.items().iter().filter(|gate| !is_gate(&gate.value)) {
         report
             .breach(Rule::FeatureGate, &gate.spot, format!("found {}", shown(&gate.value)))
             .expected("a gate such as `Name=true` or `Name=false`");
+    }
+}
+
+/// Returns true if the feature set, or a gate of a custom set, enables a feature of previews.
+pub(super) fn is_enabled(document: &Document, gate: &str) -> bool {
+    let on = |item: &Spanned<String>| {
+        let word = item.value.strip_prefix(gate).and_then(|rest| rest.strip_prefix('='));
+        word.is_some_and(|word| matches!(word, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    };
+    match document.feature_set.text() {
+        Some("TechPreviewNoUpgrade" | "DevPreviewNoUpgrade") => true,
+        Some("CustomNoUpgrade") => document.feature_gates.items().iter().any(on),
+        _ => false,
     }
 }
 
@@ -214,6 +305,14 @@ fn check_image_sources(document: &Document, report: &mut FindingCollector) {
 }
 
 fn check_image_source(given: &Spanned<document::ImageSource>, report: &mut FindingCollector) {
+    let policy = choose(Rule::SourcePolicy, &given.source_policy, SOURCE_POLICIES, report);
+    if let (Some(()), true, Some(at)) =
+        (policy, given.mirrors.items().is_empty(), given.source_policy.get())
+    {
+        report
+            .breach(Rule::SourcePolicy, &at.spot, "is set, but the source has no mirrors")
+            .expected("`mirrors` with a repository");
+    }
     let source = given.source.require(&given.spot, "source", report);
     for at in source.into_iter().chain(given.mirrors.items()) {
         if !is_repository(&at.value) {

@@ -121,6 +121,13 @@ fn refine(definitions: &mut Definitions) {
     of("Document", "fips", json!({"default": false}));
     let policies = words(credentials::POLICIES);
     of("Document", "additionalTrustBundlePolicy", or(policies, "Proxyonly"));
+    of("Document", "osImageStream", one_of(words(feature_support::IMAGE_STREAMS)));
+    let mut policies = words(feature_support::SOURCE_POLICIES);
+    policies.push(""); // the zero value of Go
+    of("ImageSource", "sourcePolicy", one_of(policies));
+    of("MachinePool", "management", one_of(words(machine_pool::MANAGEMENT)));
+    let encryption = one_of(words(aws_machine_pool::CONFIDENTIAL_COMPUTE));
+    of("CpuOptions", "confidentialCompute", encryption);
     of("Capabilities", "baselineCapabilitySet", one_of(words(feature_support::CAPABILITY_SETS)));
     let capabilities = json!({"type": "string", "enum": words(feature_support::CAPABILITIES)});
     of("Capabilities", "additionalEnabledCapabilities", json!({"items": capabilities}));

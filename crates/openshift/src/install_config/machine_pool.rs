@@ -17,6 +17,8 @@ const EDGE: &str = "edge";
 pub(super) const REPLICAS: u32 = 3;
 
 pub(super) const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
+/// The API that manages the machines of a pool. True for one that groundplan does not support.
+pub(super) const MANAGEMENT: &Choices<bool> = &[("MachineAPI", false), ("ClusterAPI", true)];
 pub(super) const ARCHITECTURES: &Choices<Architecture> =
     &[("amd64", Architecture::Amd64), ("arm64", Architecture::Arm64)];
 
@@ -51,8 +53,8 @@ pub(super) fn control_plane(
 }
 
 /// Returns the pools of workers after validation. Adds a pool `worker` if there is none, as
-/// openshift-install does. Every pool must have the architecture of the control plane, if known,
-/// which is also the default.
+/// openshift-install does. The architecture of the control plane, if known, is the default of every
+/// pool.
 pub(super) fn compute(
     document: &Document,
     control_plane: Option<Architecture>,
@@ -67,7 +69,10 @@ pub(super) fn compute(
     let mut names: Vec<&str> = Vec::new();
     for given in document.compute.items() {
         let pool = compute_pool(given, &mut names, architecture, around, report);
-        pools.push(pool.filter(|pool| same_architecture(given, pool, control_plane, report)));
+        if let Some(pool) = &pool {
+            check_architecture(given, pool, control_plane, report);
+        }
+        pools.push(pool);
     }
     if !names.contains(&WORKER) {
         pools.push(Some(default_pool(WORKER, architecture, around)));
@@ -118,19 +123,27 @@ fn compute_pool<'given>(
     }
 }
 
-fn same_architecture(
+/// Reports a pool of another architecture than the control plane. Since 4.17, a release image for
+/// several architectures allows it.
+fn check_architecture(
     given: &Spanned<document::MachinePool>,
     pool: &MachinePool,
     control_plane: Option<Architecture>,
     report: &mut FindingCollector,
-) -> bool {
+) {
     let same = control_plane.is_none_or(|architecture| pool.architecture == architecture);
-    if let (false, Some(at)) = (same, given.architecture.get()) {
+    let (false, Some(at)) = (same, given.architecture.get()) else { return };
+    let found = format!("found `{}`", at.value);
+    let may_be_mixed = |release| Rule::MixedArchitecture.releases().contains(release);
+    if report.release().is_some_and(may_be_mixed) {
+        report.breach(Rule::MixedArchitecture, &at.spot, found).expected(
+            "the architecture of the control plane, or a multi-architecture release image",
+        );
+    } else {
         report
-            .breach(Rule::PoolArchitecture, &at.spot, format!("found `{}`", at.value))
+            .breach(Rule::PoolArchitecture, &at.spot, found)
             .expected("the architecture of the control plane");
     }
-    same
 }
 
 fn pool(
@@ -145,6 +158,7 @@ fn pool(
             report.breach(Rule::Unsupported, &at.spot, unsupported(field));
         }
     }
+    check_management(name, given, report);
     let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
     let hyperthreading =
         choose(Rule::Hyperthreading, &given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
@@ -162,6 +176,23 @@ fn pool(
         architecture: architecture?,
         aws,
     })
+}
+
+/// Reports `management` on the control plane, and Cluster API management, whose machine sets
+/// groundplan would double.
+fn check_management(
+    name: &str,
+    given: &Spanned<document::MachinePool>,
+    report: &mut FindingCollector,
+) {
+    let Some(at) = given.management.filled() else { return };
+    if name == CONTROL_PLANE {
+        report
+            .breach(Rule::PoolManagement, &at.spot, "is set for the control plane")
+            .expected("`management` for compute pools only");
+    } else if choose(Rule::PoolManagement, &given.management, MANAGEMENT, report) == Some(true) {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("management: ClusterAPI"));
+    }
 }
 
 /// Returns the message for a field that groundplan reads and does not support.
@@ -192,8 +223,8 @@ fn replicas(
     }
 }
 
-/// Reports a control plane without machines. Warns of two machines, because etcd needs an odd
-/// number of members.
+/// Reports a control plane without machines, and one of two machines: etcd needs an odd number of
+/// members, and since 4.19 a pair requires fencing.
 fn quorum(given: &Spanned<document::MachinePool>, report: &mut FindingCollector) {
     match given.replicas.get() {
         Some(at) if at.value == 0 => {
@@ -202,9 +233,14 @@ fn quorum(given: &Spanned<document::MachinePool>, report: &mut FindingCollector)
                 .expected("at least one machine, normally three");
         }
         Some(at) if at.value == 2 => {
-            report
-                .breach(Rule::Quorum, &at.spot, "found `2`")
-                .hint("use 3, because etcd with two members survives no failure");
+            let hint = "use 3, because etcd with two members survives no failure";
+            let is_pair = |release| Rule::ControlPlanePair.releases().contains(release);
+            let rule = if report.release().is_none_or(is_pair) {
+                Rule::ControlPlanePair
+            } else {
+                Rule::Quorum
+            };
+            report.breach(rule, &at.spot, "found `2`").hint(hint);
         }
         _ => (),
     }

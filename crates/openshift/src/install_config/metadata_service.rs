@@ -1,9 +1,9 @@
 //! `metadataService` of a machine pool: access to the instance metadata.
 //!
 //! `authentication` is a field of openshift-install. The other fields are an extension of
-//! groundplan, named as planned for the Machine API (openshift/api PR 2654). With
-//! openshift-install, these fields only cause a warning. Each field is independent, and an omitted
-//! field means no opinion.
+//! groundplan, named as planned for the Machine API (openshift/api PR 2654). openshift-install warns of
+//! them up to 4.22 and rejects them since 5.0. Each field is independent, and an omitted field means
+//! no opinion.
 
 use groundplan_aws::model::metadata_options::{
     Authentication, HopLimit, MetadataService, Switch, WHY_ENABLED, WHY_FURTHER, WHY_NO_TAGS,
@@ -54,6 +54,25 @@ pub(super) fn check(given: &document::AwsMachinePool, report: &mut FindingCollec
     check_hop_limit(&service.hop_limit, report);
     check_switch(Rule::MetadataEndpoint, &service.endpoint, (ENDPOINT, WHY_ENABLED), report);
     check_switch(Rule::MetadataTags, &service.instance_tags, (TAGS, WHY_NO_TAGS), report);
+    check_extension(service, report);
+}
+
+/// Warns of fields that openshift-install of the given release rejects as unknown.
+fn check_extension(service: &document::MetadataService, report: &mut FindingCollector) {
+    let rejects = |release| Rule::ExtensionField.releases().contains(release);
+    let Some(release) = report.release().filter(|release| rejects(*release)) else { return };
+    let hop_limit = service.hop_limit.get().map(|at| &at.spot);
+    let words = [&service.endpoint, &service.instance_tags];
+    let spots = words.into_iter().filter_map(|given| given.get().map(|at| &at.spot));
+    for spot in spots.chain(hop_limit) {
+        let message = format!(
+            "is an extension of groundplan, which openshift-install {release} rejects as unknown"
+        );
+        report.breach(Rule::ExtensionField, spot, message).hint(
+            "give openshift-install a copy without it: `groundplan config export --for \
+             openshift-install --out FILE`",
+        );
+    }
 }
 
 /// Validates `authentication`. An empty field means no opinion, and gets a warning because the user

@@ -13,6 +13,7 @@ mod aws_machine_pool;
 mod choices;
 mod credentials;
 mod document;
+mod export;
 mod feature_support;
 mod json_schema;
 mod locate;
@@ -20,6 +21,8 @@ mod machine_pool;
 mod metadata_service;
 mod names;
 mod networking;
+mod ovn;
+mod pki;
 mod proxy;
 mod redact;
 mod render;
@@ -31,7 +34,8 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-pub(crate) use aws_machine_pool::is_instance_type;
+pub(crate) use aws_machine_pool::{CONFIDENTIAL_COMPUTE, is_instance_type};
+pub use export::{ExportError, for_openshift_install};
 pub use json_schema::json_schema;
 pub(crate) use locate::FieldLocator;
 pub use locate::{Located, locate};
@@ -41,6 +45,7 @@ pub use resolved::*;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector};
 use crate::diagnostics::yaml::Malformed;
 use crate::diagnostics::{Finding, Rule, text, yaml};
+use crate::release::Release;
 use document::{Document, FromNode};
 
 /// Result of reading a file.
@@ -52,20 +57,35 @@ pub struct ParseOutcome {
     pub findings: Vec<Finding>,
 }
 
-/// Reads the bytes of a file. Also returns the text that may be shown next to the findings.
+/// Reads the bytes of a file for any living release, as [`read_bytes_for`] does.
 pub fn read_bytes(bytes: &[u8]) -> (ParseOutcome, Cow<'_, str>) {
+    read_bytes_for(bytes, None)
+}
+
+/// Reads the bytes of a file for a release, as [`read_for`] does. Also returns the text that may be
+/// shown next to the findings.
+pub fn read_bytes_for(bytes: &[u8], release: Option<Release>) -> (ParseOutcome, Cow<'_, str>) {
     match text::decode(bytes) {
-        Ok(text) => (read(text), Cow::Borrowed(text)),
+        Ok(text) => (read_for(text, release), Cow::Borrowed(text)),
         Err((finding, shown)) => (ParseOutcome { config: None, findings: vec![finding] }, shown),
     }
 }
 
-/// Reads the text of an install-config. Returns all findings at once, in bounded time.
+/// Reads the text of an install-config for any living release, as [`read_for`] does.
 pub fn read(text: &str) -> ParseOutcome {
+    read_for(text, None)
+}
+
+/// Reads the text of an install-config for a release of openshift-install. Returns all findings at
+/// once, in bounded time.
+///
+/// `None` means that the release is not known: a setting that any living release accepts is accepted.
+/// If others reject it, a warning names them.
+pub fn read_for(text: &str, release: Option<Release>) -> ParseOutcome {
     if text.len() > text::MOST_BYTES {
         return ParseOutcome { config: None, findings: vec![text::too_large()] };
     }
-    let mut report = FindingCollector::new(text);
+    let mut report = FindingCollector::new(text).for_release(release);
     let config = match yaml::parse(text) {
         Ok(node) => Document::read(&node, &FieldSpan::file(), &mut report)
             .and_then(|document| resolve(&document, &mut report)),
@@ -117,7 +137,7 @@ fn resolve(document: &Document, report: &mut FindingCollector) -> Option<Install
     let credentials_mode = feature_support::credentials_mode(document, report);
     let networking = networking::networking(document, report);
     let platform = aws::platform(document, report);
-    let aws = platform.and_then(|given| aws::resolve(given, credentials_mode, report));
+    let aws = platform.and_then(|given| aws::resolve(document, given, credentials_mode, report));
     aws::check_images(document, report);
     let pools = pools(document, report);
     let fips = document.fips.get().is_some_and(|at| at.value);

@@ -7,6 +7,7 @@ use std::net::Ipv4Addr;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::document::{self, Document, FieldValue, Spanned};
+use super::ovn;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{ClusterNetwork, Networking};
@@ -38,13 +39,22 @@ pub(super) fn networking(document: &Document, report: &mut FindingCollector) -> 
     let cluster_networks = cluster_networks(given, is_ovn, &mut taken, report);
     let cluster_network_mtu = mtu(given, is_ovn, report);
     warn_of_edge(document, cluster_network_mtu.flatten(), given, report);
+    let join_subnet = ovn::join_subnet(given, is_ovn, cluster_networks.as_deref(), &taken, report);
+    if is_ovn {
+        ovn::check_defaults(join_subnet.is_some(), &taken, report);
+    }
     Some(Networking {
         network_type: network_type?,
         machine_networks: machine_networks?,
         cluster_networks: cluster_networks?,
         service_networks: service_networks?,
         cluster_network_mtu: cluster_network_mtu?,
+        join_subnet,
     })
+}
+
+pub(super) fn overlap(one: &Ipv4Net, other: &Ipv4Net) -> bool {
+    one.contains(other) || other.contains(one)
 }
 
 fn defaults() -> Networking {
@@ -55,22 +65,37 @@ fn defaults() -> Networking {
         cluster_networks: vec![ClusterNetwork { cidr: constant(cidr), host_prefix }],
         service_networks: vec![constant(SERVICE_NETWORK)],
         cluster_network_mtu: None,
+        join_subnet: None,
     }
 }
 
-fn constant(cidr: &str) -> Ipv4Net {
+pub(super) fn constant(cidr: &str) -> Ipv4Net {
     cidr.parse().expect("BUG: the default networks are networks")
 }
 
-/// The networks so far, with the paths of their fields.
+/// Use of a network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Machines,
+    Services,
+    Pods,
+}
+
+/// The networks so far, with their fields and uses.
 #[derive(Default)]
-struct Taken(Vec<(Ipv4Net, String)>);
+pub(super) struct Taken(pub(super) Vec<(Ipv4Net, FieldSpan, Purpose)>);
 
 impl Taken {
     /// Adds a network that must not overlap those before it.
-    fn add(&mut self, network: Ipv4Net, spot: &FieldSpan, report: &mut FindingCollector) {
-        let overlaps = |other: &Ipv4Net| other.contains(&network) || network.contains(other);
-        if let Some((other, owner)) = self.0.iter().find(|(other, _)| overlaps(other)) {
+    fn add(
+        &mut self,
+        (network, purpose): (Ipv4Net, Purpose),
+        spot: &FieldSpan,
+        report: &mut FindingCollector,
+    ) {
+        if let Some((other, owner, _)) = self.0.iter().find(|(other, ..)| overlap(other, &network))
+        {
+            let owner = &owner.path;
             report
                 .breach(
                     Rule::NetworkOverlap,
@@ -78,25 +103,25 @@ impl Taken {
                     format!("found `{network}`, which overlaps `{other}` of {owner}"),
                 )
                 .expected("networks that do not overlap");
-        } else if overlaps(&constant(DOCKER_BRIDGE)) {
+        } else if overlap(&network, &constant(DOCKER_BRIDGE)) {
             let message = format!("found `{network}`, which overlaps `{DOCKER_BRIDGE}`");
             report
                 .breach(Rule::ContainerBridge, spot, message)
                 .hint("use another network; container engines use this one on the nodes");
         }
-        self.0.push((network, spot.path.clone()));
+        self.0.push((network, spot.clone(), purpose));
     }
 
     /// Adds the default network of a missing field.
     fn add_default(
         &mut self,
-        cidr: &str,
+        (cidr, purpose): (&str, Purpose),
         parent: &FieldSpan,
         name: &str,
         report: &mut FindingCollector,
     ) -> Ipv4Net {
         let network = constant(cidr);
-        self.add(network, &parent.child(name), report);
+        self.add((network, purpose), &parent.child(name), report);
         network
     }
 }
@@ -120,7 +145,8 @@ fn machine_networks(
         return Some(vec![machine_network(old, taken, report)?]);
     }
     unless_unreadable(&given.machine_network, || {
-        vec![taken.add_default(MACHINE_NETWORK, &given.spot, "machineNetwork", report)]
+        let default = (MACHINE_NETWORK, Purpose::Machines);
+        vec![taken.add_default(default, &given.spot, "machineNetwork", report)]
     })
 }
 
@@ -130,7 +156,7 @@ fn machine_network(
     report: &mut FindingCollector,
 ) -> Option<Ipv4Net> {
     let network = network(cidr, report)?;
-    taken.add(network, &cidr.spot, report);
+    taken.add((network, Purpose::Machines), &cidr.spot, report);
     Some(network)
 }
 
@@ -153,7 +179,8 @@ fn service_networks(
         return whole(cidrs.into_iter().map(|cidr| service_network(cidr, taken, report)));
     }
     unless_unreadable(&given.service_network, || {
-        vec![taken.add_default(SERVICE_NETWORK, &given.spot, "serviceNetwork", report)]
+        let default = (SERVICE_NETWORK, Purpose::Services);
+        vec![taken.add_default(default, &given.spot, "serviceNetwork", report)]
     })
 }
 
@@ -170,7 +197,7 @@ fn service_network(
             .breach(Rule::ServiceNetworkSize, &cidr.spot, message)
             .expected(format!("a prefix of /{SHORTEST} or longer"));
     }
-    taken.add(network, &cidr.spot, report);
+    taken.add((network, Purpose::Services), &cidr.spot, report);
     Some(network)
 }
 
@@ -189,7 +216,8 @@ fn cluster_networks(
     }
     let (cidr, host_prefix) = CLUSTER_NETWORK;
     unless_unreadable(&given.cluster_network, || {
-        let cidr = taken.add_default(cidr, &given.spot, "clusterNetwork", report);
+        let default = (cidr, Purpose::Pods);
+        let cidr = taken.add_default(default, &given.spot, "clusterNetwork", report);
         vec![ClusterNetwork { cidr, host_prefix }]
     })
 }
@@ -202,7 +230,7 @@ fn cluster_network(
 ) -> Option<ClusterNetwork> {
     let at = item.cidr.require(&item.spot, "cidr", report)?;
     let cidr = network(at, report)?;
-    taken.add(cidr, &at.spot, report);
+    taken.add((cidr, Purpose::Pods), &at.spot, report);
     if !is_ovn && has_no_host_prefix(item) {
         return Some(ClusterNetwork { cidr, host_prefix: 0 });
     }
@@ -242,7 +270,7 @@ fn host_prefix(
 }
 
 /// Parses a network. Reports IPv6 networks, host bits and `0.0.0.0`.
-fn network(cidr: &Spanned<String>, report: &mut FindingCollector) -> Option<Ipv4Net> {
+pub(super) fn network(cidr: &Spanned<String>, report: &mut FindingCollector) -> Option<Ipv4Net> {
     let found = format!("found {}", shown(&cidr.value));
     let network = match cidr.value.parse::<IpNet>() {
         Ok(IpNet::V4(network)) => network,

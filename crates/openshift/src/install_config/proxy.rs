@@ -68,9 +68,9 @@ fn url(
                 .breach(
                     Rule::ProxyInside,
                     &at.spot,
-                    "has an address inside `clusterNetwork` or `serviceNetwork`",
+                    "has an address inside a network of the cluster",
                 )
-                .expected("an address outside the cluster and service networks");
+                .expected("an address outside the cluster, service and join networks");
         }
         Some(_) => (),
     }
@@ -82,7 +82,8 @@ fn is_inside(url: &Url, networking: Option<&Networking>) -> bool {
         return false;
     };
     let clusters = networking.cluster_networks.iter().map(|network| &network.cidr);
-    clusters.chain(&networking.service_networks).any(|network| network.contains(&address))
+    let networks = clusters.chain(&networking.service_networks).chain(&networking.join_subnet);
+    networks.into_iter().any(|network| network.contains(&address))
 }
 
 fn check_no_proxy(at: &Spanned<String>, report: &mut FindingCollector) {

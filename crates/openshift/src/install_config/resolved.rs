@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ids::{
     HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
 };
@@ -109,6 +110,8 @@ pub struct Networking {
     pub service_networks: Vec<Ipv4Net>,
     /// MTU of the cluster network in bytes. `None` lets the network plug-in decide.
     pub cluster_network_mtu: Option<u32>,
+    /// Network between the routers of OVN-Kubernetes. `None` means its default.
+    pub join_subnet: Option<Ipv4Net>,
 }
 
 /// A network of pods.
@@ -157,6 +160,8 @@ pub struct AwsMachinePool {
     pub ami_id: Option<ImageId>,
     /// The root volume.
     pub root_volume: RootVolume,
+    /// Memory encryption by the processor. `None` means no opinion.
+    pub confidential_compute: Option<ConfidentialCompute>,
     /// `metadataService`, each setting from the pool or else from the default machine platform.
     pub metadata_service: MetadataService,
     /// An existing role.
@@ -176,6 +181,8 @@ pub struct RootVolume {
     pub size: i32,
     /// I/O operations per second. `None` means the default of the volume type.
     pub iops: Option<i32>,
+    /// Throughput in MiB/s, of gp3 only. `None` means the default of the volume type.
+    pub throughput: Option<i32>,
     /// ARN of the KMS key. `None` means the account's default key for EBS.
     pub kms_key: Option<String>,
 }

@@ -306,6 +306,7 @@ fn networking() -> Networking {
         cluster_networks: vec![ClusterNetwork { cidr: net("10.128.0.0/14"), host_prefix: 23 }],
         service_networks: vec![net("172.30.0.0/16")],
         cluster_network_mtu: None,
+        join_subnet: None,
     }
 }
 
@@ -323,8 +324,10 @@ fn pool(name: &str) -> MachinePool {
                 volume_type: "gp3".into(),
                 size: 120,
                 iops: None,
+                throughput: None,
                 kms_key: None,
             },
+            confidential_compute: None,
             metadata_service: Some(
                 groundplan_aws::model::metadata_options::Authentication::Required,
             )

@@ -66,6 +66,7 @@ fn add_machine(
             presigned: Some(presigned),
         },
         metadata_options: metadata_options(masters.metadata_service),
+        confidential_compute: None, // no workload of a user runs here
         tags: names.role_tags(role, "control-plane"),
         volume_tags: names.tags(&format!("{role}-{}", names.layout.volume)),
     };
@@ -116,7 +117,8 @@ fn root_volume(site: &CompileContext) -> InstanceRootVolume {
     match site.spec.names.layout.bootstrap.volume {
         None => of_masters,
         Some((volume_type, size)) => {
-            InstanceRootVolume { volume_type: volume_type.into(), size, iops: None, ..of_masters }
+            let volume_type = volume_type.into();
+            InstanceRootVolume { volume_type, size, iops: None, throughput: None, ..of_masters }
         }
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn add(
             root_volume: root_volume(site),
             user_data: user_data(&name, graph, site),
             metadata_options: metadata_options(pool.metadata_service),
+            confidential_compute: pool.confidential_compute,
             tags,
             volume_tags: names.tags(&format!("{name}-{}", names.layout.volume)),
         };
@@ -86,6 +87,7 @@ pub(super) fn root_volume(site: &CompileContext) -> InstanceRootVolume {
         volume_type: volume.volume_type.clone(),
         size: volume.size,
         iops: volume.iops,
+        throughput: volume.throughput,
         kms_key: volume.kms_key.clone(),
     }
 }

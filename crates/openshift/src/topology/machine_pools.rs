@@ -2,6 +2,7 @@
 //!
 //! The values are part of [`ClusterSpec`]. Adds nothing to a graph.
 
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ids::{ImageId, InstanceProfileName, RoleName, SecurityGroupId};
 use groundplan_aws::model::metadata_options::MetadataService;
 
@@ -23,6 +24,8 @@ pub(crate) struct PoolSpec {
     pub(crate) instance_type: String,
     /// The root volume.
     pub(crate) root_volume: RootVolume,
+    /// Memory encryption by the processor.
+    pub(crate) confidential_compute: Option<ConfidentialCompute>,
     /// Settings of the metadata service.
     pub(crate) metadata_service: MetadataService,
     /// Existing IAM role of the machines.
@@ -50,6 +53,7 @@ impl PoolSpec {
             zones: place.zones.clone(),
             instance_type: place.instance_type.clone(),
             root_volume: aws.root_volume.clone(),
+            confidential_compute: aws.confidential_compute,
             metadata_service: aws.metadata_service,
             iam_role: aws.iam_role.clone(),
             iam_profile: aws.iam_profile.clone(),

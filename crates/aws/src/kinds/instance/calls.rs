@@ -164,6 +164,7 @@ fn to_live(recorded: &Instance, live: &types::Instance) -> Result<Live<Instance>
         // The state has only the digest, so the live content cannot be compared.
         user_data: recorded.user_data.clone(),
         metadata_options: settings.metadata_options,
+        confidential_compute: recorded.confidential_compute,
         tags: ec2::owned(&recorded.tags, live.tags()),
         volume_tags: recorded.volume_tags.clone(),
     };

@@ -19,6 +19,7 @@ use crate::client::instances::{
     InstanceSpec, encoded, encoded_user_data, metadata_options, refused, revealed,
 };
 use crate::client::resource_type::Result;
+use crate::kinds::machine::cpu_options;
 
 /// Validity of a presigned URL in user data. openshift-install uses the same value
 /// (pkg/asset/installconfig/aws/presign.go).
@@ -38,7 +39,7 @@ pub(super) fn spec(instance: &Instance) -> InstanceSpec<'_> {
         placement: None,
         market: None,
         capacity_reservation: None,
-        cpu: None,
+        cpu: instance.confidential_compute.map(cpu_options),
         tags: &instance.tags,
         volume_tags: &instance.volume_tags,
     }
@@ -64,6 +65,7 @@ fn root_volume(volume: &InstanceRootVolume) -> BlockDeviceMapping {
         .volume_type(VolumeType::from(volume.volume_type.as_str()))
         .volume_size(volume.size)
         .set_iops(volume.iops)
+        .set_throughput(volume.throughput)
         .set_kms_key_id(volume.kms_key.clone())
         .encrypted(true)
         .delete_on_termination(true);
@@ -92,4 +94,27 @@ async fn presigned_url(object: &ObjectRef, aws: &Aws) -> Result<String> {
     let get = aws.s3.get_object().bucket(object.bucket.get().as_str()).key(&object.key);
     let url = get.presigned(hour).await.map_err(|e| errors::explain("s3", "GetObject", &e))?;
     Ok(url.uri().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_ec2::types::AmdSevSnpSpecification;
+
+    use super::super::tests::instance;
+    use super::*;
+    use crate::kinds::machine::ConfidentialCompute;
+
+    #[test]
+    fn throughput_and_memory_encryption_are_sent_if_set() {
+        let mut instance = instance();
+        let plain = spec(&instance);
+        assert_eq!(plain.block_devices[0].ebs().unwrap().throughput(), None);
+        assert_eq!(plain.cpu, None);
+        instance.root_volume.throughput = Some(250);
+        instance.confidential_compute = Some(ConfidentialCompute::AmdSevSnp);
+        let sent = spec(&instance);
+        assert_eq!(sent.block_devices[0].ebs().unwrap().throughput(), Some(250));
+        let encryption = sent.cpu.as_ref().and_then(|cpu| cpu.amd_sev_snp().cloned());
+        assert_eq!(encryption, Some(AmdSevSnpSpecification::Enabled));
+    }
 }

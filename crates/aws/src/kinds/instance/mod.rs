@@ -9,6 +9,7 @@ use crate::facts::{
     Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
     Surroundings, SweepMethod,
 };
+use crate::kinds::machine::ConfidentialCompute;
 use crate::kinds::network_interface::place;
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileId, InstanceProfileName, NetworkInterfaceId,
@@ -40,6 +41,9 @@ pub struct Instance {
     pub user_data: UserDataSource,
     /// Options of the instance metadata service. See [`crate::model::metadata_options`].
     pub metadata_options: MetadataOptions,
+    /// Memory encryption by the processor. `None` sends nothing, and AWS decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidential_compute: Option<ConfidentialCompute>,
     /// Tags of the instance.
     pub tags: Tags,
     /// Tags of its volumes.
@@ -75,6 +79,9 @@ pub struct InstanceRootVolume {
     pub size: i32,
     /// Operations per second. `None` sends nothing, and EC2 uses the default of the volume type.
     pub iops: Option<i32>,
+    /// Throughput in MiB/s. `None` sends nothing, and EC2 uses the default of the volume type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throughput: Option<i32>,
     /// KMS key. `None` stands for the account's default EBS key.
     pub kms_key: Option<String>,
 }
@@ -117,7 +124,7 @@ pub struct InstanceOutputs {
 impl Resource for Instance {
     const SCHEMA: Schema = Schema {
         proves: &["network"],
-        force_new: &["instance_type", "network", "root_volume"],
+        force_new: &["instance_type", "network", "root_volume", "confidential_compute"],
         create_only: &["image", "user_data"],
         write_only: &["volume_tags"],
         ignores_drift: true,
@@ -193,15 +200,16 @@ impl Kind for Instance {
                 (place, if *public_ip { "public address" } else { "" })
             }
         };
-        let InstanceRootVolume { volume_type, size, iops, .. } = &self.root_volume;
+        let InstanceRootVolume { volume_type, size, iops, throughput, .. } = &self.root_volume;
         let iops = iops.map(|iops| format!(" {iops} IOPS")).unwrap_or_default();
+        let throughput = throughput.map(|flow| format!(" {flow} MiB/s")).unwrap_or_default();
         let [zone, subnet, groups] = place;
         Summary::of([
             self.instance_type.clone(),
             zone,
             metadata_options(&self.metadata_options),
             labelled("image", &name(&self.image)),
-            format!("root {volume_type} {size} GiB{iops}"),
+            format!("root {volume_type} {size} GiB{iops}{throughput}"),
             subnet,
             groups,
             public.to_owned(),
@@ -234,6 +242,7 @@ pub(crate) mod tests {
                 volume_type: "gp3".to_owned(),
                 size: 120,
                 iops: None,
+                throughput: None,
                 kms_key: None,
             },
             user_data: UserDataSource { content: Secret::of(b"canary"), presigned: None },
@@ -241,6 +250,7 @@ pub(crate) mod tests {
                 http_tokens: Some(HttpTokens::Required),
                 ..MetadataOptions::default()
             },
+            confidential_compute: None,
             tags: Tags::new(),
             volume_tags: Tags::new(),
         }

@@ -29,7 +29,7 @@ pub(super) fn spec(machine: &Machine) -> InstanceSpec<'_> {
         placement: placement(&machine.placement),
         market: machine.market.as_ref().map(market),
         capacity_reservation: machine.capacity_reservation.as_deref().map(reservation),
-        cpu: machine.confidential_compute.map(cpu),
+        cpu: machine.confidential_compute.map(cpu_options),
         tags: &machine.tags,
         volume_tags: &machine.tags,
     }
@@ -127,7 +127,8 @@ fn reservation(id: &str) -> CapacityReservationSpecification {
     CapacityReservationSpecification::builder().capacity_reservation_target(target).build()
 }
 
-fn cpu(wanted: ConfidentialCompute) -> CpuOptionsRequest {
+/// Returns the options of the processor in the form of EC2.
+pub(crate) fn cpu_options(wanted: ConfidentialCompute) -> CpuOptionsRequest {
     CpuOptionsRequest::builder()
         .amd_sev_snp(match wanted {
             ConfidentialCompute::Disabled => AmdSevSnpSpecification::Disabled,

@@ -373,6 +373,8 @@ mod calls;
 mod launch;
 #[cfg(feature = "sdk")]
 pub(crate) use calls::{outputs, poll};
+#[cfg(feature = "sdk")]
+pub(crate) use launch::cpu_options;
 
 #[cfg(test)]
 mod tests {

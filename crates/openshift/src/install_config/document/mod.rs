@@ -1,18 +1,20 @@
 //! The install-config as written: every field of the v1 schema, each with its position in the file.
 //!
 //! Reading is lenient: a field that cannot be read becomes a finding, and reading continues. The
-//! sections validate the values. Unknown fields are warnings, as for openshift-install.
+//! sections validate the values. Unknown fields are warnings, as for openshift-install before 5.0, and
+//! errors for a given release from 5.0 on.
 
 use std::ops::{Deref, Range};
 
 use secrecy::SecretString;
 
 use crate::diagnostics::finding::{
-    FieldSpan, FindingCollector, did_you_mean, is_credential, shown,
+    FieldSpan, Finding, FindingCollector, did_you_mean, is_credential, shown,
 };
 use crate::diagnostics::rules::Rule;
 use crate::diagnostics::synonyms;
 use crate::diagnostics::yaml::{YamlContent, YamlKey, YamlNode};
+use crate::release::{Release, ReleaseRange};
 
 mod schema;
 
@@ -243,14 +245,30 @@ impl<'node> Fields<'node> {
         Some(Self { entries, spot: spot.clone() })
     }
 
-    /// Reads a field.
+    /// Reads a field of all releases.
     pub(super) fn take<T: FromNode>(
         &self,
         name: &str,
         report: &mut FindingCollector,
     ) -> FieldValue<T> {
+        self.take_in(ReleaseRange::ALL, name, report)
+    }
+
+    /// Reads a field of these releases. A release without the field does not read its value.
+    pub(super) fn take_in<T: FromNode>(
+        &self,
+        releases: ReleaseRange,
+        name: &str,
+        report: &mut FindingCollector,
+    ) -> FieldValue<T> {
         let found = self.entries.iter().find(|(key, _)| key.name == name);
         let Some((key, node)) = found else { return FieldValue::Missing };
+        if let Some(release) = report.release().filter(|release| !releases.contains(*release)) {
+            let spot = self.spot.field(name, key.span.clone());
+            let hint = format!("remove the field; openshift-install {releases} has it");
+            of_other_releases(node, &spot, release, report).hint(hint);
+            return FieldValue::Missing;
+        }
         let spot = self.spot.field(name, mark(node, Some(&key.span)));
         if let YamlContent::Null = node.content {
             return FieldValue::Empty(spot);
@@ -338,16 +356,48 @@ fn unknown(
             did_you_mean(&key.name, known),
         ),
         None => (
-            Rule::UnknownField,
+            unknown_rule(report.release()),
             "is not a field of the schema; it has no effect",
             did_you_mean(&key.name, known),
         ),
     };
+    let refused = format!("is not a field of the schema; {}", effect(rule));
+    let message = if rule == Rule::RefusedField { &refused } else { message };
     let expected = match known {
         [only] => format!("`{only}`"),
         _ => format!("one of {}", known.join(", ")),
     };
     report.breach(rule, &spot, message).expected(expected).hint_if(hint);
+}
+
+/// Reports a field that the schema of the release does not have.
+fn of_other_releases<'report>(
+    node: &YamlNode,
+    spot: &FieldSpan,
+    release: Release,
+    report: &'report mut FindingCollector,
+) -> &'report mut Finding {
+    let rule = match unknown_rule(Some(release)) {
+        Rule::UnknownField if asks_for_metadata(node) => Rule::LostMetadataService,
+        rule => rule,
+    };
+    let effect = effect(rule);
+    report.breach(rule, spot, format!("is not a field of release {release}; {effect}"))
+}
+
+/// Returns the effect of a field that the schema does not have.
+fn effect(rule: Rule) -> &'static str {
+    match rule {
+        Rule::RefusedField => "openshift-install rejects it",
+        _ => "it has no effect",
+    }
+}
+
+/// Returns the rule about unknown fields. openshift-install rejects them since pull request 10287
+/// (2026-02-27), which is in 5.0 and not in 4.21, unless another program starts it.
+fn unknown_rule(release: Option<Release>) -> Rule {
+    let rejects = |release: Release| Rule::RefusedField.releases().contains(release);
+    if release.is_some_and(rejects) { Rule::RefusedField } else { Rule::UnknownField }
 }
 
 /// Returns true if the node contains `metadataService`, a synonym or a typo of it, at any depth.

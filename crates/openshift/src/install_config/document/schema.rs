@@ -1,5 +1,5 @@
 //! The fields of the v1 schema for platform aws (openshift/installer, `pkg/types` and
-//! `pkg/types/aws` of release-4.15, and what later releases added).
+//! `pkg/types/aws` of release-4.15, and what later releases added, each with its first release).
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,12 @@ use super::{Anything, FieldValue, Fields, FromNode, Pairs, Sensitive, Spanned};
 use crate::diagnostics::finding::{FieldSpan, FindingCollector};
 use crate::diagnostics::yaml::YamlNode;
 use crate::install_config::json_schema::{Definitions, HasSchema, section};
+#[cfg(test)]
+use crate::release::ReleaseRange;
+use crate::release::releases;
 
-/// `field: Type = "nameInYaml"`, with the description that editors show.
+/// `field: Type = "nameInYaml"`, with the description that editors show. A field of some releases has
+/// `since(4, 19)` or `until(4, 19)` after its name.
 ///
 /// Fields after a `+` are part of the schema. These fields have no effect on AWS resources, or only
 /// together with a field that has one.
@@ -16,7 +20,10 @@ macro_rules! section {
     ($(
         $(#[$doc:meta])*
         $name:ident {
-            $(#[doc = $about:literal] $field:ident: $type:ty = $key:literal,)*
+            $(
+                #[doc = $about:literal]
+                $field:ident: $type:ty = $key:literal $($limit:ident $release:tt)?,
+            )*
         } $(+ [$($ignored:literal),*])?
     )*) => {$(
         $(#[$doc])*
@@ -27,7 +34,9 @@ macro_rules! section {
         impl FromNode for $name {
             fn read(node: &YamlNode, spot: &FieldSpan, report: &mut FindingCollector) -> Option<Self> {
                 let fields = Fields::open(node, spot, report, Self::FIELDS)?;
-                Some(Self { $($field: fields.take($key, report),)* })
+                Some(Self {
+                    $($field: fields.take_in(releases!($($limit $release)?), $key, report),)*
+                })
             }
         }
 
@@ -50,8 +59,20 @@ macro_rules! section {
         #[cfg(test)]
         pub(in crate::install_config) const SECTIONS: &[(&str, &[&str])] =
             &[$((stringify!($name), $name::FIELDS),)*];
+
+        /// Description of each section, with the names and releases of its fields.
+        #[cfg(test)]
+        pub(in crate::install_config) const FIELD_RELEASES: &[SectionReleases] = &[$((
+            concat!($(stringify!($doc)),*),
+            &[$(($key, releases!($($limit $release)?)),)*],
+        ),)*];
     };
 }
+
+/// Description of a section, and the names and releases of its fields.
+#[cfg(test)]
+pub(in crate::install_config) type SectionReleases =
+    (&'static str, &'static [(&'static str, ReleaseRange)]);
 
 /// A list whose items have positions.
 type List<T> = Vec<Spanned<T>>;
@@ -76,7 +97,7 @@ section! {
         /// The pool of the control plane.
         control_plane: MachinePool = "controlPlane",
         /// Not supported by groundplan.
-        arbiter: Anything = "arbiter",
+        arbiter: Anything = "arbiter" since(4, 19),
         /// The pools of workers.
         compute: List<MachinePool> = "compute",
         /// The platform of the cluster: aws.
@@ -107,7 +128,11 @@ section! {
         feature_set: String = "featureSet",
         /// `Name=true` or `Name=false`, with `featureSet: CustomNoUpgrade`.
         feature_gates: List<String> = "featureGates",
-    } + ["kind", "osImageStream", "pki"]
+        /// The operating system of the nodes. Pass the stream of its images with --rhcos-stream.
+        image_stream: String = "osImageStream" since(5, 0),
+        /// The keys of the cluster's own certificate authorities.
+        pki: Pki = "pki" since(5, 0),
+    } + ["kind"]
 
     /// `metadata`. The other fields of Kubernetes object metadata have no effect.
     Metadata {
@@ -135,7 +160,21 @@ section! {
         old_cluster_networks: List<ClusterNetwork> = "clusterNetworks",
         /// Use `networkType`.
         old_type: String = "type",
-    } + ["ovnKubernetesConfig"]
+        /// Settings of OVN-Kubernetes.
+        ovn: OvnKubernetesConfig = "ovnKubernetesConfig" since(4, 18),
+    }
+
+    /// `networking.ovnKubernetesConfig`
+    OvnKubernetesConfig {
+        /// Settings for IPv4.
+        ipv4: OvnIpv4 = "ipv4",
+    }
+
+    /// `networking.ovnKubernetesConfig.ipv4`
+    OvnIpv4 {
+        /// The network between the routers of the nodes. If omitted, 100.64.0.0/16.
+        join_subnet: String = "internalJoinSubnet",
+    }
 
     /// `networking.machineNetwork[]`
     MachineNetwork {
@@ -166,10 +205,12 @@ section! {
         /// EC2 settings of the machines.
         platform: Platform<AwsMachinePool> = "platform",
         /// Not supported by groundplan.
-        fencing: Anything = "fencing",
+        fencing: Anything = "fencing" since(4, 19),
         /// Not supported by groundplan.
-        disk_setup: Anything = "diskSetup",
-    } + ["management"]
+        disk_setup: Anything = "diskSetup" since(4, 20),
+        /// Not supported by groundplan, except `MachineAPI`.
+        management: String = "management" since(5, 0),
+    }
 
     /// `platform.aws`
     AwsPlatform {
@@ -180,17 +221,17 @@ section! {
         /// Existing subnets. If omitted, the cluster gets its own VPC.
         subnets: List<String> = "subnets",
         /// Existing subnets, in the form of later releases.
-        vpc: Vpc = "vpc",
+        vpc: Vpc = "vpc" since(4, 19),
         /// An existing private hosted zone of the cluster. Requires `subnets`.
         hosted_zone: String = "hostedZone",
-        /// Not supported by groundplan.
+        /// Not supported by groundplan: a role for a hosted zone of another account.
         hosted_zone_role: String = "hostedZoneRole",
         /// Tags for all resources of the cluster.
         user_tags: Pairs = "userTags",
         /// True if operators also tag the resources that they create.
         propagate_user_tags: bool = "propagateUserTags",
         /// Use `propagateUserTags`.
-        old_propagate_user_tags: bool = "experimentalPropagateUserTags",
+        old_propagate_user_tags: bool = "experimentalPropagateUserTags" until(4, 19),
         /// Custom endpoints of AWS services.
         service_endpoints: List<ServiceEndpoint> = "serviceEndpoints",
         /// EC2 settings for the machines of every pool. Settings of a pool have precedence.
@@ -200,12 +241,14 @@ section! {
         /// True if the bootstrap Ignition is kept when the bootstrap machine is removed.
         preserve_bootstrap_ignition: bool = "preserveBootstrapIgnition",
         /// Not supported by groundplan.
-        public_ipv4_pool: String = "publicIpv4Pool",
+        public_ipv4_pool: String = "publicIpv4Pool" since(4, 16),
         /// Not supported by groundplan, except `Disabled`.
-        user_provisioned_dns: String = "userProvisionedDNS",
+        user_provisioned_dns: String = "userProvisionedDNS" since(4, 18),
         /// Not supported by groundplan, except `IPv4`.
-        ip_family: String = "ipFamily",
-    } + ["bestEffortDeleteIgnition"]
+        ip_family: String = "ipFamily" since(5, 0),
+        /// No effect in groundplan, which reports a failed deletion and tries again on the next run.
+        best_effort_delete: bool = "bestEffortDeleteIgnition" since(4, 16),
+    }
 
     /// `platform.aws.vpc`
     Vpc {
@@ -244,13 +287,13 @@ section! {
         /// An existing role for the machines.
         iam_role: String = "iamRole",
         /// An existing instance profile for the machines.
-        iam_profile: String = "iamProfile",
+        iam_profile: String = "iamProfile" since(4, 17),
         /// Security groups in addition to the cluster's own. Requires existing subnets.
         additional_security_groups: List<String> = "additionalSecurityGroupIDs",
         /// Options of the processor.
-        cpu_options: CpuOptions = "cpuOptions",
-        /// Placement of machines on hosts.
-        host_placement: HostPlacement = "hostPlacement",
+        cpu_options: CpuOptions = "cpuOptions" since(4, 21),
+        /// Not supported by groundplan.
+        host_placement: Anything = "hostPlacement" since(5, 0),
     }
 
     /// `rootVolume`
@@ -261,8 +304,8 @@ section! {
         size: i64 = "size",
         /// I/O operations per second. Required for io1 and io2.
         iops: i64 = "iops",
-        /// Not supported by groundplan.
-        throughput: i64 = "throughput",
+        /// Throughput in MiB/s of a gp3 volume. If omitted, EC2 chooses 125.
+        throughput: i64 = "throughput" since(4, 21),
         /// ARN of the KMS key for encryption. If omitted, the account's default key.
         kms_key: String = "kmsKeyARN",
     }
@@ -281,15 +324,9 @@ section! {
 
     /// `cpuOptions`
     CpuOptions {
-        /// Not supported by groundplan, except `Disabled`.
+        /// Memory encryption of AMD SEV-SNP with `AMDEncryptedVirtualizationNestedPaging`.
         confidential_compute: String = "confidentialCompute",
     }
-
-    /// `hostPlacement`
-    HostPlacement {
-        /// Not supported by groundplan, except `AnyAvailable`.
-        affinity: String = "affinity",
-    } + ["dedicatedHost"]
 
     /// `proxy`
     Proxy {
@@ -307,7 +344,43 @@ section! {
         source: String = "source",
         /// The repositories to pull the images from.
         mirrors: List<String> = "mirrors",
-    } + ["sourcePolicy"]
+        /// Use of the source if no mirror has the image.
+        source_policy: String = "sourcePolicy" since(4, 21),
+    }
+
+    /// `pki`
+    Pki {
+        /// The certificate authorities.
+        signer_certificates: SignerCertificates = "signerCertificates",
+    }
+
+    /// `pki.signerCertificates`
+    SignerCertificates {
+        /// The key of each authority.
+        key: SignerKey = "key",
+    }
+
+    /// `pki.signerCertificates.key`
+    SignerKey {
+        /// The algorithm.
+        algorithm: String = "algorithm",
+        /// Settings of RSA.
+        rsa: RsaKey = "rsa",
+        /// Settings of ECDSA.
+        ecdsa: EcdsaKey = "ecdsa",
+    }
+
+    /// `pki.signerCertificates.key.rsa`
+    RsaKey {
+        /// Length in bits.
+        size: i64 = "keySize",
+    }
+
+    /// `pki.signerCertificates.key.ecdsa`
+    EcdsaKey {
+        /// The curve.
+        curve: String = "curve",
+    }
 
     /// `capabilities`
     Capabilities {

@@ -27,7 +27,13 @@ fn the_two_pool_example_is_read_in_full() {
     assert_eq!(masters.aws.instance_type.as_deref(), Some("m5.xlarge"));
     assert_eq!(masters.aws.metadata_service.authentication, Some(Authentication::Required));
     assert_eq!(masters.aws.ami_id.as_ref().unwrap().as_str(), "ami-0c5d3e03c0ab9b19a");
-    let io1 = RootVolume { volume_type: "io1".into(), size: 500, iops: Some(4000), kms_key: None };
+    let io1 = RootVolume {
+        volume_type: "io1".into(),
+        size: 500,
+        iops: Some(4000),
+        throughput: None,
+        kms_key: None,
+    };
     assert_eq!(masters.aws.root_volume, io1);
 
     let [workers] = &config.compute[..] else { panic!("{:?}", config.compute) };
@@ -58,7 +64,13 @@ fn the_smallest_config_gets_the_installers_defaults() {
     for (pool, name) in [(&config.control_plane, "master"), (&config.compute[0], "worker")] {
         assert_eq!((pool.name.as_str(), pool.replicas, pool.hyperthreading), (name, 3, true));
         assert_eq!(pool.architecture, Architecture::Amd64);
-        let gp3 = RootVolume { volume_type: "gp3".into(), size: 120, iops: None, kms_key: None };
+        let gp3 = RootVolume {
+            volume_type: "gp3".into(),
+            size: 120,
+            iops: None,
+            throughput: None,
+            kms_key: None,
+        };
         assert_eq!(pool.aws.root_volume, gp3);
         assert_eq!(pool.aws.metadata_service.authentication, None);
         assert_eq!(pool.aws.instance_type, None);

@@ -1,6 +1,7 @@
 //! Tests of the install-config. `cases` compares the exact findings of every rule. The other
 //! modules test resolved configs, several findings together, raw files and secrets.
 
+mod agreement;
 mod cases;
 mod defaults;
 mod editors;

@@ -13,7 +13,10 @@ fn a_role_for_the_hosted_zone_needs_the_zone_and_a_mode_that_allows_it() {
         "platform.aws.hostedZoneRole: is set, but `credentialsMode` does not allow it",
     );
     for mode in ["Manual", "Passthrough"] {
-        fine(&with_aws(&zone).replacen("Mint", mode, 1));
+        one_error(
+            &with_aws(&zone).replacen("Mint", mode, 1),
+            "platform.aws.hostedZoneRole: `hostedZoneRole` is not supported",
+        );
     }
     let name = zone.replace("arn:aws:iam::123456789012:role/dns", "dns");
     one_error(
@@ -67,7 +70,7 @@ fn numbers_and_booleans_are_tags_as_they_are_written() {
 #[test]
 fn the_load_balancer_of_the_applications_is_classic_or_nlb() {
     assert_eq!(config(&with_aws("lbType: NLB")).aws.load_balancer_type, LoadBalancerType::Network);
-    one_error(&with_aws("lbType: nlb"), "platform.aws.lbType: found `nlb` -> `Classic` or `NLB`");
+    one_warning(&with_aws("lbType: nlb"), "platform.aws.lbType: found `nlb` -> `Classic` or `NLB`");
 }
 
 #[test]
@@ -117,7 +120,10 @@ fn a_region_that_is_not_in_the_list_is_a_warning() {
     };
     one_warning(&of("us-west-3"), "platform.aws.region: found `us-west-3`, which this version");
     assert_eq!(hint(&of("us-west-3")), "did you mean `us-west-1`?");
-    for fine_one in ["us-gov-west-1", "us-isob-east-1", "eusc-de-east-1", "il-central-1"] {
+    for fine_one in ["us-gov-west-1", "us-isob-east-1", "il-central-1"] {
         fine(&of(fine_one));
     }
+    let gates =
+        "featureSet: CustomNoUpgrade\nfeatureGates: [AWSEuropeanSovereignCloudInstall=true]\n";
+    fine(&format!("{}{gates}", of("eusc-de-east-1")));
 }

@@ -61,5 +61,5 @@ fn the_credentials_mode_is_one_of_three() {
 #[test]
 fn cpu_partitioning_is_none_or_all_nodes() {
     fine(&with_top("cpuPartitioningMode: AllNodes"));
-    one_error(&with_top("cpuPartitioningMode: all"), "cpuPartitioningMode: found `all`");
+    one_warning(&with_top("cpuPartitioningMode: all"), "cpuPartitioningMode: found `all`");
 }

@@ -4,8 +4,8 @@
 use super::user_data;
 use crate::install_config::{Publish, RootVolume};
 use crate::machine_api::types::{
-    AwsMachineProviderConfig, BlockDevice, EbsBlockDevice, LoadBalancerReference, LocalReference,
-    MetadataServiceOptions, Placement, ResourceReference, Tag,
+    AwsMachineProviderConfig, BlockDevice, CpuOptions, EbsBlockDevice, LoadBalancerReference,
+    LocalReference, MetadataServiceOptions, Placement, ResourceReference, Tag,
 };
 use crate::topology::ClusterSpec;
 use crate::topology::layout::{BalancerLayout, ReleaseLayout, RoleLayout};
@@ -50,6 +50,7 @@ pub(super) fn anywhere(
         load_balancers: if role == Role::Master { balancers(cluster) } else { Vec::new() },
         block_devices: vec![root_volume(&machines.root_volume)],
         metadata_service_options: MetadataServiceOptions::of(machines.metadata_service),
+        cpu_options: machines.confidential_compute.map(CpuOptions::of),
         ..AwsMachineProviderConfig::new()
     }
 }
@@ -131,6 +132,7 @@ fn root_volume(volume: &RootVolume) -> BlockDevice {
     let ebs = EbsBlockDevice {
         encrypted: Some(true),
         iops: Some(volume.iops.unwrap_or_default().into()),
+        throughput_mib: volume.throughput,
         kms_key: ResourceReference { arn: Some(kms_key), ..ResourceReference::default() },
         volume_size: Some(volume.size.into()),
         volume_type: Some(volume.volume_type.clone()),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::metadata_options::{Authentication, HopLimit, Switch};
 use groundplan_engine::state::Cluster;
 use serde_json::{Value, json};
@@ -159,6 +160,22 @@ fn what_else_is_said_of_the_metadata_service_is_written_where_it_is_said() {
             expected["instanceMetadataTags"] = json!("Disabled");
         }
         assert_eq!(provider_config(&object)["metadataServiceOptions"], expected, "{name}");
+    }
+}
+
+#[test]
+fn throughput_and_memory_encryption_are_written_for_their_pool() {
+    let mut world = ExampleCluster::standard();
+    world.config.compute[0].aws.root_volume.throughput = Some(250);
+    world.config.compute[0].aws.confidential_compute = Some(ConfidentialCompute::AmdSevSnp);
+    for (name, object) in of(&world) {
+        let config = provider_config(&object);
+        let throughput = config["blockDevices"][0]["ebs"].get("throughputMib");
+        let expected = name.contains("worker").then(|| json!(250));
+        assert_eq!(throughput, expected.as_ref(), "{name}");
+        let options = json!({"confidentialCompute": "AMDEncryptedVirtualizationNestedPaging"});
+        let expected = name.contains("worker").then_some(options);
+        assert_eq!(config.get("cpuOptions"), expected.as_ref(), "{name}");
     }
 }
 

@@ -5,11 +5,13 @@
 //! also accept configs that the webhook has not checked. For that reason enumerated fields are
 //! `String`s here, and the JSON Schema lists their values.
 
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::metadata_options::{Authentication, HopLimit, MetadataService, Switch};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LocalReference, MACHINE_API};
+use crate::install_config::CONFIDENTIAL_COMPUTE;
 
 /// Value of `spec.providerSpec.value` of a machine on AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +171,15 @@ pub struct CpuOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["Disabled", "AMDEncryptedVirtualizationNestedPaging"]))]
     pub confidential_compute: Option<String>,
+}
+
+impl CpuOptions {
+    /// Returns the options with this memory encryption.
+    pub(crate) fn of(wanted: ConfidentialCompute) -> Self {
+        let known = CONFIDENTIAL_COMPUTE.iter();
+        let word = known.filter(|(_, meaning)| *meaning == wanted).map(|(word, _)| *word).next();
+        Self { confidential_compute: word.map(str::to_owned) }
+    }
 }
 
 /// Tag of an AWS resource.

@@ -92,7 +92,7 @@ impl<'text> Document<'text> {
         let ObjectFinding { rule, path, message, expected, hint } = finding.within(object);
         let places = self.places.get_or_init(|| FieldLocator::of_manifest(self.text));
         let place = places.locate(&path).place.map(|place| self.in_file(place));
-        Finding { rule, path, place, message, expected, hint }
+        Finding { rule, severity: rule.severity(), path, place, message, expected, hint }
     }
 
     fn unreadable(&self, error: &serde_saphyr::Error) -> Vec<Finding> {

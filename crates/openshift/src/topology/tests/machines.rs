@@ -1,6 +1,7 @@
 //! Masters and bootstrap: placement, image, user data and metadata options.
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
+use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::metadata_options::Authentication;
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::secret::Secret;
@@ -100,6 +101,20 @@ fn root_volumes_are_the_pools_and_the_bootstrap_shares_only_the_key() {
         json!({"device": "/dev/xvda", "volume_type": "gp2", "size": 30, "iops": null,
                "kms_key": "arn:aws:kms:us-west-2:1:key/k"})
     );
+}
+
+#[test]
+fn throughput_and_memory_encryption_are_the_masters_alone() {
+    let mut world = ExampleCluster::standard();
+    world.config.control_plane.aws.root_volume.throughput = Some(250);
+    world.config.control_plane.aws.confidential_compute = Some(ConfidentialCompute::AmdSevSnp);
+    let graph = world.graph();
+    let master = inputs(&graph, "instance.master-2");
+    assert_eq!(master["root_volume"]["throughput"], 250);
+    assert_eq!(master["confidential_compute"], "amd_sev_snp");
+    let bootstrap = inputs(&graph, "instance.bootstrap");
+    assert_eq!(bootstrap["root_volume"].get("throughput"), None);
+    assert_eq!(bootstrap.get("confidential_compute"), None);
 }
 
 #[test]

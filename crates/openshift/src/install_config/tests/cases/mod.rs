@@ -5,6 +5,7 @@
 //!
 //! - lines that begin with `#`: the reason for the case;
 //! - `base: NAME`, if the changed config is not `two_pools`;
+//! - `release: X.Y`, if the config is for a release;
 //! - the change, in the form of a diff (see below), or `bytes: ` and the whole file, with the
 //!   escapes of Rust;
 //! - `---`, and the output of `groundplan validate`, or `fine`;
@@ -23,6 +24,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::diagnostics::{RuleSource, Severity};
+use crate::install_config::document::FIELD_RELEASES;
+use crate::release::{Release, ReleaseRange};
 
 pub(super) const SMALLEST: &str = include_str!("smallest.yaml");
 
@@ -64,6 +67,7 @@ impl ConfigCase {
     /// Returns the file that the case validates.
     fn input(&self) -> Vec<u8> {
         let lines = self.head.iter().map(String::as_str);
+        let lines = lines.filter(|line| !line.starts_with("release: "));
         let mut lines = lines.skip_while(|line| line.starts_with('#')).peekable();
         let mut base = TWO_POOLS;
         match lines.peek().and_then(|line| line.split_once(": ")) {
@@ -72,6 +76,12 @@ impl ConfigCase {
             _ => return self.changed(base, &lines.collect::<Vec<_>>()),
         }
         self.changed(base, &lines.skip(1).collect::<Vec<_>>())
+    }
+
+    /// Returns the release that the config is for.
+    fn release(&self) -> Option<Release> {
+        let line = self.head.iter().find_map(|line| line.strip_prefix("release: "));
+        line.map(|release| release.parse().expect("a release"))
     }
 
     fn changed(&self, base: &str, lines: &[&str]) -> Vec<u8> {
@@ -98,7 +108,7 @@ impl ConfigCase {
     /// Returns the findings in the format of the case file.
     fn said(&self) -> String {
         let bytes = self.input();
-        let (ParseOutcome { config, findings }, text) = read_bytes(&bytes);
+        let (ParseOutcome { config, findings }, text) = read_bytes_for(&bytes, self.release());
         let errors = findings.iter().any(|finding| finding.severity() == Severity::Error);
         assert_eq!(config.is_none(), errors, "{}: a config, or errors", self.name);
         if findings.is_empty() {
@@ -140,7 +150,7 @@ fn all() -> Vec<ConfigCase> {
 
 /// Returns the names and texts of all cases without findings.
 pub(super) fn fine() -> impl Iterator<Item = (String, String)> {
-    let texts = all().into_iter().map(|case| {
+    let texts = all().into_iter().filter(|case| case.release().is_none()).map(|case| {
         let text = String::from_utf8(case.input());
         (case.name, text.unwrap_or_default())
     });
@@ -176,7 +186,7 @@ fn there_are_many_cases_and_no_two_have_the_same_name() {
 fn every_rule_is_broken_by_a_case() {
     let broken: BTreeSet<Rule> = all()
         .iter()
-        .flat_map(|case| read_bytes(&case.input()).0.findings)
+        .flat_map(|case| read_bytes_for(&case.input(), case.release()).0.findings)
         .map(|finding| finding.rule)
         .collect();
     // Only AWS lookups violate `AtAws`, and this test has none. Rules for machines have their own
@@ -204,17 +214,42 @@ fn a_rule_has_one_name_and_a_name_one_rule() {
 
 #[test]
 fn the_page_lists_the_rules() {
-    const BEGIN: &str = "<!-- rules -->\n";
+    on_page("<!-- rules -->\n", &table());
+}
+
+#[test]
+fn the_page_lists_the_fields_of_some_releases() {
+    on_page("<!-- fields -->\n", &fields());
+}
+
+/// Compares lines of the page with `expected`, or writes them.
+fn on_page(begin: &str, expected: &str) {
+    // Two tests write the page.
+    static PAGE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _page = PAGE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/validation.md");
     let page = fs::read_to_string(&file).unwrap();
-    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (before, rest) = page.split_once(begin).unwrap();
     let (listed, after) = rest.split_once("<!-- end").unwrap();
-    let table = table();
     if std::env::var_os("GROUNDPLAN_BLESS").is_some() {
-        fs::write(&file, format!("{before}{BEGIN}{table}<!-- end{after}")).unwrap();
+        fs::write(&file, format!("{before}{begin}{expected}<!-- end{after}")).unwrap();
     } else {
-        assert_eq!(listed, table);
+        assert_eq!(listed, expected);
     }
+}
+
+/// Returns a line for each field of some releases, with its section.
+fn fields() -> String {
+    let mut lines = String::new();
+    for (section, fields) in FIELD_RELEASES {
+        // The text between the first and the last backtick; nothing for the whole file.
+        let named = section.split_once('`').and_then(|(_, rest)| rest.rsplit_once('`'));
+        let place = named.map_or_else(String::new, |(place, _)| format!(" of `{place}`"));
+        for (name, releases) in fields.iter().filter(|(_, one)| *one != ReleaseRange::ALL) {
+            lines.push_str(&format!("| `{name}`{place} | {releases} |\n"));
+        }
+    }
+    format!("| field | releases |\n|---|---|\n{lines}")
 }
 
 fn table() -> String {
@@ -232,10 +267,15 @@ fn table() -> String {
             RuleSource::Machines => "groundplan machines",
             RuleSource::MachineApi => "machine api",
         };
-        format!("| `{}` | {severity} | {} | {source} |\n", rule.id(), rule.about())
+        let releases = match rule.releases() {
+            ReleaseRange::ALL => String::new(),
+            releases => releases.to_string(),
+        };
+        let (id, about) = (rule.id(), rule.about());
+        format!("| `{id}` | {severity} | {releases} | {about} | {source} |\n")
     });
     format!(
-        "| rule | breaking it is | what it asks for | set by |\n|---|---|---|---|\n{}",
+        "| rule | breaking it is | releases | what it asks for | set by |\n|---|---|---|---|---|\n{}",
         rows.collect::<String>()
     )
 }
