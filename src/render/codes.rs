@@ -90,6 +90,7 @@ codes! {
         FileUnreadable = "file-unreadable", [1, 3]: "an input file cannot be read";
         FileInvalid = "file-invalid", [1, 3]: "an input file has other content than expected";
         ConfigNotCompiled = "config-not-compiled", [1, 3]: "the install-config does not describe a cluster that can be built";
+        ConfigNotExported = "config-not-exported", [1]: "a field of groundplan cannot be removed from a copy of the install-config";
         ConfigIgnored = "config-ignored", [0]: "an invalid install-config is left out of a destroy";
         AssetsUnusable = "assets-unusable", [3]: "the folder of --assets cannot be used";
         AssetsMissing = "assets-missing", [7]: "the plan needs an Ignition file that was not given";

@@ -19,6 +19,7 @@ mod protected;
 mod reads;
 mod recovery;
 mod refusals;
+mod releases;
 mod saved_plans;
 mod sole_owner;
 mod states;

@@ -1,8 +1,10 @@
 //! Arguments of `config` and `clusters`: settings in effect, and the clusters of a state location.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
-use super::help;
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{file, help};
 use crate::cli::exit_code::Exit;
 
 const EXITS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage];
@@ -10,8 +12,8 @@ const EXITS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage];
 /// Show the settings in effect: options, environment and groundplan.toml.
 ///
 /// A file groundplan.toml in the working directory sets options for all commands in that folder:
-/// config, assets, rhcos-stream, state, state-kms-key, parallelism, lock-timeout, lease. Relative paths
-/// are relative to the file. GROUNDPLAN_PROJECT selects another file; an empty value selects none.
+/// config, assets, rhcos-stream, release, state, state-kms-key, parallelism, lock-timeout, lease.
+/// Relative paths are relative to the file. GROUNDPLAN_PROJECT selects another file; an empty value selects none.
 ///
 /// Each setting has an environment variable, such as GROUNDPLAN_RHCOS_STREAM. The command line takes
 /// precedence over the environment, and the environment over the file.
@@ -29,6 +31,7 @@ pub struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
     Show(ConfigShow),
+    Export(ConfigExport),
 }
 
 /// Print the settings in effect, each with its origin (no AWS calls).
@@ -39,6 +42,35 @@ groundplan config show --state s3://my-bucket/clusters --json",
     EXITS,
 ))]
 pub struct ConfigShow {}
+
+/// Write a copy of the install-config for another program.
+///
+/// The copy for openshift-install lacks the fields that only groundplan reads: httpEndpoint,
+/// httpPutResponseHopLimit and instanceMetadataTags of metadataService. openshift-install 5.0 rejects
+/// them as unknown. Comments and layout of the rest stay. The copy contains the pull secret.
+#[derive(Debug, Args)]
+#[command(after_long_help = help::after(
+    "groundplan config export --for openshift-install --out assets/install-config.yaml
+groundplan config export --for openshift-install > assets/install-config.yaml",
+    &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
+))]
+pub struct ConfigExport {
+    /// Program that reads the copy.
+    #[arg(long = "for", value_name = "PROGRAM")]
+    pub program: ExportTarget,
+    /// File to write; `-` is standard output.
+    ///
+    /// Only the owner can read the file. A file that groundplan did not write is not overwritten.
+    #[arg(long, value_name = "FILE", default_value = "-", value_parser = file)]
+    pub out: PathBuf,
+}
+
+/// Program that an install-config is exported for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportTarget {
+    /// openshift-install, of any release
+    OpenshiftInstall,
+}
 
 /// List the clusters of a state location.
 ///

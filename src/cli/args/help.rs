@@ -6,7 +6,7 @@ use super::CliArguments;
 use crate::cli::exit_code::Exit;
 
 /// Options that decide where the desired state comes from.
-const DESIRED: &[&str] = &["config", "assets", "rhcos_stream"];
+const DESIRED: &[&str] = &["config", "assets", "rhcos_stream", "release"];
 /// Options of commands that read a state.
 const STATE: &[&str] = &["config", "state"];
 /// Options of commands that lock a state.
@@ -41,6 +41,7 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["man"], &[]),
     (&["config"], &[]),
     (&["config", "show"], &[DESIRED, STATE, LOCK, &["parallelism"], OUTPUT]),
+    (&["config", "export"], &[&["config", "release"], OUTPUT]),
     (&["policy"], &[]),
     (&["policy", "iam"], &[&["state"]]),
     (&["manifests"], &[DESIRED, STATE, CLOUD, OUTPUT]),

@@ -31,6 +31,7 @@ pub use self::state::*;
 use groundplan_engine::plan::guard::Expectation;
 use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::remote::SHORTEST_LEASE;
+use groundplan_openshift::release::Release;
 
 use crate::cli::exit_code::Exit;
 
@@ -146,10 +147,12 @@ impl CommonArgs {
     /// or of a project file, are left out.
     pub fn repeated(&self) -> String {
         let state = PathBuf::from(self.state.to_string());
+        let release = self.release.map(|release| PathBuf::from(release.to_string()));
         let selecting = [
             ("config", Some(&self.config)),
             ("assets", self.assets.as_ref()),
             ("rhcos-stream", self.rhcos_stream.as_ref()),
+            ("release", release.as_ref()),
             ("state", Some(&state)),
         ];
         let given = selecting
@@ -242,6 +245,20 @@ pub struct CommonArgs {
         hide_env = true
     )]
     pub rhcos_stream: Option<PathBuf>,
+    /// OpenShift release of the cluster, such as 4.20 [default: any supported one].
+    ///
+    /// Selects the rules and fields of that openshift-install for the validation of the install-config.
+    /// Without it, a setting that any supported release accepts is accepted, and a warning names those
+    /// that reject it. The environment variable is GROUNDPLAN_RELEASE.
+    #[arg(
+        long,
+        global = true,
+        value_name = "RELEASE",
+        hide_short_help = true,
+        env = "GROUNDPLAN_RELEASE",
+        hide_env = true
+    )]
+    pub release: Option<Release>,
     /// Maximum number of concurrent AWS calls, 1 to 1000.
     ///
     /// Waiting until a resource is ready does not count.

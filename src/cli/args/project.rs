@@ -19,10 +19,11 @@ pub(super) const FILE: &str = "groundplan.toml";
 pub(super) const VARIABLE: &str = "GROUNDPLAN_PROJECT";
 
 /// Names of the options that a project file can set. Its keys are the same names.
-pub(super) const SETTINGS: [&str; 8] = [
+pub(super) const SETTINGS: [&str; 9] = [
     "config",
     "assets",
     "rhcos-stream",
+    "release",
     "state",
     "state-kms-key",
     "parallelism",
@@ -121,6 +122,7 @@ impl ProjectFile {
             let text = match value.get_ref() {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
+                DeValue::Float(number) => number.as_str().to_owned(), // release = 4.20
                 _ => {
                     let message = format!("{}: `{name}` is no text and no number", place(line));
                     return Err(raw(&message));
@@ -233,6 +235,16 @@ mod tests {
         assert_eq!(common.sources["parallelism"], SettingSource::CommandLine);
         assert_eq!(common.sources["config"], SettingSource::Default);
         assert_eq!(common.repeated(), "", "the next command reads the same file");
+    }
+
+    #[test]
+    fn a_release_needs_no_quotes() {
+        for text in ["release = 4.20", "release = '4.20'", "release = '4.20.3'"] {
+            let line = ["groundplan", "validate"];
+            let common = CliArguments::parse_line_in(line, &parsed(text)).unwrap().common;
+            assert_eq!(common.release.map(|release| release.to_string()), Some("4.20".into()));
+        }
+        assert!(message("release = 4.2").contains("groundplan.toml:1: "));
     }
 
     #[test]

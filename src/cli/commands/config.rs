@@ -1,12 +1,18 @@
 //! `groundplan config show`: prints the settings in effect, each with its origin.
+//! `groundplan config export`: writes a copy of the install-config for another program.
 
+use groundplan_openshift::install_config::{ExportError, for_openshift_install};
 use serde_json::json;
 
-use crate::cli::args::{CommonArgs, ConfigArgs as Arguments, ConfigCommand, SettingSource};
+use crate::cli::args::{
+    CommonArgs, ConfigArgs as Arguments, ConfigCommand, ConfigExport, ExportTarget, SettingSource,
+};
 use crate::cli::exit_code::Exit;
-use crate::cli::output::command_error::Result;
+use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::output_file::{Destination, OutputKind};
 use crate::cli::output::ui::Ui;
-use crate::render::table;
+use crate::cli::session::input_files::read_config;
+use crate::render::{Code, Diagnostic, table};
 
 /// Variables of AWS's tools that select the account, and the region of a state in S3.
 const AWS: [&str; 3] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
@@ -14,7 +20,38 @@ const AWS: [&str; 3] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
 pub(crate) fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     match &arguments.command {
         ConfigCommand::Show(_) => show(common, ui),
+        ConfigCommand::Export(arguments) => export(arguments, common, ui),
     }
+}
+
+/// First line of a copy. It marks the file as one that the next export may replace.
+const HEADER: &str = "# Written by groundplan config export. Edit the original instead.\n";
+const COPY: OutputKind = OutputKind {
+    noun: "a copy of the install-config",
+    attempt: "write the install-config to",
+    option: "--out",
+    begins: |text| text.starts_with(HEADER.as_bytes()),
+};
+
+fn export(arguments: &ConfigExport, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
+    let ExportTarget::OpenshiftInstall = arguments.program;
+    let (_, text) = read_config(common, ui)?;
+    let text = text.trim_start_matches('\u{feff}');
+    let copy = for_openshift_install(text).map_err(|error| not_exported(&error))?;
+    let header = if copy.starts_with(HEADER) { "" } else { HEADER };
+    if let Destination::File(path) =
+        COPY.write(&arguments.out, format!("{header}{copy}").as_bytes())?
+    {
+        ui.talk(&format!("Wrote {}.", path.display()))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn not_exported(error: &ExportError) -> CommandError {
+    let diagnostic =
+        Diagnostic::could_not(Code::ConfigNotExported, "export the install-config", error)
+            .with_hint("write the field out without an anchor or a merge, and export again");
+    CommandError::new(Exit::Failed, diagnostic)
 }
 
 fn show(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
@@ -65,6 +102,7 @@ fn settings(common: &CommonArgs) -> Vec<Setting> {
         ("config", Some(common.config.display().to_string())),
         ("assets", path(&common.assets)),
         ("rhcos-stream", path(&common.rhcos_stream)),
+        ("release", common.release.map(|release| release.to_string())),
         ("state", Some(common.state.to_string())),
         ("state-kms-key", common.state_kms_key.clone()),
         ("parallelism", Some(common.parallelism.to_string())),

@@ -40,7 +40,7 @@ async fn destroy(
     let (out, part, guards) = (how.out.as_deref(), &how.part, &how.guards);
     let settings = PreviewSettings { out, preflight: how.preflight, part, guards };
     let previewing = async {
-        let config = read_config(&common.config, ui)?.0;
+        let config = read_config(common, ui)?.0;
         let name = config.name.clone();
         let cluster = DestroyedCluster::Recorded { name, config: Some(Box::new(config)) };
         destruction::preview(Session::to_plan(common, stop), cluster, &settings, ui).await

@@ -18,11 +18,17 @@ use crate::cli::session::input_files::InputFiles;
 pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let inputs = InputFiles::read(common, ui)?;
     inputs.ensure_complete_assets()?;
-    ui.print_line(&format!("{} is valid.\n", inputs.file))?;
+    let release = common.release.map(|release| release.to_string());
+    let for_release = release.as_ref().map_or(String::new(), |release| format!(" for {release}"));
+    ui.print_line(&format!("{} is valid{for_release}.\n", inputs.file))?;
     for line in summary(&inputs.config) {
         ui.print_line(&line)?;
     }
-    ui.print_json("valid", &json!({"file": inputs.file, "cluster": inputs.config.name}))?;
+    let mut fields = json!({"file": inputs.file, "cluster": inputs.config.name});
+    if let Some(release) = release {
+        fields["release"] = release.into();
+    }
+    ui.print_json("valid", &fields)?;
     Ok(Exit::Done)
 }
 

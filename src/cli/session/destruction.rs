@@ -202,7 +202,7 @@ pub(crate) fn config_of(
     if !common.config.exists() {
         return Ok(None);
     }
-    match read_config(&common.config, ui) {
+    match read_config(common, ui) {
         Ok((config, _)) => Ok(Some(config).filter(|config| config.name == name)),
         Err(failure) if failure.exit == Exit::ConfigInvalid => {
             let file = common.config.display();

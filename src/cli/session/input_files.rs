@@ -47,7 +47,7 @@ impl InputFiles {
     /// Reads all input files. Reports all findings of the install-config at once.
     pub(crate) fn read(common: &CommonArgs, ui: &mut Ui) -> Result<Self> {
         let file = name_of(&common.config);
-        let (config, text) = read_config(&common.config, ui)?;
+        let (config, text) = read_config(common, ui)?;
         let lost_assets = lost_assets(common);
         let given = common.assets.as_deref().filter(|_| lost_assets.is_none());
         let (assets, assets_digest) = read_assets(given)?;
@@ -95,8 +95,9 @@ fn is_standard_input(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// Reads an install-config and prints all its findings.
-pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, String)> {
+/// Reads the install-config for the given release and prints all its findings.
+pub(crate) fn read_config(common: &CommonArgs, ui: &mut Ui) -> Result<(InstallConfig, String)> {
+    let path = common.config.as_path();
     let file = name_of(path);
     let bytes = contents(path).map_err(|error| {
         let hint = if is_standard_input(path) {
@@ -112,7 +113,7 @@ pub(crate) fn read_config(path: &Path, ui: &mut Ui) -> Result<(InstallConfig, St
                 .with_hint(hint);
         CommandError::new(Exit::ConfigInvalid, diagnostic)
     })?;
-    let (outcome, text) = install_config::read_bytes(&bytes);
+    let (outcome, text) = install_config::read_bytes_for(&bytes, common.release);
     ui.findings(&outcome.findings, &file, &text)?;
     match outcome.config {
         Some(config) => Ok((config, text.into_owned())),
@@ -156,7 +157,7 @@ pub(crate) fn cluster_name(
 ) -> Result<String> {
     match given {
         Some(name) => Ok(name.to_owned()),
-        None => Ok(read_config(&common.config, ui)?.0.name),
+        None => Ok(read_config(common, ui)?.0.name),
     }
 }
 

@@ -62,7 +62,7 @@ async fn cluster(
     let (name, config) = match &arguments.cluster {
         Some(name) => (name.clone(), config_of(name, common, ui)?),
         None => {
-            let config = read_config(&common.config, ui)?.0;
+            let config = read_config(common, ui)?.0;
             (config.name.clone(), Some(config))
         }
     };
