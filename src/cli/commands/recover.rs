@@ -23,6 +23,7 @@ use crate::cli::session::install_config_source::compile_existing;
 use crate::cli::session::recovery::{
     RecoveredState, ensure_explained, looked_for, print_result, recorded,
 };
+use crate::cli::session::release_choice::ReleaseChoice;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{Session, ToRecover};
 use crate::cli::session::untracked::names;
@@ -62,14 +63,26 @@ async fn search<'a>(
     let connected = claimed.connect(settings, None, ui).await?;
     let asked = arguments.wanted.bootstrap_choice();
     let bootstrap = BootstrapChoice::of(asked);
+    let found = retry_reads(|| tag_index::uses_cluster_api(connected.aws()))
+        .await
+        .map_err(|error| CommandError::call("read the resource tags", &error))?;
+    let release = ReleaseChoice::of_existing(common.release, &inputs.assets, found);
+    release.note().map_or(Ok(()), |note| ui.talk(&note))?;
+    let layout = release.layout();
     let (compiled, results) =
-        compile_existing(&inputs, &cluster, &bootstrap, connected.aws(), ui).await?;
+        compile_existing(&inputs, &cluster, &bootstrap, layout, connected.aws(), ui).await?;
     let has_assets = inputs.assets.cluster().is_some();
     let (recovered, token_salt) =
         looked_for(compiled.graph.nodes(), &cluster.infra_id, connected.aws()).await?;
     let account = Some(connected.account().to_owned());
-    let mut lookup_cache =
-        LookupCache { account, has_assets, results, token_salt, ..LookupCache::default() };
+    let mut lookup_cache = LookupCache {
+        account,
+        has_assets,
+        results,
+        token_salt,
+        release: release.to_record(),
+        ..LookupCache::default()
+    };
     let is_gone = asked != Some(true) && bootstrap::is_gone(&recovered.entries, &mut lookup_cache);
     let state = recorded(cluster, lookup_cache, &recovered)?;
     let locked = connected.lock_empty(ui).await?;

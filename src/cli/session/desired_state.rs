@@ -31,8 +31,14 @@ pub(crate) trait DesiredState {
     /// Returns true if the bootstrap machine is desired.
     fn bootstrap(&self) -> bool;
 
-    /// Returns a note for the user about what the state has decided; `None` if there is none.
-    fn note(&self) -> Option<String>;
+    /// Returns the notes for the user about what the state or a default has decided.
+    fn notes(&self) -> Vec<String>;
+
+    /// Returns the release of OpenShift to record. `None` if the source has no release.
+    fn release(&self) -> Option<String>;
+
+    /// Sets the release to that of a saved plan.
+    fn set_release(&mut self, planned: Option<&str>);
 
     /// Returns the entry about the bootstrap to record before the first change of this plan.
     fn bootstrap_entry(&self, plan: &Plan, desired: &Graph, state: &State) -> Option<Entry>;

@@ -73,12 +73,13 @@ impl InputFiles {
     pub(crate) fn options(
         &self,
         bootstrap: &BootstrapChoice,
+        layout: Layout,
         recorded_image: Option<&RecordedImage>,
     ) -> CompileOptions {
         CompileOptions {
             bootstrap: bootstrap.wanted(),
             bootstrap_removed_at: bootstrap.removed_at().map(str::to_owned),
-            layout: Layout::default(),
+            layout,
             stream: self.stream.clone(),
             recorded_image: recorded_image.cloned(),
         }

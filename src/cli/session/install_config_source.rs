@@ -15,10 +15,11 @@ use groundplan_openshift::diagnostics;
 use groundplan_openshift::diagnostics::Finding;
 use groundplan_openshift::install_config::{Located, locate};
 use groundplan_openshift::machine_api::asset_manifests;
+use groundplan_openshift::release::Release;
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
-    self, ClusterSpec, Compiled, IgnitionFile, Lookup, PlacedConfig, RecordedIgnition,
-    RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
+    self, ClusterSpec, CompileOptions, Compiled, IgnitionFile, Layout, Lookup, PlacedConfig,
+    RecordedIgnition, RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -32,6 +33,7 @@ use crate::cli::session::bootstrap::BootstrapChoice;
 use crate::cli::session::desired_state::{CompileInputs, CompiledSource, DesiredState};
 use crate::cli::session::input_files::InputFiles;
 use crate::cli::session::locked_state::{binding, read_unlocked};
+use crate::cli::session::release_choice::ReleaseChoice;
 use crate::render::{Code, Diagnostic};
 
 /// Install-config with the other input files.
@@ -40,6 +42,8 @@ pub(crate) struct InstallConfigSource {
     bootstrap: BootstrapChoice,
     recorded_ignition: RecordedIgnition,
     recorded_image: Option<RecordedImage>,
+    given_release: Option<Release>,
+    release: ReleaseChoice,
 }
 
 impl InstallConfigSource {
@@ -49,7 +53,10 @@ impl InstallConfigSource {
         let inputs = InputFiles::read(common, ui)?;
         let bootstrap = BootstrapChoice::of(bootstrap);
         let recorded_ignition = RecordedIgnition::default();
-        Ok(Self { inputs, bootstrap, recorded_ignition, recorded_image: None })
+        let given_release = common.release;
+        let release = ReleaseChoice::of(given_release, &inputs.assets, &State::default())?;
+        let recorded_image = None;
+        Ok(Self { inputs, bootstrap, recorded_ignition, recorded_image, given_release, release })
     }
 
     fn view<'a>(
@@ -59,7 +66,8 @@ impl InstallConfigSource {
     ) -> CompileView<'a> {
         let (bootstrap, ignition) = (&self.bootstrap, &self.recorded_ignition);
         let image = self.recorded_image.as_ref();
-        CompileView { inputs: &self.inputs, cluster, recorded, ignition, image, bootstrap }
+        let layout = self.release.layout();
+        CompileView { inputs: &self.inputs, cluster, recorded, ignition, image, bootstrap, layout }
     }
 }
 
@@ -80,8 +88,17 @@ impl DesiredState for InstallConfigSource {
         self.bootstrap.wanted()
     }
 
-    fn note(&self) -> Option<String> {
-        self.bootstrap.note()
+    fn notes(&self) -> Vec<String> {
+        self.bootstrap.note().into_iter().chain(self.release.note()).collect()
+    }
+
+    fn release(&self) -> Option<String> {
+        self.release.to_record()
+    }
+
+    fn set_release(&mut self, planned: Option<&str>) {
+        let planned = planned.and_then(|release| release.parse().ok());
+        self.given_release = planned.or(self.given_release);
     }
 
     fn bootstrap_entry(&self, plan: &Plan, desired: &Graph, state: &State) -> Option<Entry> {
@@ -120,6 +137,7 @@ impl DesiredState for InstallConfigSource {
         self.bootstrap.remember(state);
         self.recorded_ignition = recorded_ignition(&self.inputs, state)?;
         self.recorded_image = RecordedImage::of(state);
+        self.release = ReleaseChoice::of(self.given_release, &self.inputs.assets, state)?;
         Ok(())
     }
 
@@ -136,7 +154,8 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn lookups(&self, recorded: &BTreeMap<String, Value>) -> Vec<Lookup> {
-        let options = self.inputs.options(&self.bootstrap, self.recorded_image.as_ref());
+        let (layout, image) = (self.release.layout(), self.recorded_image.as_ref());
+        let options = self.inputs.options(&self.bootstrap, layout, image);
         needed_lookups(&self.inputs.config, recorded, &options)
     }
 
@@ -191,6 +210,7 @@ pub(crate) async fn compile_preview(
     let image = RecordedImage::of(&state);
     let mut bootstrap = BootstrapChoice::of(bootstrap);
     bootstrap.remember(&state);
+    let release = ReleaseChoice::of(common.release, &inputs.assets, &state)?;
     let view = CompileView {
         inputs: &inputs,
         cluster: &cluster,
@@ -198,6 +218,7 @@ pub(crate) async fn compile_preview(
         ignition: &ignition,
         image: image.as_ref(),
         bootstrap: &bootstrap,
+        layout: release.layout(),
     };
     let unanswered = view.lookups();
     let answers = if unanswered.is_empty() {
@@ -229,11 +250,12 @@ pub(crate) async fn compile_existing(
     inputs: &InputFiles,
     cluster: &Cluster,
     bootstrap: &BootstrapChoice,
+    layout: Layout,
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
     let (recorded, ignition) = (&BTreeMap::new(), &RecordedIgnition::default());
-    let view = CompileView { inputs, cluster, recorded, ignition, image: None, bootstrap };
+    let view = CompileView { inputs, cluster, recorded, ignition, image: None, bootstrap, layout };
     let learnt = aws_session::answers(aws, view.lookups()).await?;
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
@@ -345,12 +367,17 @@ struct CompileView<'a> {
     /// Recorded image of the masters.
     image: Option<&'a RecordedImage>,
     bootstrap: &'a BootstrapChoice,
+    layout: Layout,
 }
 
 impl CompileView<'_> {
+    fn options(&self) -> CompileOptions {
+        self.inputs.options(self.bootstrap, self.layout, self.image)
+    }
+
     /// Returns the lookups that are required and not recorded.
     fn lookups(&self) -> Vec<Lookup> {
-        let options = self.inputs.options(self.bootstrap, self.image);
+        let options = self.options();
         needed_lookups(&self.inputs.config, self.recorded, &options)
     }
 
@@ -369,7 +396,7 @@ impl CompileView<'_> {
         mut flaws: Vec<topology::CompileError>,
         ui: &mut Ui,
     ) -> Result<(ClusterSpec, Compiled)> {
-        let (inputs, options) = (self.inputs, self.inputs.options(self.bootstrap, self.image));
+        let (inputs, options) = (self.inputs, self.options());
         let spec = placed.resolve(self.cluster, &inputs.assets, &options);
         let compiled = spec.and_then(|spec| {
             let compiled = spec.compile(&inputs.assets, self.ignition)?;

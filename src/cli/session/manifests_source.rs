@@ -180,9 +180,15 @@ impl DesiredState for ManifestsSource {
         aws_session::settings_without_config(cluster)
     }
 
-    fn note(&self) -> Option<String> {
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn release(&self) -> Option<String> {
         None
     }
+
+    fn set_release(&mut self, _: Option<&str>) {}
 
     fn bootstrap_entry(&self, _: &Plan, _: &Graph, _: &State) -> Option<Entry> {
         None

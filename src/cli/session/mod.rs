@@ -27,6 +27,7 @@ pub(crate) mod plan_preview;
 pub(crate) mod planning;
 pub(crate) mod preflight;
 pub(crate) mod recovery;
+pub(crate) mod release_choice;
 pub(crate) mod saved_plan;
 pub(crate) mod signals;
 mod sole_owner;

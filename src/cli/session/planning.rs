@@ -137,7 +137,8 @@ impl<'a> Session<'a, ToChange> {
         let fits = |source: &dyn DesiredState, state: Option<&State>| {
             saved_plan::ensure_same_inputs(&saved, source, state, &name)
         };
-        let source = read(Some(saved.bootstrap), ui)?;
+        let mut source = read(Some(saved.bootstrap), ui)?;
+        source.set_release(saved.release.as_deref());
         let locked = self.lock(source, saved.plan.cluster.as_ref(), &fits, ui).await?;
         let live = locked.refresh(true).await?;
         let now = locked.computed(&live, &saved.options);
@@ -219,7 +220,9 @@ impl<'a, P: Purpose> Session<'a, P> {
         let (CompiledSource { compiled, asset_fit }, results) =
             compile(&*source, &cluster, &lookup_cache.results, state, connected.aws(), ui).await?;
         let account = Some(connected.account().to_owned());
-        let learnt = LookupCache { account, has_assets, results, ..LookupCache::default() };
+        let release = source.release();
+        let learnt =
+            LookupCache { account, has_assets, release, results, ..LookupCache::default() };
         let desired = Desired {
             source,
             compiled,
@@ -237,7 +240,7 @@ impl<'a, P: Purpose> Session<'a, P> {
             CommandError::could_not(Code::InternalError, "use the state", &error)
         })?;
         locked.inputs.new_entries = new_entries;
-        locked.inputs.source.note().map_or(Ok(()), |note| ui.talk(&note))?;
+        locked.inputs.source.notes().iter().try_for_each(|note| ui.talk(note))?;
         Ok(locked)
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn of(
         format: FORMAT,
         digests: source.digests().clone(),
         bootstrap: source.bootstrap(),
+        release: source.release(),
         options,
         warnings,
         plan,
@@ -42,7 +43,7 @@ pub(crate) fn of(
 pub(crate) fn of_destroy(options: PlanOptions, warnings: Vec<String>, plan: Plan) -> SavedPlan {
     let none = || NONE.to_owned();
     let digests = Digests { config: none(), assets: none(), stream: none() };
-    SavedPlan { format: FORMAT, digests, bootstrap: false, options, warnings, plan }
+    SavedPlan { format: FORMAT, digests, bootstrap: false, release: None, options, warnings, plan }
 }
 
 /// Returns the selected part of a saved plan, as arguments.
@@ -263,6 +264,7 @@ mod tests {
             format: FORMAT,
             digests: Digests { config: none(), assets: none(), stream: none() },
             bootstrap: true,
+            release: None,
             options: PlanOptions::default(),
             warnings: vec![],
             plan: Plan {

@@ -294,6 +294,7 @@ pub(super) fn balancer(name: &str, subnets: &[SubnetId]) -> LoadBalancer {
         name: name.to_owned(),
         internal: true,
         subnets: subnets.iter().cloned().map(Into::into).collect(),
+        security_groups: Vec::new(),
         cross_zone: true,
         tags: named(name),
     }

@@ -33,3 +33,16 @@ pub async fn clusters(aws: &Aws) -> Result<BTreeSet<String>> {
     let named = tags.filter_map(|tag| Some(tag.key?.strip_prefix(CLUSTER_TAG_PREFIX)?.to_owned()));
     Ok(named.collect())
 }
+
+/// Returns true if EC2 objects of the cluster have the tag of Cluster API, with which
+/// openshift-install 4.16 and later create them. An empty answer is no proof: call it for a cluster
+/// whose resources are then searched by the layout that it selects.
+///
+/// # Errors
+/// If the tags cannot be listed.
+pub async fn uses_cluster_api(aws: &Aws) -> Result<bool> {
+    let [_, tag] = aws.settings.cluster_tags();
+    let request = aws.ec2.describe_tags().filters(filter("key", &[&tag])).max_results(1000);
+    let tags = pages!(aws, "DescribeTags", request, tags);
+    Ok(tags.iter().any(|one| one.key() == Some(&tag)))
+}

@@ -24,6 +24,9 @@ pub struct SavedPlan {
     pub digests: Digests,
     /// True if the plan includes the bootstrap machine.
     pub bootstrap: bool,
+    /// Release of the cluster. `None` for a plan without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
     /// Options of the plan.
     #[serde(default, skip_serializing_if = "PlanOptions::is_default")]
     pub options: PlanOptions,
@@ -156,6 +159,7 @@ mod tests {
                 stream: "none".into(),
             },
             bootstrap: true,
+            release: None,
             options: PlanOptions::default(),
             warnings: vec!["mind the gap".into()],
             plan: Plan {

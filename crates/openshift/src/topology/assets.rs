@@ -32,8 +32,8 @@ pub struct Assets {
     master: Option<IgnitionContent>,
     worker: Option<IgnitionContent>,
     cluster: Option<Cluster>,
-    /// True if `metadata.json` has the identifier of the Cluster API.
-    has_cluster_api_identifier: bool,
+    /// True if `metadata.json` has the identifier of the Cluster API. `None` without identifiers.
+    has_cluster_api_identifier: Option<bool>,
 }
 
 /// Ignition config of openshift-install.
@@ -99,7 +99,7 @@ impl Assets {
             master: master.flatten(),
             worker: worker.flatten(),
             cluster,
-            has_cluster_api_identifier: has_cluster_api_identifier.unwrap_or_default(),
+            has_cluster_api_identifier: has_cluster_api_identifier.flatten(),
         };
         if problems.is_empty() && folder.is_dir() {
             return Ok(assets);
@@ -147,8 +147,9 @@ impl Assets {
     }
 
     /// Returns true if `metadata.json` has the identifier of the Cluster API, which
-    /// openshift-install writes since 4.16 (`pkg/asset/cluster/aws/aws.go`, `Metadata`).
-    pub(crate) fn has_cluster_api_identifier(&self) -> bool {
+    /// openshift-install writes since 4.16 (`pkg/asset/cluster/aws/aws.go`, `Metadata`). `None` if it
+    /// has no identifiers.
+    pub(crate) fn has_cluster_api_identifier(&self) -> Option<bool> {
         self.has_cluster_api_identifier
     }
 
@@ -377,12 +378,14 @@ pub fn identity(text: &[u8]) -> Result<Cluster, AssetProblem> {
     })
 }
 
-/// Returns true if the tags in `aws.identifier` have that of the Cluster API.
-fn has_cluster_api_identifier(text: &[u8]) -> bool {
+/// Returns true if the tags in `aws.identifier` have that of the Cluster API. `None` without tags.
+fn has_cluster_api_identifier(text: &[u8]) -> Option<bool> {
     let metadata: Value = serde_json::from_slice(text).unwrap_or_default();
     let identifiers = metadata["aws"]["identifier"].as_array();
     let keys = identifiers.into_iter().flatten().filter_map(Value::as_object);
-    keys.flat_map(|identifier| identifier.keys()).any(|key| key.starts_with(CLUSTER_API_TAG_PREFIX))
+    let mut keys = keys.flat_map(|identifier| identifier.keys()).peekable();
+    keys.peek()?;
+    Some(keys.any(|key| key.starts_with(CLUSTER_API_TAG_PREFIX)))
 }
 
 /// Returns the non-empty string at a path of fields. An error names the outermost missing field.

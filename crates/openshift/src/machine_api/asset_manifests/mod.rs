@@ -31,7 +31,8 @@ pub use self::ignition::{AssetManifestError, AssetManifestProblem};
 use self::machines::{AssetObjects, may_concern_machines};
 use self::planned::PlannedCluster;
 use crate::machine_api::validation::document;
-use crate::topology::{Assets, ClusterSpec, IgnitionFile};
+use crate::release::Release;
+use crate::topology::{Assets, ClusterSpec, IgnitionFile, Layout};
 
 /// Result of the comparison of assets with a plan.
 #[derive(Debug, Default)]
@@ -72,6 +73,26 @@ pub fn compare(
         differences: compared.differences.into_vec(),
         warnings,
         release: release(assets, &objects),
+    })
+}
+
+/// Returns the release of openshift-install that made the assets. Its version in `bootstrap.ign`
+/// counts, or else the newest release of the family that the identifiers in `metadata.json` show.
+/// `None` if both are missing.
+pub fn release_of(assets: &Assets) -> Option<Release> {
+    let version = || {
+        let config = assets.ignition(IgnitionFile::Bootstrap)?;
+        // A manifest that cannot be read is reported by the comparison.
+        let files = ignition::manifests(IgnitionFile::Bootstrap.name(), config).ok()?;
+        let version = objects(&files).ok()?.version?;
+        version.trim_start_matches('v').parse().ok()
+    };
+    version().or_else(|| {
+        let layout = match assets.has_cluster_api_identifier()? {
+            true => Layout::of(Release::new(4, 16)),
+            false => Layout::default(),
+        };
+        Some(layout.newest_release())
     })
 }
 
@@ -117,6 +138,6 @@ fn release(assets: &Assets, objects: &AssetObjects) -> Option<String> {
     let version = objects.version.as_ref().map(|version| format!("openshift-install {version}"));
     version.or_else(|| {
         let is_later = assets.has_cluster_api_identifier();
-        is_later.then(|| "openshift-install 4.16 or later".to_owned())
+        is_later.unwrap_or_default().then(|| "openshift-install 4.16 or later".to_owned())
     })
 }
