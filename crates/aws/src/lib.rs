@@ -77,6 +77,8 @@ pub mod sweep;
 #[cfg(feature = "sdk")]
 pub use client::account::{ReportAccount, WrongAccount};
 #[cfg(feature = "sdk")]
+pub use client::errors::CAPACITY_WITHIN;
+#[cfg(feature = "sdk")]
 pub use client::hints::{FaultSituation, fails_every_call};
 #[cfg(feature = "sdk")]
 pub use client::interceptor::CallCounts;

@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::time::Duration;
 
+use groundplan_aws::CAPACITY_WITHIN;
 use groundplan_engine::event::{Event, StepAction, StepName};
 use groundplan_engine::graph::Address;
 
+use super::super::codes::Code;
 use super::super::palette::{ERROR, FAINT, STRONG, WARNING};
 use super::super::screen::one_line;
 use super::super::{brief, count, painted};
@@ -60,6 +62,13 @@ impl<W: Write> ProgressLines<W> {
                     // Only the message names the resource that blocks the deletion.
                     StepAction::Delete => {
                         format!(" ({})", one_line(error.message.trim_end_matches('.')))
+                    }
+                    // Only the message names the instance type and the zone.
+                    _ if Code::of_fault(error) == Code::CapacityMissing => {
+                        let sentence = error.message.split(". ").next().unwrap_or_default();
+                        let minutes = CAPACITY_WITHIN.as_secs() / 60;
+                        let sentence = one_line(sentence.trim_end_matches('.'));
+                        format!(" ({sentence}; repeated for {minutes} minutes)")
                     }
                     _ => String::new(),
                 };
@@ -231,6 +240,26 @@ mod tests {
             said(&[Event::StepRetrying { step, error, after_ms: 2000 }]),
             "subnet.a: DeleteSubnet: DependencyViolation (The subnet 'subnet-1' has dependencies \
              and cannot be deleted); retrying in 2s\n"
+        );
+    }
+
+    #[test]
+    fn a_launch_without_capacity_names_type_and_zone_and_the_end_of_the_retries() {
+        let error = ReportedError {
+            call: "RunInstances".into(),
+            code: Some("InsufficientInstanceCapacity".into()),
+            message:
+                "We currently do not have sufficient m6i.xlarge capacity in the Availability Zone \
+                      you requested (us-west-2a). Our system will be working on it."
+                    .into(),
+            ..ReportedError::default()
+        };
+        let step = step("instance.master-0", StepAction::Create);
+        assert_eq!(
+            said(&[Event::StepRetrying { step, error, after_ms: 20_000 }]),
+            "instance.master-0: RunInstances: InsufficientInstanceCapacity (We currently do not have \
+             sufficient m6i.xlarge capacity in the Availability Zone you requested (us-west-2a); \
+             repeated for 3 minutes); retrying in 20s\n"
         );
     }
 

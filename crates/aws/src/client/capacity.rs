@@ -5,6 +5,7 @@ use groundplan_engine::provider::ProviderError;
 
 use crate::Aws;
 use crate::client::ec2::{filter, pages};
+use crate::client::errors::CAPACITY_WITHIN;
 use crate::client::resource_type::Result;
 
 /// Error codes of a launch into a zone without capacity for the instance type.
@@ -12,7 +13,7 @@ const NO_CAPACITY: &[&str] = &["InsufficientInstanceCapacity", "InsufficientHost
 
 /// Adds a hint with the zones that would take the instance type, if a launch failed for lack of
 /// capacity. AWS's message has the zones with capacity; otherwise those that offer the type are
-/// queried. If the credentials do not allow the query, the error stays as it is.
+/// queried. If the credentials do not allow the query, the hint names no zones.
 pub(crate) async fn name_zones(
     aws: &Aws,
     instance_type: &str,
@@ -21,19 +22,27 @@ pub(crate) async fn name_zones(
     if !error.is(NO_CAPACITY) {
         return error;
     }
-    let (requested, mut zones) = (requested(&error.message), with_capacity(&error.message));
+    let requested = requested(&error.message).map(str::to_owned);
+    let mut zones = with_capacity(&error.message);
     if zones.is_empty() {
         zones = Box::pin(offering(aws, instance_type)).await.unwrap_or_default();
-        zones.retain(|zone| Some(zone.as_str()) != requested);
+        zones.retain(|zone| Some(zone) != requested.as_ref());
     }
-    if zones.is_empty() {
-        return error;
-    }
-    let zones = zones.join(", ");
+    let place = requested.unwrap_or_else(|| "the zone".to_owned());
+    let (minutes, elsewhere) = (CAPACITY_WITHIN.as_secs() / 60, elsewhere(&zones));
     error.with_hint(format!(
-        "choose another zone for {instance_type} ({zones}), or another instance type, or run the same \
-         command again later; AWS has no capacity in the zone at the moment"
+        "set another `type`{elsewhere} of the machine pool, or run the same command again later: AWS has \
+         no capacity for {instance_type} in {place} at the moment. The launch is repeated for {minutes} \
+         minutes; other machines and resources stay"
     ))
+}
+
+/// Returns the part of the hint that names other zones; empty if none is known.
+fn elsewhere(zones: &[String]) -> String {
+    if zones.is_empty() {
+        return " or other `zones`".to_owned();
+    }
+    format!(" or other `zones` ({})", zones.join(", "))
 }
 
 /// Returns the availability zones of the region that offer an instance type.
@@ -107,7 +116,9 @@ mod tests {
              </instanceTypeOfferingSet></DescribeInstanceTypeOfferingsResponse>"
         );
         let hint = hint(vec![Script::Answer(200, body)], SHORT).await;
-        assert!(hint.contains("m6i.xlarge (us-west-2b, us-west-2c)"), "{hint}");
+        assert!(hint.contains("`zones` (us-west-2b, us-west-2c)"), "{hint}");
+        assert!(hint.contains("no capacity for m6i.xlarge in us-west-2a"), "{hint}");
+        assert!(hint.contains("repeated for 3 minutes"), "{hint}");
     }
 
     #[tokio::test]
@@ -121,6 +132,7 @@ mod tests {
         let denied = "<Response><Errors><Error><Code>UnauthorizedOperation</Code><Message>no\
              </Message></Error></Errors></Response>";
         let denied = vec![Script::Answer(403, denied.to_owned())];
-        assert_eq!(hint(denied, SHORT).await, "wait");
+        let hint = hint(denied, SHORT).await;
+        assert!(hint.starts_with("set another `type` or other `zones` of"), "{hint}");
     }
 }

@@ -17,6 +17,7 @@ use groundplan_engine::state::error::StateError;
 
 use super::hints;
 use crate::client::account::WrongAccount;
+use crate::client::connection_failure::ConnectionFailure;
 use crate::client::interceptor::CallWithheld;
 use crate::model::calls::is_read;
 
@@ -56,6 +57,8 @@ const THROTTLED_HINT: &str = "run the same command again in some minutes, with a
      throttles the calls of this account and region";
 /// Maximum time of retries of a read. A read that fails so long would fail for ever.
 const READS_WITHIN: Duration = Duration::from_secs(60);
+/// Maximum time of retries of a call for which AWS has no capacity. AWS advises to wait some minutes.
+pub const CAPACITY_WITHIN: Duration = Duration::from_secs(180);
 /// Maximum time of retries of a deletion that is blocked by something that a search does not find.
 const BLOCKED_WITHIN: Duration = Duration::from_secs(180);
 
@@ -63,6 +66,9 @@ const BLOCKED_WITHIN: Duration = Duration::from_secs(180);
 fn limit(error: &ProviderError) -> Option<Duration> {
     if is_read(&error.call) && error.class != ErrorClass::Permanent {
         return Some(READS_WITHIN);
+    }
+    if error.code.as_deref().is_some_and(is_lack_of_capacity) {
+        return Some(CAPACITY_WITHIN);
     }
     (unmakes(&error.call) && is_in_use(error)).then_some(BLOCKED_WITHIN)
 }
@@ -288,7 +294,7 @@ fn is_lack_of_capacity(code: &str) -> bool {
 /// Returns the delay before the next attempt. `None` means the executor's own backoff.
 fn after(code: &str) -> Option<Duration> {
     match code {
-        // Capacity returns within minutes; the executor's deadline ends the retries.
+        // Capacity returns within minutes, or [`CAPACITY_WITHIN`] ends the retries.
         _ if is_lack_of_capacity(code) => Some(Duration::from_secs(20)),
         // EC2 knows a new profile after seconds (openshift-install waits ten).
         "InvalidParameterValue" => Some(Duration::from_secs(3)),
@@ -331,12 +337,21 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
         return ProviderError::new(ErrorClass::Permanent, call, message)
             .with_code(hints::INVALID_ENDPOINT);
     }
-    let message = chain(error);
     if was_never_sent(error) {
-        return ProviderError::new(ErrorClass::Permanent, call, message)
-            .with_code(hints::UNREACHABLE);
+        return unreachable(call, error);
     }
-    ProviderError::new(ErrorClass::Ambiguous, call, message)
+    ProviderError::new(ErrorClass::Ambiguous, call, chain(error))
+}
+
+/// Returns the error of a connection that could not be opened.
+fn unreachable(call: &str, error: &(dyn Error + 'static)) -> ProviderError {
+    let with = |message: String| {
+        ProviderError::new(ErrorClass::Permanent, call, message).with_code(hints::UNREACHABLE)
+    };
+    let Some(failure) = find::<ConnectionFailure>(error) else { return with(chain(error)) };
+    let cause = failure.system_error().or_else(|| failure.source().map(chain));
+    let cause = cause.unwrap_or_default();
+    with(format!("could not connect to {failure}: {cause}")).with_hint(failure.hint())
 }
 
 /// Returns true if the connection failed, or the request could not be built.
@@ -367,7 +382,10 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
     links(error).find_map(|link| link.downcast_ref())
 }
 
-fn links<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+/// Returns an error and its sources.
+pub(super) fn links<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&link| link.source())
 }
 
@@ -530,6 +548,7 @@ mod tests {
         assert_eq!(within("GetRole", "InternalError"), Some(READS_WITHIN));
         assert_eq!(within("DescribeVpcs", "UnauthorizedOperation"), None);
         assert_eq!(within("RunInstances", "RequestLimitExceeded"), None);
+        assert_eq!(within("RunInstances", "InsufficientInstanceCapacity"), Some(CAPACITY_WITHIN));
         for (call, code) in [
             ("DeleteVpc", "DependencyViolation"),
             ("DeleteLoadBalancer", "ResourceInUse"),

@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod batch;
 pub(crate) mod capacity;
+mod connection_failure;
 mod credentials;
 pub(crate) mod delete_blockers;
 pub(crate) mod dry_run;
@@ -450,24 +451,32 @@ pub(crate) mod tests {
         (Aws::new(&config, settings).with_fence(Fence::open()), http)
     }
 
+    /// Returns clients on this transport, whose fence never rejects.
+    pub(crate) fn over(http: impl HttpClient + 'static, settings: AwsSettings) -> Aws {
+        Aws::new(&config_on(http), settings).with_fence(Fence::open())
+    }
+
     pub(crate) fn scripted_config(
         script: impl IntoIterator<Item = Script>,
     ) -> (SdkConfig, Scripted) {
         let http = Scripted::default();
         http.script.lock().unwrap().extend(script);
+        (config_on(http.clone()), http)
+    }
+
+    fn config_on(http: impl HttpClient + 'static) -> SdkConfig {
         let credentials = Credentials::new("AKIATEST", "not-a-secret", None, None, "test");
-        let config = SdkConfig::builder()
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-west-2"))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .http_client(http.clone())
+            .http_client(SharedHttpClient::new(http))
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(3)
                     .with_initial_backoff(Duration::from_millis(1)),
             )
-            .build();
-        (config, http)
+            .build()
     }
 
     fn throttled() -> Script {
