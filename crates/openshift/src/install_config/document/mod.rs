@@ -47,6 +47,13 @@ pub(super) enum FieldValue<T> {
     Value(Spanned<T>),
 }
 
+/// Sources of required values that a user cannot invent, by field.
+const SOURCES: &[(&str, &str)] = &[(
+    "pullSecret",
+    "download it from https://console.redhat.com/openshift/install/pull-secret, and add it as \
+     `pullSecret: '{\"auths\": ...}'`",
+)];
+
 impl<T> FieldValue<T> {
     /// Returns the value, or `None` without one.
     pub(super) fn get(&self) -> Option<&Spanned<T>> {
@@ -70,7 +77,10 @@ impl<T> FieldValue<T> {
         };
         if let Some(spot) = missing {
             let expected = format!("`{name}` to be set");
-            report.breach(Rule::Missing, &spot, "is missing").expected(expected);
+            let finding = report.breach(Rule::Missing, &spot, "is missing").expected(expected);
+            if let Some((_, source)) = SOURCES.iter().find(|(field, _)| *field == name) {
+                finding.hint(*source);
+            }
         }
         self.get()
     }

@@ -70,6 +70,17 @@ fn a_wrong_pull_secret_is_pointed_at_and_not_shown() {
 }
 
 #[test]
+fn a_missing_pull_secret_has_its_source() {
+    let last = TWO_POOLS.lines().last().unwrap();
+    for text in [with_pull_secret(""), with(&[(last, "")])] {
+        let findings = read(&text).findings;
+        let missing = findings.iter().find(|finding| finding.message == "is missing");
+        let hint = missing.and_then(|finding| finding.hint.as_deref()).unwrap_or_default();
+        assert!(hint.contains("console.redhat.com"), "{findings:?}");
+    }
+}
+
+#[test]
 fn the_line_of_a_pull_secret_is_shown_without_it() {
     let text = with_pull_secret(&format!("'{}'", &pull_secret()[1..]));
     let shown = render(&read(&text).findings, "c.yaml", &text, false);
