@@ -96,7 +96,8 @@ codes! {
         AssetsMissing = "assets-missing", [7]: "the plan needs an Ignition file that was not given";
         AssetsForeign = "assets-foreign", [1, 3, 64]: "the assets or manifests belong to another cluster";
         AssetsDiffer = "assets-differ", [7]: "the machines in the assets do not fit the planned resources";
-        IgnitionAge = "ignition-age", [0]: "an Ignition file is older than a day";
+        IgnitionAge = "ignition-age", [0]: "an Ignition file is old, or expires soon";
+        IgnitionExpired = "ignition-expired", [0, 7]: "a certificate in an Ignition file has expired";
         StreamUnusable = "stream-unusable", [3]: "the RHCOS stream file cannot be used";
         InfraIdUnknown = "infra-id-unknown", [1, 64]: "the infra ID of the cluster cannot be determined";
         MachinesNotFound = "machines-not-found", [0, 3]: "the given files contain no machines";

@@ -18,6 +18,7 @@ use crate::cli::session::input_files::InputFiles;
 pub(crate) fn run(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let inputs = InputFiles::read(common, ui)?;
     inputs.ensure_complete_assets()?;
+    inputs.ensure_stream()?;
     let release = common.release.map(|release| release.to_string());
     let for_release = release.as_ref().map_or(String::new(), |release| format!(" for {release}"));
     ui.print_line(&format!("{} is valid{for_release}.\n", inputs.file))?;

@@ -10,7 +10,10 @@ use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::saved::Digests;
 use groundplan_engine::state::{Cluster, Entry, State};
 use groundplan_openshift::machine_api::asset_manifests::{AssetFit, AssetManifestError};
-use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
+use groundplan_openshift::topology::{
+    CertificateValidity, Compiled, IgnitionFile, Lookup, Workers,
+};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::output::command_error::Result;
@@ -71,6 +74,9 @@ pub(crate) trait DesiredState {
 
     /// Returns the Ignition config whose content a resource has; `None` if it has none.
     fn ignition_file(&self, address: &Address) -> Option<IgnitionFile>;
+
+    /// Returns the validity of the certificates in an Ignition config. `None` if it is not known.
+    fn validity(&self, file: IgnitionFile, now: Timestamp) -> Option<CertificateValidity>;
 
     /// Returns the time of the last change of an Ignition config. `None` if it is not known.
     fn modified(&self, file: IgnitionFile) -> Option<SystemTime>;

@@ -1,5 +1,5 @@
-//! Ignition configs that a plan sends: those that are not given, and those that are old. A run without
-//! them compares the existing machines with the recorded digests.
+//! Ignition configs that a plan sends: those that are not given, those that are old, and those with
+//! expired certificates. A run without them compares the existing machines with the recorded digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -8,15 +8,16 @@ use groundplan_aws::schemas;
 use groundplan_engine::graph::Address;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::secret::Secrets;
-use groundplan_openshift::topology::IgnitionFile;
+use groundplan_openshift::topology::{CertificateValidity, FirstExpiry, IgnitionFile};
+use jiff::Timestamp;
 
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::session::desired_state::DesiredState;
 use crate::render::{Code, Diagnostic};
 
-/// Age of an Ignition config without a warning. The certificates in `bootstrap.ign` are valid for a
-/// day.
+/// Age without a warning of an Ignition config whose certificates are not known. Those of
+/// `bootstrap.ign` are valid for a day.
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Maximum number of addresses in a message.
@@ -28,9 +29,11 @@ pub(super) struct IgnitionUse {
     pub(super) missing: BTreeMap<IgnitionFile, MissingIgnition>,
     /// Configs that this run sends.
     pub(super) sent: BTreeSet<IgnitionFile>,
-    /// Warnings about configs older than a day. Not a part of the plan, because they depend on the
-    /// time.
+    /// Warnings about configs that are old or expired. Not a part of the plan, because they depend on
+    /// the time.
     pub(super) old: Vec<Diagnostic>,
+    /// Certificate that has expired in a config which the plan sends.
+    expired: Option<(IgnitionFile, FirstExpiry)>,
 }
 
 /// Ignition config that the plan sends and this run does not have.
@@ -55,19 +58,35 @@ impl IgnitionUse {
             let missing = missing.entry(file).or_insert(MissingIgnition { file, addresses });
             missing.addresses.push(address.clone());
         }
-        let now = SystemTime::now();
         let sent = given.keys().copied().collect();
-        let old = given.into_keys().filter_map(|file| old(file, source.modified(file)?, now));
-        Self { missing, sent, old: old.collect() }
+        let now = Timestamp::now();
+        let (mut old, mut expired) = (Vec::new(), None);
+        for file in given.into_keys() {
+            match source.validity(file, now) {
+                Some(CertificateValidity::Valid) => {}
+                Some(CertificateValidity::Short(first)) => old.push(short(file, &first)),
+                Some(CertificateValidity::Expired(first)) => {
+                    old.push(Diagnostic::warning(Code::IgnitionExpired, ended(file, &first)));
+                    expired = Some((file, first));
+                }
+                None => {
+                    let modified = source.modified(file);
+                    old.extend(modified.and_then(|modified| aged(file, modified, now.into())));
+                }
+            }
+        }
+        Self { missing, sent, old, expired }
     }
 
-    /// Returns an error if a config is missing.
-    pub(super) fn ensure_given(&self) -> Result<()> {
-        if self.missing.is_empty() {
-            return Ok(());
+    /// Returns an error if a config is missing, or its certificates have expired.
+    pub(super) fn ensure_usable(&self) -> Result<()> {
+        let missing = self.missing.values().map(MissingIgnition::refusal);
+        let expired = self.expired.as_ref().map(|(file, first)| refusal(*file, first));
+        let diagnostics: Vec<Diagnostic> = missing.chain(expired).collect();
+        match diagnostics.is_empty() {
+            true => Ok(()),
+            false => Err(CommandError { exit: Exit::Refused, diagnostics }),
         }
-        let diagnostics = self.missing.values().map(MissingIgnition::refusal).collect();
-        Err(CommandError { exit: Exit::Refused, diagnostics })
     }
 }
 
@@ -101,11 +120,56 @@ impl MissingIgnition {
     }
 }
 
+/// Returns the problem of a config with an expired certificate.
+fn ended(file: IgnitionFile, first: &FirstExpiry) -> String {
+    let (file, ago) = (file.name(), in_words(first.distance));
+    format!(
+        "the certificate {} in {file} expired {ago} ago ({}): a new cluster does not form with it",
+        first.file, first.at
+    )
+}
+
+/// Returns the error for a plan that sends a config with an expired certificate.
+fn refusal(file: IgnitionFile, first: &FirstExpiry) -> Diagnostic {
+    Diagnostic::error(Code::IgnitionExpired, ended(file, first))
+        .with_detail("nothing was changed")
+        .with_hint(
+            "run `openshift-install create ignition-configs` in a new folder, and pass it with \
+             --assets. Its files have a new infra ID: if resources of this cluster exist already, run \
+             `groundplan destroy` first. To apply the other changes only, pass --exclude s3_object",
+        )
+}
+
+/// Returns the warning about a config whose certificates expire during a bootstrap.
+fn short(file: IgnitionFile, first: &FirstExpiry) -> Diagnostic {
+    let left = in_words(first.distance);
+    let summary = format!(
+        "the certificate {} in {} expires in {left} ({}), and a bootstrap can take longer",
+        first.file,
+        file.name(),
+        first.at
+    );
+    Diagnostic::warning(Code::IgnitionAge, summary).with_hint(
+        "for a new cluster, run `openshift-install create ignition-configs` in a new folder",
+    )
+}
+
+/// Returns a duration in its largest unit: `5 minutes`, `3 hours`, `2 days`.
+fn in_words(duration: Duration) -> String {
+    let minutes = duration.as_secs() / 60;
+    let count =
+        |number: u64, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
+    match minutes / 60 {
+        0 => count(minutes, "minute"),
+        hours @ 1..48 => count(hours, "hour"),
+        hours => count(hours / 24, "day"),
+    }
+}
+
 /// Returns the warning about a config that is older than a day; `None` if it is not.
-fn old(file: IgnitionFile, modified: SystemTime, now: SystemTime) -> Option<Diagnostic> {
+fn aged(file: IgnitionFile, modified: SystemTime, now: SystemTime) -> Option<Diagnostic> {
     let age = now.duration_since(modified).ok().filter(|age| *age > FRESH)?;
-    let hours = age.as_secs() / 3600;
-    let age = if hours < 48 { format!("{hours} hours") } else { format!("{} days", hours / 24) };
+    let age = in_words(age);
     let because = match file {
         IgnitionFile::Bootstrap => {
             "the certificates in it are valid for 24 hours, so a new cluster does not form"
@@ -136,13 +200,36 @@ mod tests {
         let now = SystemTime::now();
         let of = |hours: u64| {
             let modified = now - Duration::from_secs(hours * 3600 + 1);
-            old(IgnitionFile::Bootstrap, modified, now).map(|warning| warning.summary)
+            aged(IgnitionFile::Bootstrap, modified, now).map(|warning| warning.summary)
         };
         assert_eq!((of(0), of(23)), (None, None));
         assert!(of(25).unwrap().starts_with("bootstrap.ign is 25 hours old: "));
         assert!(of(24 * 5).unwrap().starts_with("bootstrap.ign is 5 days old: "));
         let later = now + Duration::from_secs(60);
-        assert!(old(IgnitionFile::Master, later, now).is_none(), "a clock that is behind");
+        assert!(aged(IgnitionFile::Master, later, now).is_none(), "a clock that is behind");
+    }
+
+    #[test]
+    fn an_expired_certificate_has_its_date_and_ends_an_apply() {
+        let at: Timestamp = "2026-03-02T08:30:00Z".parse().unwrap();
+        let distance = Duration::from_secs(3 * 3600 + 60);
+        let first = FirstExpiry { file: "kubelet-signer.crt".to_owned(), at, distance };
+        let expired = Some((IgnitionFile::Bootstrap, first.clone()));
+        let used = IgnitionUse { missing: BTreeMap::new(), sent: BTreeSet::new(), old: Vec::new(), expired };
+        let error = used.ensure_usable().unwrap_err();
+        assert_eq!((error.exit, error.diagnostics.len()), (Exit::Refused, 1));
+        assert_eq!(
+            error.diagnostics[0].summary,
+            "the certificate kubelet-signer.crt in bootstrap.ign expired 3 hours ago \
+             (2026-03-02T08:30:00Z): a new cluster does not form with it"
+        );
+        let soon = short(
+            IgnitionFile::Bootstrap,
+            &FirstExpiry { distance: Duration::from_secs(60), ..first },
+        );
+        assert!(soon.summary.contains("expires in 1 minute (2026-"), "{}", soon.summary);
+        let none = IgnitionUse { missing: BTreeMap::new(), sent: BTreeSet::new(), old: Vec::new(), expired: None };
+        assert!(none.ensure_usable().is_ok());
     }
 
     #[test]

@@ -33,11 +33,32 @@ pub(crate) struct InputFiles {
     pub(crate) assets: Assets,
     /// Missing folder of assets that the environment or the project file names. Only a cluster whose
     /// Ignition files are not recorded needs it.
-    lost_assets: Option<PathBuf>,
+    lost_assets: Option<LostFile>,
+    /// Missing stream file that the environment or the project file names. Only a cluster without
+    /// another image needs it.
+    lost_stream: Option<LostFile>,
     /// Name of the metadata.json of the assets, for messages.
     pub(crate) metadata_file: String,
     pub(crate) stream: Option<Stream>,
     pub(crate) digests: Digests,
+}
+
+/// File or folder that a setting names and that does not exist.
+#[derive(Debug)]
+struct LostFile {
+    path: PathBuf,
+    /// Variable, or line of the project file.
+    source: SettingSource,
+}
+
+impl LostFile {
+    /// Adds the origin of the path to an error about it.
+    fn explained(&self, mut error: CommandError) -> CommandError {
+        for diagnostic in &mut error.diagnostics {
+            diagnostic.detail.push(format!("set by {}", self.source));
+        }
+        error
+    }
 }
 
 /// Digest of an input that is not given.
@@ -48,25 +69,47 @@ impl InputFiles {
     pub(crate) fn read(common: &CommonArgs, ui: &mut Ui) -> Result<Self> {
         let file = name_of(&common.config);
         let (config, text) = read_config(common, ui)?;
-        let lost_assets = lost_assets(common);
+        let lost_assets = lost("assets", common.assets.as_ref(), common);
         let given = common.assets.as_deref().filter(|_| lost_assets.is_none());
         let (assets, assets_digest) = read_assets(given)?;
-        let (stream, stream_digest) = read_stream(common.rhcos_stream.as_deref())?;
+        let lost_stream = lost("rhcos-stream", common.rhcos_stream.as_ref(), common);
+        let given = common.rhcos_stream.as_deref().filter(|_| lost_stream.is_none());
+        let (stream, stream_digest) = read_stream(given)?;
         let config_digest = digest([text.as_bytes()]);
         let digests =
             Digests { config: config_digest, assets: assets_digest, stream: stream_digest };
         let folder = common.assets.as_deref().unwrap_or(Path::new(""));
         let metadata_file = folder.join("metadata.json").display().to_string();
         let text = text.into();
-        Ok(Self { file, text, config, assets, lost_assets, metadata_file, stream, digests })
+        Ok(Self {
+            file,
+            text,
+            config,
+            assets,
+            lost_assets,
+            lost_stream,
+            metadata_file,
+            stream,
+            digests,
+        })
     }
 
     /// Returns an error if files of the assets are missing, as a new cluster needs all.
     pub(crate) fn ensure_complete_assets(&self) -> Result<()> {
-        if let Some(folder) = &self.lost_assets {
-            read_assets(Some(folder))?;
+        if let Some(lost) = &self.lost_assets {
+            read_assets(Some(&lost.path)).map_err(|error| lost.explained(error))?;
         }
         self.assets.ensure_complete().map_err(|error| unusable_assets(&error))
+    }
+
+    /// Returns an error if a setting names a stream file that does not exist.
+    pub(crate) fn ensure_stream(&self) -> Result<()> {
+        match &self.lost_stream {
+            Some(lost) => {
+                read_stream(Some(&lost.path)).map(drop).map_err(|error| lost.explained(error))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Returns the compile options that are not part of the install-config.
@@ -162,12 +205,13 @@ pub(crate) fn cluster_name(
     }
 }
 
-/// Returns the folder of the assets if it does not exist and the command line does not name it: a
-/// setting for all commands must not stop those that need no files.
-fn lost_assets(common: &CommonArgs) -> Option<PathBuf> {
-    let is_given = common.sources.get("assets") == Some(&SettingSource::CommandLine);
-    let missing = |folder: &&PathBuf| matches!(folder.try_exists(), Ok(false));
-    common.assets.as_ref().filter(|_| !is_given).filter(missing).cloned()
+/// Returns the path of a setting if it does not exist and the command line does not name it: a setting
+/// for all commands must not stop those that need no files.
+fn lost(setting: &str, path: Option<&PathBuf>, common: &CommonArgs) -> Option<LostFile> {
+    let source = common.sources.get(setting)?.clone();
+    let missing = |path: &&PathBuf| matches!(path.try_exists(), Ok(false));
+    let path = path.filter(|_| source != SettingSource::CommandLine).filter(missing)?;
+    Some(LostFile { path: path.clone(), source })
 }
 
 fn read_assets(folder: Option<&Path>) -> Result<(Assets, String)> {
@@ -197,4 +241,30 @@ fn read_stream(path: Option<&Path>) -> Result<(Option<Stream>, String)> {
     let stream = Stream::read(path).map_err(|error| unusable(&error))?;
     let text = fs::read(path).map_err(|error| unusable(&error))?;
     Ok((Some(stream), digest([&*text])))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::CliArguments;
+
+    #[test]
+    fn a_missing_stream_of_a_setting_stops_only_what_needs_it() {
+        let config =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/plans/optional-to-required/install-config.yaml");
+        let line = ["groundplan", "plan", "--config", config, "--rhcos-stream", "gone.json"];
+        let mut common = CliArguments::parse_line(line).unwrap().common;
+        let mut ui = Ui::new(&common);
+        let given = InputFiles::read(&common, &mut ui).unwrap_err();
+        assert_eq!(given.diagnostics[0].code, Code::StreamUnusable);
+
+        let source = SettingSource::ProjectFile("groundplan.toml".into(), 3);
+        common.sources.insert("rhcos-stream", source);
+        let inputs = InputFiles::read(&common, &mut ui).unwrap();
+        assert!(inputs.stream.is_none());
+        let needed = inputs.ensure_stream().unwrap_err();
+        let detail = &needed.diagnostics[0].detail;
+        assert!(detail.iter().any(|line| line.contains("gone.json")), "{detail:?}");
+        assert_eq!(detail.last().unwrap(), "set by groundplan.toml:3");
+    }
 }

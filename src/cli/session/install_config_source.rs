@@ -18,9 +18,10 @@ use groundplan_openshift::machine_api::asset_manifests;
 use groundplan_openshift::release::Release;
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
-    self, ClusterSpec, CompileOptions, Compiled, IgnitionFile, Layout, Lookup, PlacedConfig,
-    RecordedIgnition, RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
+    self, CertificateValidity, ClusterSpec, CompileOptions, Compiled, IgnitionFile, Layout, Lookup,
+    PlacedConfig,    RecordedIgnition, RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
 };
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
@@ -147,6 +148,10 @@ impl DesiredState for InstallConfigSource {
 
     fn ignition_file(&self, address: &Address) -> Option<IgnitionFile> {
         ignition_file(address)
+    }
+
+    fn validity(&self, file: IgnitionFile, now: Timestamp) -> Option<CertificateValidity> {
+        self.inputs.assets.validity(file, now)
     }
 
     fn modified(&self, file: IgnitionFile) -> Option<SystemTime> {
@@ -433,7 +438,13 @@ fn print_refused(
         Diagnostic { hint: flaw.hint(), ..diagnostic }
     });
     let missing = aws_session::failed_lookups("look up", missing);
-    let diagnostics = nowhere.chain(missing).collect();
+    let mut diagnostics: Vec<Diagnostic> = nowhere.chain(missing).collect();
+    // Without an image, the cause can be a stream file that was left out because it is missing.
+    if flaws.contains(&topology::CompileError::NoImage)
+        && let Err(error) = inputs.ensure_stream()
+    {
+        diagnostics.extend(error.diagnostics);
+    }
     let exit = if findings.is_empty() { Exit::Failed } else { Exit::ConfigInvalid };
     Ok(CommandError { exit, diagnostics })
 }

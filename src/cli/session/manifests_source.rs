@@ -17,7 +17,10 @@ use groundplan_openshift::diagnostics::Severity;
 use groundplan_openshift::machine_api::from_manifests::{
     self, CompileFailure, Findings, MachineSpecs, ManifestFile, ReadResult, ReferencedResources,
 };
-use groundplan_openshift::topology::{Compiled, IgnitionFile, Lookup, Workers};
+use groundplan_openshift::topology::{
+    CertificateValidity, Compiled, IgnitionFile, Lookup, Workers,
+};
+use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::Value;
@@ -203,6 +206,10 @@ impl DesiredState for ManifestsSource {
     }
 
     fn ignition_file(&self, _: &Address) -> Option<IgnitionFile> {
+        None
+    }
+
+    fn validity(&self, _: IgnitionFile, _: Timestamp) -> Option<CertificateValidity> {
         None
     }
 

@@ -122,7 +122,7 @@ impl<'a> Session<'a, ToChange> {
         let options = locked.options(&how.renewal, &how.part)?;
         let live = locked.refresh(true).await?;
         let planned = locked.plan(&live, &options, how.full, &how.guards, ui).await?;
-        planned.inputs.ignition(&planned.plan).ensure_given()?;
+        planned.inputs.ignition(&planned.plan).ensure_usable()?;
         Ok(planned)
     }
 
@@ -152,7 +152,7 @@ impl<'a> Session<'a, ToChange> {
         let state = &locked.inputs.projected_state;
         ensure_owned(locked.aws(), state, &saved.plan, &how.guards)?;
         ensure_unprotected(locked.aws(), state, &saved.plan).await?;
-        ignition.ensure_given()?;
+        ignition.ensure_usable()?;
         let entry = locked.bootstrap_entry(&saved.plan);
         Ok(locked.planned(|inputs| inputs.with(entry), saved.plan))
     }
@@ -165,10 +165,10 @@ impl<'a> Session<'a, ToChange> {
         guards: &GuardArgs,
         ui: &mut Ui,
     ) -> Result<Planned<'a, ToChange, Desired>> {
-        let (stop, place) = (self.stop, self.common.state.of(source.name()));
+        let (stop, states) = (self.stop, &self.common.state);
         let must_exist = |source: &dyn DesiredState, state: Option<&State>| match state {
             Some(state) if !state.has_nothing() => Ok(()),
-            _ => Err(nothing_recorded(source.name(), &place)),
+            _ => Err(nothing_recorded(source.name(), states)),
         };
         let planning = async {
             let locked = self.lock(source, None, &must_exist, ui).await?;

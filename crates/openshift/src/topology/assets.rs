@@ -16,11 +16,13 @@ use groundplan_aws::model::CLUSTER_API_TAG_PREFIX;
 use groundplan_engine::graph::Address;
 use groundplan_engine::secret::Secret;
 use groundplan_engine::state::{Cluster, Record, State};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
+use super::expiry::CertificateValidity;
 use super::naming::is_control_plane;
 
 /// The files of a folder of assets, or no assets.
@@ -81,6 +83,12 @@ impl Assets {
     /// # Errors
     /// Returns the problems of all files, one for each file.
     pub fn read(folder: &Path) -> Result<Self, AssetsError> {
+        if matches!(folder.try_exists(), Ok(false)) {
+            return Err(AssetsError {
+                folder: folder.to_owned(),
+                problems: vec![AssetProblem::NoFolder],
+            });
+        }
         let mut problems = Vec::new();
         let [bootstrap, master, worker] = IgnitionFile::ALL
             .map(|file| read_ignition(folder, file).map_err(|problem| problems.push(problem)).ok());
@@ -104,7 +112,7 @@ impl Assets {
         if problems.is_empty() && folder.is_dir() {
             return Ok(assets);
         }
-        let is_named = |file: &str| problems.iter().any(|problem| problem.file() == file);
+        let is_named = |file: &str| problems.iter().any(|problem| problem.file() == Some(file));
         let missing: Vec<_> = assets.missing().filter(|file| !is_named(file)).collect();
         problems.extend(missing.into_iter().map(|file| AssetProblem::Missing { file }));
         Err(AssetsError { folder: folder.to_owned(), problems })
@@ -164,6 +172,11 @@ impl Assets {
     /// Returns the content of an Ignition config. `None` if the file is missing.
     pub fn ignition(&self, file: IgnitionFile) -> Option<&[u8]> {
         self.file(file).map(|content| content.text.expose_secret())
+    }
+
+    /// Returns the validity of the certificates in an Ignition config. `None` if it is not known.
+    pub fn validity(&self, file: IgnitionFile, now: Timestamp) -> Option<CertificateValidity> {
+        CertificateValidity::of(self.ignition(file)?, now)
     }
 
     /// Returns the time of the last change of an Ignition config. `None` if it is not known.
@@ -228,13 +241,21 @@ pub fn ignition_file(address: &Address) -> Option<IgnitionFile> {
 pub struct AssetsError {
     /// The folder.
     pub folder: PathBuf,
-    /// Problems, one for each file.
+    /// Problems, one for each file, or one for the folder.
     pub problems: Vec<AssetProblem>,
 }
 
 impl AssetsError {
     /// Returns the command that writes the assets.
     pub fn hint(&self) -> String {
+        if matches!(self.problems[..], [AssetProblem::NoFolder]) {
+            return format!(
+                "pass the folder in which openshift-install made the Ignition files with --assets, or \
+                 create it with `openshift-install create ignition-configs --dir {}`; if the machines \
+                 of the cluster exist, omit --assets",
+                self.folder.display()
+            );
+        }
         format!(
             "create them with `openshift-install create ignition-configs --dir {}`; if the machines of \
              the cluster exist, omit --assets",
@@ -259,6 +280,9 @@ impl std::error::Error for AssetsError {}
 /// The problem of one file.
 #[derive(Debug, thiserror::Error)]
 pub enum AssetProblem {
+    /// The folder does not exist.
+    #[error("the folder does not exist")]
+    NoFolder,
     /// The file does not exist.
     #[error("{file} is missing")]
     Missing {
@@ -298,13 +322,14 @@ pub enum AssetProblem {
 }
 
 impl AssetProblem {
-    /// Returns the name of the file.
-    fn file(&self) -> &'static str {
+    /// Returns the name of the file; `None` for a problem of the folder.
+    fn file(&self) -> Option<&'static str> {
         match self {
+            Self::NoFolder => None,
             Self::Missing { file }
             | Self::Unreadable { file, .. }
             | Self::Malformed { file, .. }
-            | Self::Incomplete { file, .. } => file,
+            | Self::Incomplete { file, .. } => Some(file),
         }
     }
 }
@@ -447,8 +472,17 @@ mod tests {
         let missing = "bootstrap.ign is missing; worker.ign is missing; metadata.json is missing";
         assert!(error.ends_with(missing), "{error}");
         Assets::none().ensure_complete().unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_one_problem() {
+        let folder = folder(&[]);
         let gone = Assets::read(&folder.path().join("gone")).unwrap_err();
-        assert_eq!(gone.problems.len(), 4, "{gone}");
+        let text = gone.to_string();
+        assert!(text.ends_with("gone: the folder does not exist"), "{text}");
+        assert!(gone.hint().starts_with("pass the folder"), "{}", gone.hint());
+        let empty = Assets::read(folder.path()).unwrap();
+        assert_eq!(empty.ensure_complete().unwrap_err().problems.len(), 4);
     }
 
     #[test]

@@ -10,8 +10,10 @@ use serde_json::{Map, Value, json};
 use crate::install_config::{InstallConfig, Proxy};
 
 const VERSION: &str = "3.2.0";
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
+/// First line of a certificate in PEM.
+pub(super) const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+/// Last line of a certificate in PEM.
+pub(super) const END: &str = "-----END CERTIFICATE-----";
 
 /// Returns an empty config.
 pub(crate) fn empty() -> String {

@@ -9,7 +9,8 @@
 //!   `existing`: the network of the user.
 //! - `spec`: the resolved cluster, from which the graph and the manifests are made.
 //! - [`validation`]: online checks without effect on the graph.
-//! - [`assets`]: the Ignition configs of openshift-install; `ignition`: those of groundplan.
+//! - [`assets`]: the Ignition configs of openshift-install; `expiry`: their certificates; `ignition`:
+//!   those of groundplan.
 //! - `naming`, `layout`: names and tags; names, ranges, rules and roles of a family of releases.
 //! - [`cidr`], [`stream`]: address ranges, images.
 //! - [`machine_pools`]: the resolved machine pools, also for manifests.
@@ -32,6 +33,7 @@ mod control_plane;
 mod dns;
 mod error;
 mod existing;
+mod expiry;
 mod iam;
 mod ignition;
 mod image;
@@ -52,6 +54,7 @@ pub mod validation;
 
 pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, ignition_file};
 pub use error::{CompileError, Size};
+pub use expiry::{CertificateValidity, FirstExpiry};
 pub use iam::{Partition, partition};
 pub use image::RecordedImage;
 pub use layout::Layout;
