@@ -95,6 +95,11 @@ pub enum ApiProblem {
         /// Message of the API server.
         message: String,
     },
+    /// An answer that is not JSON, such as a page of a proxy or of a login portal.
+    NotJson {
+        /// HTTP status code. `None` for a success.
+        code: Option<u16>,
+    },
     /// No complete answer in time.
     Silence,
     /// Another error.
@@ -115,6 +120,12 @@ impl ApiProblem {
                 "it rejects the credentials of the kubeconfig (401)".to_owned()
             }
             ApiProblem::Status { code, message } => format!("it answers {code}: {message}"),
+            ApiProblem::NotJson { code: Some(code) } => {
+                format!("the answer ({code}) is a web page or text, not that of an API server")
+            }
+            ApiProblem::NotJson { code: None } => {
+                "the answer is a web page or text, not that of an API server".to_owned()
+            }
             ApiProblem::Silence => "it does not answer in time".to_owned(),
             ApiProblem::Other(why) => why.clone(),
         }
@@ -133,6 +144,10 @@ impl ApiProblem {
             ApiProblem::Tls(_) => Some(
                 "the kubeconfig may be of another cluster, or a proxy answers instead of the API \
                  server",
+            ),
+            ApiProblem::NotJson { .. } => Some(
+                "a proxy, a login portal of the network or another server answers: check \
+                 HTTPS_PROXY, NO_PROXY and the server in the kubeconfig",
             ),
             ApiProblem::Unauthorized => Some("the kubeconfig may be of another cluster"),
             ApiProblem::CertificateExpired | ApiProblem::Status { .. } | ApiProblem::Other(_) => {

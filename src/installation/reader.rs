@@ -203,10 +203,18 @@ fn each<T>(
     }
 }
 
+/// Reason that kube gives an answer with an error status and without a Status object. The message is then
+/// the whole answer.
+const NO_STATUS: &str = "Failed to parse error data";
+
 /// Returns the problem that an error shows by itself; `None` for an error of the connection.
 fn problem_of(error: &kube::Error) -> Option<ApiProblem> {
+    if let kube::Error::SerdeError(_) = error {
+        return Some(ApiProblem::NotJson { code: None });
+    }
     if let kube::Error::Api(status) = error {
         return Some(match status.code {
+            code if status.reason == NO_STATUS => ApiProblem::NotJson { code: Some(code) },
             401 => ApiProblem::Unauthorized,
             code => ApiProblem::Status { code, message: status.message.clone() },
         });
@@ -297,6 +305,41 @@ mod tests {
         let message = problem.message();
         assert!(message.starts_with(&format!("no connection to 127.0.0.1:{port}: ")), "{message}");
         assert!(message.to_lowercase().contains("refused"), "{message}");
+    }
+
+    /// Returns the problem that a server with this answer shows.
+    async fn answered(status: &str, body: &str) -> ApiProblem {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        match reader("127.0.0.1", port).observe().await.api {
+            ApiStatus::Down(problem) => problem,
+            ApiStatus::Ready(version) => panic!("ready: {version}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_in_place_of_an_answer_is_named_and_not_quoted() {
+        let page = "<html><body>Sign in to canary-net</body></html>";
+        assert_eq!(answered("200 OK", page).await, ApiProblem::NotJson { code: None });
+        let refused = answered("403 Forbidden", page).await;
+        assert_eq!(refused, ApiProblem::NotJson { code: Some(403) });
+        assert!(!refused.message().contains("canary"), "{}", refused.message());
+        assert!(refused.advice().unwrap().contains("HTTPS_PROXY"));
+        let status = r#"{"kind":"Status","status":"Failure","message":"no","reason":"Forbidden","code":403}"#;
+        let status = answered("403 Forbidden", status).await;
+        assert_eq!(status, ApiProblem::Status { code: 403, message: "no".to_owned() });
     }
 
     #[tokio::test]

@@ -53,6 +53,7 @@ pub(crate) async fn wait_for(
     if let Some(warning) = state.as_ref().and_then(|state| another_cluster(&access.url, state)) {
         ui.diagnostic(&warning)?;
     }
+    let has_bootstrap = state.as_ref().is_some_and(has_bootstrap);
     let causes = LateCauses::new(match state {
         Some(state) => Some(with_clients(state, ui).await),
         None => None,
@@ -80,11 +81,22 @@ pub(crate) async fn wait_for(
     });
     let waited = waited.await?;
     drop(line);
-    finish(goal, &access, &waited, ui)
+    finish(goal, &access, &waited, has_bootstrap, ui)
+}
+
+/// Returns true if the state records a bootstrap machine.
+fn has_bootstrap(state: &State) -> bool {
+    state.resources.contains_key("instance.bootstrap")
 }
 
 /// Prints the result.
-fn finish(goal: Goal, access: &ClusterAccess, waited: &Waited, ui: &mut Ui) -> Result<()> {
+fn finish(
+    goal: Goal,
+    access: &ClusterAccess,
+    waited: &Waited,
+    has_bootstrap: bool,
+    ui: &mut Ui,
+) -> Result<()> {
     let took = brief(waited.took);
     ui.print_json("wait_finished", &finished(goal, access, waited))?;
     match &waited.end {
@@ -96,7 +108,9 @@ fn finish(goal: Goal, access: &ClusterAccess, waited: &Waited, ui: &mut Ui) -> R
             Ok(())
         }
         WaitEnd::Failed { stage, why } => Err(failed(goal, *stage, why)),
-        WaitEnd::TimedOut { stage, reasons } => Err(timed_out(goal, *stage, &took, reasons)),
+        WaitEnd::TimedOut { stage, reasons } => {
+            Err(timed_out(goal, *stage, &took, reasons, has_bootstrap))
+        }
     }
 }
 
@@ -142,7 +156,13 @@ fn failed(goal: Goal, stage: Stage, why: &str) -> CommandError {
     CommandError::new(Exit::Failed, diagnostic)
 }
 
-fn timed_out(goal: Goal, stage: Stage, took: &str, reasons: &[String]) -> CommandError {
+fn timed_out(
+    goal: Goal,
+    stage: Stage,
+    took: &str,
+    reasons: &[String],
+    has_bootstrap: bool,
+) -> CommandError {
     let mut diagnostic = Diagnostic::error(
         Code::InstallationLate,
         format!("{} is not reached after {took}", goal.name()),
@@ -150,6 +170,10 @@ fn timed_out(goal: Goal, stage: Stage, took: &str, reasons: &[String]) -> Comman
     .with_detail(format!("stage: {}", stage.title()));
     diagnostic.detail.extend(reasons.iter().cloned());
     let hint = match stage {
+        Stage::Api | Stage::Bootstrap if !has_bootstrap => {
+            "run the same command again to wait on; the logs of a bootstrap cannot be gathered, because \
+             no bootstrap machine is recorded"
+        }
         Stage::Api | Stage::Bootstrap => {
             "run the same command again to wait on; `groundplan gather bootstrap` prints the command \
              that gathers the logs"
@@ -235,7 +259,7 @@ async fn recorded(
     };
     let state = read_unlocked(common, &name, ui).await?;
     match (given, state) {
-        (Some(name), None) => Err(nothing_recorded(name, &common.state.of(name))),
+        (Some(name), None) => Err(nothing_recorded(name, &common.state)),
         (_, state) => Ok(state),
     }
 }
@@ -325,12 +349,15 @@ mod tests {
     #[test]
     fn a_timeout_has_the_reasons_and_the_next_command() {
         let reasons = ["operator dns is degraded: x".to_owned()];
-        let error = timed_out(Goal::InstallComplete, Stage::Operators, "1h00m", &reasons);
+        let error = timed_out(Goal::InstallComplete, Stage::Operators, "1h00m", &reasons, true);
         let diagnostic = &error.diagnostics[0];
         assert_eq!(diagnostic.summary, "install-complete is not reached after 1h00m");
         assert_eq!(diagnostic.detail, ["stage: operators", "operator dns is degraded: x"]);
         assert!(diagnostic.hint.as_ref().unwrap().contains("must-gather"));
-        let error = timed_out(Goal::BootstrapComplete, Stage::Api, "1h00m", &[]);
+        let error = timed_out(Goal::BootstrapComplete, Stage::Api, "1h00m", &[], false);
+        let hint = error.diagnostics[0].hint.as_ref().unwrap();
+        assert!(!hint.contains("groundplan gather bootstrap"), "{hint}");
+        let error = timed_out(Goal::BootstrapComplete, Stage::Api, "1h00m", &[], true);
         let hint = error.diagnostics[0].hint.as_ref().unwrap();
         assert!(hint.contains("groundplan gather bootstrap"), "{hint}");
     }
