@@ -74,8 +74,9 @@ pub enum ExportTarget {
 
 /// List the clusters of a state location.
 ///
-/// One line for each cluster: name, infra ID, region, number of recorded resources, last run, and the
-/// run that has the lock. Reads states only; makes no AWS calls except for a --state in S3.
+/// The list has one line for each cluster: name, infra ID, region, number of recorded resources, last
+/// run, and the run that has the lock. The command reads states only. It makes no AWS calls except for a
+/// --state in S3.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan clusters

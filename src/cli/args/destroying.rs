@@ -32,18 +32,9 @@ groundplan destroy --infra-id demo-x7k2p --region us-west-2",
     WRITING,
 ))]
 pub struct DestroyArgs {
-    /// Name of the cluster, instead of an install-config.
-    #[arg(long, value_name = "NAME", value_parser = cluster)]
-    pub cluster: Option<String>,
-    /// Infra ID of a cluster that has no state.
-    #[arg(long, value_name = "INFRA-ID", value_parser = infra_id, conflicts_with = "cluster")]
-    pub infra_id: Option<String>,
-    /// Region of the cluster that --infra-id names. Default: AWS_REGION, AWS_DEFAULT_REGION or the region of the profile.
-    #[arg(long, value_name = "REGION")]
-    pub region: Option<String>,
-    /// metadata.json of a cluster that has no state.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
-    pub metadata: Option<PathBuf>,
+    /// Cluster.
+    #[command(flatten)]
+    pub cluster: DestroyedArgs,
     /// Save the plan to a file for `apply`, and destroy nothing.
     ///
     /// `-` is standard output; other output then goes to standard error. A file that groundplan did not
@@ -62,6 +53,36 @@ pub struct DestroyArgs {
     /// Conditions that a plan must meet.
     #[command(flatten)]
     pub guards: GuardArgs,
+}
+
+/// Cluster to destroy.
+#[derive(Clone, Debug, Default, Args)]
+pub struct DestroyedArgs {
+    /// Name of the cluster, instead of an install-config.
+    #[arg(long, value_name = "NAME", value_parser = cluster)]
+    pub cluster: Option<String>,
+    /// Infra ID of a cluster that has no state.
+    #[arg(long, value_name = "INFRA-ID", value_parser = infra_id, conflicts_with = "cluster")]
+    pub infra_id: Option<String>,
+    /// Region of the cluster that --infra-id names. Default: AWS_REGION, AWS_DEFAULT_REGION or the region of the profile.
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+    /// metadata.json of a cluster that has no state.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["cluster", "infra_id"])]
+    pub metadata: Option<PathBuf>,
+}
+
+impl DestroyedArgs {
+    /// Returns the first of these options that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let options = [
+            ("--cluster", self.cluster.is_some()),
+            ("--infra-id", self.infra_id.is_some()),
+            ("--metadata", self.metadata.is_some()),
+            ("--region", self.region.is_some()),
+        ];
+        options.into_iter().find(|(_, is_given)| *is_given).map(|(option, _)| option)
+    }
 }
 
 /// Remove the bootstrap machine of an installed cluster.

@@ -68,6 +68,11 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["machine-controller"], &[OUTPUT]),
 ];
 
+/// Options of a command that only its long help has, because the short help of another command with the
+/// same options explains them.
+const ELSEWHERE: &[(&[&str], &[&str])] =
+    &[(&["plan"], &["cluster", "infra_id", "region", "metadata"])];
+
 /// Returns the command-line definition of the program.
 pub(crate) fn command() -> clap::Command {
     for_every_command(CliArguments::command())
@@ -94,10 +99,16 @@ fn with_own_help(command: clap::Command, shared: &[clap::Arg], path: &[&str]) ->
         command.mut_subcommand(&name, |sub| {
             let copies =
                 shared.iter().map(|arg| arg.clone().hide(!uses(&path, arg.get_id().as_str())));
-            let sub = sub.args(copies);
+            let sub = in_long_help_only(sub.args(copies), &path);
             with_own_help(sub, shared, &path)
         })
     })
+}
+
+/// Hides options of a command in its short help.
+fn in_long_help_only(command: clap::Command, path: &[&str]) -> clap::Command {
+    let options = ELSEWHERE.iter().find(|(of, _)| *of == path).map_or(&[][..], |(_, ids)| ids);
+    options.iter().fold(command, |command, id| command.mut_arg(id, |arg| arg.hide_short_help(true)))
 }
 
 fn uses(path: &[&str], option: &str) -> bool {

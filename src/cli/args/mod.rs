@@ -19,6 +19,7 @@ mod tips;
 use std::ffi::OsString;
 use std::path::Path;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::common::*;
@@ -113,9 +114,21 @@ impl CliArguments {
             let sources = file.sources(&matches);
             let mut parsed = Self::from_arg_matches_mut(&mut matches)?;
             parsed.common.sources = sources;
+            parsed.ensure_plan_of_destroy()?;
             Ok(parsed.with_format())
         });
-        parsed.map_err(|error| tips::without_misleading_ones(error, line))
+        parsed.map_err(|error| tips::with_place(tips::without_misleading_ones(error, line), line))
+    }
+
+    /// Rejects the options that select the cluster of a destroy, for a plan of changes.
+    fn ensure_plan_of_destroy(&self) -> Result<(), clap::Error> {
+        let Command::Plan(plan) = &self.command else { return Ok(()) };
+        let Some(option) = plan.cluster.given().filter(|_| !plan.destroy) else { return Ok(()) };
+        let message = format!(
+            "{option} of `plan` requires --destroy\n\n  tip: a plan of changes has the cluster of the \
+             install-config; pass its path with --config\n"
+        );
+        Err(clap::Error::raw(ErrorKind::MissingRequiredArgument, message))
     }
 
     /// Returns the arguments with `--json` for the format `json`.
@@ -320,6 +333,24 @@ mod tests {
         let wrong = ["groundplan", "plan", "--state", "gs://bucket"];
         let message = CliArguments::parse_line(wrong).unwrap_err().to_string();
         assert!(message.contains("unknown scheme gs://"), "{message}");
+    }
+
+    #[test]
+    fn a_plan_of_a_destroy_selects_its_cluster_as_a_destroy_does() {
+        let options =
+            ["--cluster demo", "--infra-id demo-x7k2p --region us-west-2", "--metadata m.json"];
+        for options in options {
+            let destroy = format!("groundplan destroy {options}");
+            let plan = format!("groundplan plan --destroy {options}");
+            for line in [destroy, plan] {
+                assert!(CliArguments::parse_line(line.split(' ')).is_ok(), "{line}");
+            }
+            let line = format!("groundplan plan {options}");
+            let error = CliArguments::parse_line(line.split(' ')).unwrap_err();
+            let option = options.split(' ').next().unwrap();
+            let expected = format!("error: {option} of `plan` requires --destroy");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use groundplan_engine::plan::guard::Expectation;
 
-use super::{duration, file, help};
+use super::{DestroyedArgs, duration, file, help};
 use crate::cli::exit_code::Exit;
 
 /// Show the changes that an apply would make.
@@ -32,9 +32,13 @@ groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
 pub struct PlanArgs {
     /// Show what `destroy` would delete.
     ///
-    /// With --out, `apply` destroys exactly that.
+    /// With --out, `apply` destroys exactly that. --cluster, --infra-id, --region and --metadata select
+    /// the cluster as for `destroy`.
     #[arg(long, conflicts_with_all = ["no_bootstrap", "bootstrap", "refresh", "refresh_only", "replace", "revert_drift", "full"])]
     pub destroy: bool,
+    /// Cluster of --destroy.
+    #[command(flatten)]
+    pub cluster: DestroyedArgs,
     /// Desired state.
     #[command(flatten)]
     pub wanted: DesiredStateArgs,

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
+use groundplan_openshift::diagnostics::nearest;
 use toml::de::{DeTable, DeValue};
 
 /// Name of the project file in the working directory.
@@ -111,13 +112,7 @@ impl ProjectFile {
             let line = at(key.span().start);
             let Some(name) = SETTINGS.into_iter().find(|name| *name == key.get_ref().as_ref())
             else {
-                let settings = SETTINGS.join("`, `");
-                let message = format!(
-                    "{}: `{}` is no setting\n\n  expected: one of `{settings}`",
-                    place(line),
-                    key.get_ref()
-                );
-                return Err(raw(&message));
+                return Err(raw(&unknown(&place(line), key.get_ref())));
             };
             let text = match value.get_ref() {
                 DeValue::String(text) => text.to_string(),
@@ -183,8 +178,17 @@ impl ProjectFile {
     }
 }
 
+/// Returns the message for a key that is no setting.
+fn unknown(place: &str, key: &str) -> String {
+    let settings = SETTINGS.join("`, `");
+    let tip = nearest(&key.replace('_', "-"), &SETTINGS)
+        .map(|meant| format!("  tip: did you mean `{meant}`?\n"))
+        .unwrap_or_default();
+    format!("{place}: `{key}` is no setting\n\n{tip}  expected: one of `{settings}`")
+}
+
 /// Returns the environment variable of a setting: `GROUNDPLAN_RHCOS_STREAM` for `rhcos-stream`.
-fn variable(name: &str) -> String {
+pub(super) fn variable(name: &str) -> String {
     format!("GROUNDPLAN_{}", name.to_ascii_uppercase().replace('-', "_"))
 }
 
@@ -271,7 +275,11 @@ mod tests {
     #[test]
     fn a_wrong_file_is_an_error_with_its_line() {
         for (text, expected) in [
-            ("\nasset = 'x'", "groundplan.toml:2: `asset` is no setting"),
+            (
+                "\nasset = 'x'",
+                "groundplan.toml:2: `asset` is no setting\n\n  tip: did you mean `assets`?",
+            ),
+            ("lock_timeout = '5m'", "tip: did you mean `lock-timeout`?"),
             ("state = 's3://'", "groundplan.toml:1: invalid value 's3://' for '--state"),
             (
                 "parallelism = 5000",

@@ -7,6 +7,7 @@ use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
 use crate::cli::session::state_backend::listing::{ListedCluster, cluster_names, listed};
+use crate::cli::session::state_errors::{is_state_of_one, state_of_one};
 use crate::render::table;
 
 pub(crate) async fn run(_: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
@@ -18,6 +19,9 @@ pub(crate) async fn run(_: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Resu
             Ok(None) => {} // deleted since the list was read
             Err(failure) => failures.push(failure),
         }
+    }
+    if clusters.is_empty() && failures.is_empty() && is_state_of_one(&common.state) {
+        return Err(state_of_one(&common.state));
     }
     if clusters.is_empty() && failures.is_empty() {
         ui.talk(&format!("{} has no clusters.", common.state))?;

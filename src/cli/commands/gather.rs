@@ -39,7 +39,7 @@ async fn gather_bootstrap(
 ) -> Result<Exit> {
     let name = cluster_name(arguments.cluster.cluster.as_deref(), common, ui)?;
     let state = read_unlocked(common, &name, ui).await?;
-    let state = state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
+    let state = state.ok_or_else(|| nothing_recorded(&name, &common.state))?;
     let mut machines = Machines { bootstrap: bootstrap(&state), masters: masters(&state) };
     if machines.lack_address() {
         machines.refresh(connected(&state, ui).await?.aws()).await?;

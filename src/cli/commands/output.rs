@@ -22,7 +22,7 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
     }
     let name = cluster_name(arguments.cluster.cluster.as_deref(), common, ui)?;
     let state = read_unlocked(common, &name, ui).await?;
-    let state = state.ok_or_else(|| nothing_recorded(&name, &common.state.of(&name)))?;
+    let state = state.ok_or_else(|| nothing_recorded(&name, &common.state))?;
     let mut outputs = outputs(&state);
     let Some(wanted) = arguments.name.as_deref() else {
         ui.show(|out| write_outputs(&outputs, out), || document::outputs(&outputs))?;

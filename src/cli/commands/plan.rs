@@ -6,8 +6,8 @@ use crate::cli::args::{CommonArgs, PlanArgs as Arguments};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::Result;
 use crate::cli::output::ui::Ui;
-use crate::cli::session::destruction::{self, DestroyedCluster, PreviewSettings};
-use crate::cli::session::input_files::read_config;
+use crate::cli::session::destroyed_cluster::selected;
+use crate::cli::session::destruction::{self, PreviewSettings};
 use crate::cli::session::install_config_source::InstallConfigSource;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::Session;
@@ -40,9 +40,7 @@ async fn destroy(
     let (out, part, guards) = (how.out.as_deref(), &how.part, &how.guards);
     let settings = PreviewSettings { out, preflight: how.preflight, part, guards };
     let previewing = async {
-        let config = read_config(common, ui)?.0;
-        let name = config.name.clone();
-        let cluster = DestroyedCluster::Recorded { name, config: Some(Box::new(config)) };
+        let cluster = selected(&arguments.cluster, common, ui).await?;
         destruction::preview(Session::to_plan(common, stop), cluster, &settings, ui).await
     };
     let is_changed = unless_stopped(stop, Box::pin(previewing)).await?;

@@ -1,14 +1,16 @@
 //! `groundplan unlock`: force-unlocks a stale state lock.
 
+use groundplan_engine::state::location::StateLocation;
 use serde_json::json;
 
 use crate::cli::args::{CommonArgs, UnlockArgs as Arguments};
 use crate::cli::exit_code::Exit;
-use crate::cli::output::command_error::Result;
+use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::cluster_name;
 use crate::cli::session::state_backend;
 use crate::cli::session::state_errors::nothing_recorded;
+use crate::render::{Code, Diagnostic};
 
 pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     let name = cluster_name(arguments.of.cluster.as_deref(), common, ui)?;
@@ -17,15 +19,12 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
         return Err(nothing_recorded(&name, &common.state));
     }
     let broken = state_backend::break_open(&place, &arguments.id, arguments.force, common).await?;
-    let holder = broken.as_ref().and_then(|broken| broken.holder.as_deref());
+    let broken = broken.ok_or_else(|| not_locked(&place))?;
+    let holder = broken.holder.as_deref();
     ui.print_json(
         "unlocked",
-        &json!({"state": place.to_string(), "taken_away": broken.is_some(), "holder": holder}),
+        &json!({"state": place.to_string(), "taken_away": true, "holder": holder}),
     )?;
-    if broken.is_none() {
-        ui.print_line(&format!("The state {place} is not locked."))?;
-        return Ok(Exit::Done);
-    }
     let whose = holder.map_or_else(
         || "The run that had the lock".to_owned(),
         |holder| format!("The {} of {} (process {})", holder.operation, holder.who(), holder.pid),
@@ -35,4 +34,15 @@ pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui)
          within a quarter of its lease. The next run finds the results of the calls it has sent."
     ))?;
     Ok(Exit::Done)
+}
+
+/// Returns the error for a state without a lock, as of `terraform force-unlock`: the ID may be that of
+/// another state.
+fn not_locked(place: &StateLocation) -> CommandError {
+    let summary = format!("the state {place} is not locked; nothing was changed");
+    let diagnostic = Diagnostic::error(Code::UnlockRefused, summary).with_hint(
+        "run the command again that was blocked; if it still reports a lock, pass the same --state and \
+         --cluster to this command",
+    );
+    CommandError::new(Exit::Refused, diagnostic)
 }

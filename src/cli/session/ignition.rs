@@ -215,7 +215,12 @@ mod tests {
         let distance = Duration::from_secs(3 * 3600 + 60);
         let first = FirstExpiry { file: "kubelet-signer.crt".to_owned(), at, distance };
         let expired = Some((IgnitionFile::Bootstrap, first.clone()));
-        let used = IgnitionUse { missing: BTreeMap::new(), sent: BTreeSet::new(), old: Vec::new(), expired };
+        let used = IgnitionUse {
+            missing: BTreeMap::new(),
+            sent: BTreeSet::new(),
+            old: Vec::new(),
+            expired,
+        };
         let error = used.ensure_usable().unwrap_err();
         assert_eq!((error.exit, error.diagnostics.len()), (Exit::Refused, 1));
         assert_eq!(
@@ -228,7 +233,12 @@ mod tests {
             &FirstExpiry { distance: Duration::from_secs(60), ..first },
         );
         assert!(soon.summary.contains("expires in 1 minute (2026-"), "{}", soon.summary);
-        let none = IgnitionUse { missing: BTreeMap::new(), sent: BTreeSet::new(), old: Vec::new(), expired: None };
+        let none = IgnitionUse {
+            missing: BTreeMap::new(),
+            sent: BTreeSet::new(),
+            old: Vec::new(),
+            expired: None,
+        };
         assert!(none.ensure_usable().is_ok());
     }
 

@@ -1,6 +1,8 @@
 //! State of a cluster: locked, while this run can change it, or read without the lock.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
 
 use groundplan_aws::schemas;
 use groundplan_engine::apply::Shutdown;
@@ -327,13 +329,38 @@ pub(crate) fn locked(error: &LockError) -> CommandError {
 }
 
 pub(crate) fn unusable(error: &StateError) -> CommandError {
+    if let Some(file) = file_in_place_of_folder(error) {
+        let summary = format!("the state location {} is a file", file.display());
+        let diagnostic = Diagnostic::error(Code::of_state(error), summary)
+            .with_detail("expected a folder of states, or s3://bucket/prefix")
+            .with_hint(
+                "pass a folder with --state, or set GROUNDPLAN_STATE; without either, the states are \
+                 in the folder `state`",
+            );
+        return CommandError::new(Exit::Failed, diagnostic);
+    }
     let mut diagnostic = Diagnostic::could_not(Code::of_state(error), "use the state", error);
     diagnostic.hint = error.hint();
     CommandError::new(Exit::Failed, diagnostic)
 }
 
+/// Returns the file that the user named as a folder; `None` for another error.
+fn file_in_place_of_folder(error: &StateError) -> Option<&Path> {
+    let (path, source) = match error {
+        StateError::Unreadable { path, source } | StateError::Unwritable { path, source, .. } => {
+            (path, source)
+        }
+        _ => return None,
+    };
+    let is_about_folders =
+        matches!(source.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists);
+    path.ancestors().find(|part| is_about_folders && part.is_file())
+}
+
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::state::location::StateLocation;
+
     use super::*;
     use crate::cli::args::CliArguments;
 
@@ -349,6 +376,19 @@ mod tests {
 
     fn learnt(answer: u8) -> Entry {
         Entry::LookupRecorded { lookup: "zones".to_owned(), answer: answer.into() }
+    }
+
+    #[tokio::test]
+    async fn a_file_in_place_of_the_folder_is_named() {
+        let (dir, mut common, mut ui) = place();
+        let file = dir.path().join("install-config.yaml");
+        std::fs::write(&file, "x").unwrap();
+        common.state = StateLocation::Folder(file.clone());
+        let error = read_unlocked(&common, "demo", &mut ui).await.unwrap_err();
+        let diagnostic = &error.diagnostics[0];
+        assert_eq!(diagnostic.code, Code::StateUnreadable);
+        assert_eq!(diagnostic.summary, format!("the state location {} is a file", file.display()));
+        assert!(diagnostic.hint.as_ref().unwrap().contains("--state"), "{diagnostic:?}");
     }
 
     #[tokio::test]

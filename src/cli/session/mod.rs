@@ -10,6 +10,7 @@ pub(crate) mod aws_session;
 pub(crate) mod before_deletion;
 pub(crate) mod bootstrap;
 pub(crate) mod desired_state;
+pub(crate) mod destroyed_cluster;
 pub(crate) mod destruction;
 pub(crate) mod execute;
 mod ignition;

@@ -1,5 +1,6 @@
 //! Errors about states that several commands report.
 
+use groundplan_engine::state::local::LocalBackend;
 use groundplan_engine::state::location::StateLocation;
 use groundplan_openshift::diagnostics::nearest;
 
@@ -29,6 +30,7 @@ pub(crate) fn nothing_recorded(name: &str, states: &StateLocation) -> CommandErr
     }
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
+        None if is_state_of_one(states) => too_deep(states),
         None => "check the name and --state; `groundplan recover` rebuilds a lost state, and \
                  `groundplan destroy --infra-id ID` deletes a cluster that has none"
             .to_owned(),
@@ -36,9 +38,33 @@ pub(crate) fn nothing_recorded(name: &str, states: &StateLocation) -> CommandErr
     CommandError::new(Exit::Failed, diagnostic.with_hint(hint))
 }
 
+/// Returns the error for a state in place of a location of states.
+pub(crate) fn state_of_one(states: &StateLocation) -> CommandError {
+    let summary = format!("{states} is the state of one cluster, and not a folder of states");
+    let diagnostic = Diagnostic::error(Code::StateMissing, summary).with_hint(too_deep(states));
+    CommandError::new(Exit::Failed, diagnostic)
+}
+
+/// Returns true for the folder of one state. False for a bucket, which needs a call.
+pub(crate) fn is_state_of_one(states: &StateLocation) -> bool {
+    matches!(states, StateLocation::Folder(folder) if LocalBackend::is_state(folder))
+}
+
+/// Returns the hint for a `--state` that is one folder too deep.
+fn too_deep(states: &StateLocation) -> String {
+    let above = match states {
+        StateLocation::Folder(folder) => folder.parent().map(|above| match above.to_str() {
+            Some("") => ".".to_owned(),
+            _ => above.display().to_string(),
+        }),
+        StateLocation::Bucket { .. } => None,
+    };
+    let above = above.unwrap_or_else(|| "LOCATION".to_owned());
+    format!("{states} is the state of one cluster: pass the folder above it, --state {above}")
+}
+
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::state::local::LocalBackend;
     use groundplan_engine::state::{Cluster, Entry, State};
     use serde_json::json;
 
@@ -81,6 +107,20 @@ mod tests {
         assert_eq!(of("opional").hint.unwrap(), "did you mean `optional`?");
         assert_eq!(of("something").detail[1], list);
         assert!(of("something").hint.unwrap().contains("groundplan recover"));
+    }
+
+    #[test]
+    fn the_folder_of_one_state_has_the_folder_above_it_as_its_hint() {
+        let folder = tempfile::tempdir().unwrap();
+        let states = StateLocation::Folder(folder.path().to_owned());
+        recorded(&states, "prod");
+        assert!(!is_state_of_one(&states));
+        let deep = states.of("prod");
+        let hint = format!("pass the folder above it, --state {states}");
+        for error in [state_of_one(&deep), nothing_recorded("prod", &deep)] {
+            let given = error.diagnostics[0].hint.clone().unwrap();
+            assert!(given.ends_with(&hint), "{given}");
+        }
     }
 
     #[test]

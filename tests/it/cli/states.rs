@@ -112,8 +112,10 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     assert!(taken.out.starts_with("The lock of state/demo is released."), "{}", taken.out);
     assert!(guard.fence().pass().is_err());
     desk.expect(0, &["plan"]);
-    let nobody = desk.expect(0, &["unlock", &id]);
-    assert_eq!(nobody.out, "The state state/demo is not locked.\n");
+    let nobody = desk.expect(7, &["unlock", &id]);
+    let expected =
+        "error[unlock-refused]: the state state/demo is not locked; nothing was changed\n";
+    assert!(nobody.err.starts_with(expected), "{}", nobody.err);
 }
 
 /// Returns a desk with a state of an older format for a cluster called prod. The state has two

@@ -1,5 +1,6 @@
-//! Identity of a cluster without recorded state: `--infra-id` or `--metadata`. Its resources carry
-//! the cluster tag, as those of openshift-install do.
+//! The cluster that `destroy` and `plan --destroy` name: recorded, or without recorded state by
+//! `--infra-id` or `--metadata`. Resources of the latter carry the cluster tag, as those of
+//! openshift-install do.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +9,39 @@ use groundplan_aws::configured_region;
 use groundplan_engine::state::Cluster;
 use groundplan_openshift::topology::{identity, name_in};
 
-use crate::cli::args::{self, CommonArgs, DestroyArgs as Arguments};
+use crate::cli::args::{self, CommonArgs, DestroyedArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::output::ui::Ui;
+use crate::cli::session::destruction::{DestroyedCluster, config_of};
+use crate::cli::session::input_files::read_config;
 use crate::cli::session::state_backend;
 use crate::render::{Code, Diagnostic};
 
+/// Returns the cluster that the arguments name, or that of the install-config.
+pub(crate) async fn selected(
+    arguments: &DestroyedArgs,
+    common: &CommonArgs,
+    ui: &mut Ui,
+) -> Result<DestroyedCluster> {
+    if let Some(cluster) = named(arguments).await? {
+        return Ok(match recorded(&cluster, common).await? {
+            Some(name) => DestroyedCluster::Recorded { name, config: None },
+            None => DestroyedCluster::Lost(cluster),
+        });
+    }
+    let (name, config) = match &arguments.cluster {
+        Some(name) => (name.clone(), config_of(name, common, ui)?),
+        None => {
+            let config = read_config(common, ui)?.0;
+            (config.name.clone(), Some(config))
+        }
+    };
+    Ok(DestroyedCluster::Recorded { name, config: config.map(Box::new) })
+}
+
 /// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
-pub(super) async fn named(arguments: &Arguments) -> Result<Option<Cluster>> {
+async fn named(arguments: &DestroyedArgs) -> Result<Option<Cluster>> {
     if let Some(file) = &arguments.metadata {
         return metadata(file).map(Some);
     }
@@ -70,7 +96,7 @@ fn no_region() -> CommandError {
 
 /// Returns the name of the state if this cluster is recorded after all. Returns an error if the
 /// location contains another cluster.
-pub(super) async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<Option<String>> {
+async fn recorded(cluster: &Cluster, common: &CommonArgs) -> Result<Option<String>> {
     let place = common.state.of(&cluster.name);
     let known = state_backend::read_unlocked(&place, common)
         .await?
