@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use cel::Program;
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
 use super::bounds::excess;
+use super::names::undeclared;
 use super::{Policy, Validation};
 
 /// Maximum size of a file in bytes.
@@ -50,6 +52,20 @@ pub enum PolicyFileError {
         /// Problem that the parser reports.
         reason: String,
     },
+    /// Expression with a name that nothing declares.
+    #[error("{}: line {line}: policy `{policy}`: `{expression}`: {problem}", path.display())]
+    Undeclared {
+        /// Path of the file.
+        path: PathBuf,
+        /// Line on which the expression begins.
+        line: u64,
+        /// Name of the policy.
+        policy: String,
+        /// Expression.
+        expression: String,
+        /// Name, and what is expected instead.
+        problem: String,
+    },
     /// Name that two policies have.
     #[error("{}: the name `{policy}` is used by another policy", path.display())]
     RepeatedName {
@@ -78,7 +94,7 @@ struct PolicyDocument {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ValidationDocument {
-    expression: String,
+    expression: Spanned<String>,
     message: String,
 }
 
@@ -165,7 +181,9 @@ fn compiled(path: &Path, document: PolicyDocument) -> Result<Policy, PolicyFileE
     if let Some(kind) = kinds.iter().find(|kind| groundplan_aws::registry::facts(kind).is_none()) {
         return Err(malformed(format!("policy `{name}`: `{kind}` is no kind of resource")));
     }
+    let has_resource = !kinds.is_empty();
     let validations = validations.into_iter().map(|ValidationDocument { expression, message }| {
+        let Spanned { value: expression, referenced: place, .. } = expression;
         let parsed = match excess(&expression) {
             Some(reason) => Err(reason),
             None => Program::compile(&expression)
@@ -175,6 +193,10 @@ fn compiled(path: &Path, document: PolicyDocument) -> Result<Policy, PolicyFileE
             let (path, policy) = (path.to_owned(), name.clone());
             PolicyFileError::Expression { path, policy, expression: expression.clone(), reason }
         })?;
+        if let Some(problem) = undeclared(&program, has_resource) {
+            let (path, policy, line) = (path.to_owned(), name.clone(), place.line());
+            return Err(PolicyFileError::Undeclared { path, line, policy, expression, problem });
+        }
         Ok(Validation { program, message })
     });
     let validations = validations.collect::<Result<_, PolicyFileError>>()?;
@@ -218,6 +240,21 @@ mod tests {
             let message = error(&text);
             assert!(message.contains(&format!("`{expression}` is no CEL expression")), "{message}");
         }
+    }
+
+    #[test]
+    fn a_name_that_nothing_declares_is_an_error_with_its_line_before_any_plan() {
+        let of = |expression: &str| {
+            error(&format!(
+                "name: a\nkinds: [vpc]\nvalidations:\n- expression: {expression}\n  message: m\n"
+            ))
+        };
+        assert_eq!(
+            of("resource.kind.startswith('v')"),
+            "policies/a.yaml: line 4: policy `a`: `resource.kind.startswith('v')`: `startswith` is no \
+             function: docs/policies.md lists the functions"
+        );
+        assert!(of("resources.size() > 0").contains("`resources` is no variable: expected `plan`"));
     }
 
     #[test]
