@@ -93,21 +93,24 @@ impl IgnitionUse {
 impl MissingIgnition {
     /// Returns the warning of the plan.
     pub(super) fn warning(&self) -> String {
-        let (file, addresses) = (self.file.name(), self.addresses());
-        format!("{file} is missing, and {addresses} needs it: pass --assets DIR to apply this plan")
+        let (file, need) = (self.file.name(), self.need());
+        format!("{file} is missing, and {need} it: pass --assets DIR to apply this plan")
     }
 
     fn refusal(&self) -> Diagnostic {
-        let (file, addresses) = (self.file.name(), self.addresses());
-        Diagnostic::error(
-            Code::AssetsMissing,
-            format!("{file} is missing, and {addresses} needs it"),
-        )
-        .with_detail("nothing was changed")
-        .with_hint(format!(
-            "pass --assets DIR with the {file} that openshift-install wrote for this cluster; \
+        let (file, need) = (self.file.name(), self.need());
+        Diagnostic::error(Code::AssetsMissing, format!("{file} is missing, and {need} it"))
+            .with_detail("nothing was changed")
+            .with_hint(format!(
+                "pass --assets DIR with the {file} that openshift-install wrote for this cluster; \
                  to make the other changes only, pass --exclude for these resources"
-        ))
+            ))
+    }
+
+    /// Returns the resources with their verb: `instance.a needs`, `instance.a, instance.b need`.
+    fn need(&self) -> String {
+        let verb = if self.addresses.len() == 1 { "needs" } else { "need" };
+        format!("{} {verb}", self.addresses())
     }
 
     fn addresses(&self) -> String {
@@ -248,6 +251,9 @@ mod tests {
         let missing =
             MissingIgnition { file: IgnitionFile::Master, addresses: addresses.collect() };
         let warning = missing.warning();
-        assert!(warning.contains("instance.master-4 and 2 more needs it"), "{warning}");
+        assert!(warning.contains("instance.master-4 and 2 more need it:"), "{warning}");
+        let addresses = vec![Address::new("instance", "bootstrap")];
+        let one = MissingIgnition { file: IgnitionFile::Bootstrap, addresses }.warning();
+        assert!(one.contains("instance.bootstrap needs it:"), "{one}");
     }
 }

@@ -28,7 +28,7 @@ pub struct LockHolder {
     pub host: String,
     /// Name of the user.
     pub user: String,
-    /// Time of the acquisition.
+    /// Time of the acquisition (RFC 3339, UTC, to the second).
     pub since: String,
     /// Version of the program.
     pub version: String,
@@ -46,7 +46,7 @@ impl LockHolder {
             boot: boot(),
             host: host(),
             user: user(),
-            since: Timestamp::now().to_string(),
+            since: Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -112,6 +112,13 @@ fn first_line(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_an_acquisition_is_exact_to_the_second() {
+        let since = LockHolder::this_process("apply").since;
+        assert!(since.parse::<Timestamp>().is_ok(), "{since}");
+        assert_eq!(since.len(), "2026-12-01T12:00:00Z".len(), "{since}");
+    }
 
     #[test]
     fn a_process_is_somebodys_though_no_environment_says_whose() {
