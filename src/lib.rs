@@ -22,7 +22,7 @@
 //!
 //! | crate | content |
 //! |---|---|
-//! | `groundplan` | [`cli`]: the command line; [`plan_policy`]; [`preflight`]; [`render`]; [`installation`] |
+//! | `groundplan` | [`cli`]: the command line; [`plan_policy`]; [`preflight`]; [`render`]; [`prices`]; [`installation`] |
 //! | `groundplan-controller` | controllers of the Machine API |
 //! | `groundplan-openshift` | install-config, topology, Machine API objects; pure |
 //! | `groundplan-aws` | kinds of resources, lookups, calls to AWS |
@@ -35,7 +35,8 @@
 //! 2. [`preflight`]: missing permissions and quotas, found before the first change.
 //! 3. [`plan_policy`]: rules of the user for every plan, in CEL. Pure but for reading files.
 //! 4. [`render`]: plans and events for people and programs. No other module prints.
-//! 5. [`installation`]: the installation of a cluster after its infrastructure exists.
+//! 5. [`prices`]: prices of the user for the items of a plan; [`installation`]: the installation of a
+//!    cluster after its infrastructure exists.
 //!
 //! # Features
 //!
@@ -61,4 +62,5 @@ pub mod cli;
 pub mod installation;
 pub mod plan_policy;
 pub mod preflight;
+pub mod prices;
 pub mod render;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use groundplan_engine::apply::Shutdown;
 
-use self::args::{CliArguments, Command};
+use self::args::{CliArguments, Command, CommonArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::json_file::StreamFile;
@@ -159,11 +159,19 @@ fn run(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     exit
 }
 
+/// Returns the shared options with the content of the file of prices, if the command shows plans.
+fn priced(arguments: &CliArguments) -> Result<CommonArgs> {
+    let mut common = arguments.common.clone();
+    let path = common.prices.as_deref().filter(|_| arguments.command.shows_plans());
+    common.price_list = path.map(session::plan_preview::prices).transpose()?;
+    Ok(common)
+}
+
 async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
     let stop = Shutdown::default();
     session::signals::watch(&stop)
         .map_err(|error| CommandError::could_not(Code::HostError, "listen for signals", &error))?;
-    let common = &arguments.common;
+    let common = &priced(arguments)?;
     if let Some(guards) = arguments.command.guards() {
         session::plan_preview::check_policies(guards)?;
     }

@@ -72,6 +72,14 @@ impl Diagnostic {
         self
     }
 
+    /// Returns summary and hint in one text, for lists of notes.
+    pub fn sentence(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.summary),
+            None => self.summary.clone(),
+        }
+    }
+
     /// Returns the error `could not <attempt>` with the whole chain of causes.
     pub fn could_not(code: Code, attempt: &str, error: &(dyn Error + 'static)) -> Self {
         let mut diagnostic = Self::error(code, format!("could not {attempt}"));

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use groundplan_engine::graph::{Address, Schema, as_ref};
 use groundplan_engine::plan::decide::id;
 use groundplan_engine::plan::diff::diff;
-use groundplan_engine::plan::values::known_value;
+use groundplan_engine::plan::values::{ValuesAfter, known_value};
 use groundplan_engine::plan::{Action, Change, FieldChange, Step};
 use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::{Record, State};
 use serde_json::{Value, json};
 
 use super::PlanView;
-use super::json::{change_for_programs, critical_path, drift_for_programs, field_for_programs};
-use super::plan::{counts_by_kind, drift};
+use super::json::{critical_path, drift_for_programs, field_for_programs, planned_for_programs};
+use super::plan::{billed_for_programs, counts_by_kind, drift, estimate_for_programs};
 use super::state::rows;
 use crate::installation::outputs::OutputValue;
 
@@ -58,7 +58,11 @@ pub fn lives(state: &State, address: &Address, schemas: &dyn Schemas) -> Value {
 pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
     let plan = view.plan;
     let counts = plan.counts();
-    let changes = plan.changes.iter().map(|change| planned(change, schemas));
+    let bill = view.bill();
+    let values = ValuesAfter::of(plan);
+    let changes = plan.changes.iter().map(|change| {
+        planned(change, planned_for_programs(change, view.describe, &values), schemas)
+    });
     json!({
         "format_version": DOCUMENTS_VERSION,
         "document": "plan",
@@ -76,6 +80,8 @@ pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
         "warnings": view.warnings,
         "danger": view.danger(),
         "critical_path": critical_path(view),
+        "billed": billed_for_programs(&bill),
+        "estimate": view.prices.map(|prices| estimate_for_programs(prices, &bill)),
         "selection": plan.selection,
         "drift": drift(plan, view.classify).iter().map(drift_for_programs).collect::<Vec<_>>(),
         "resources": changes.collect::<Vec<_>>(),
@@ -84,8 +90,7 @@ pub fn plan(view: &PlanView<'_>, schemas: &dyn Schemas) -> Value {
 }
 
 /// Returns one resource of a plan. Its fields are the changed ones, then the unchanged ones.
-fn planned(change: &Change, schemas: &dyn Schemas) -> Value {
-    let mut resource = change_for_programs(change);
+fn planned(change: &Change, mut resource: Value, schemas: &dyn Schemas) -> Value {
     let unchanged = unchanged(change, schemas);
     if !unchanged.is_empty() {
         let fields = resource["fields"].as_array().cloned().unwrap_or_default();
@@ -240,6 +245,7 @@ mod tests {
                 json!("stopped"),
             )],
             left: vec![],
+            before: None,
             after: None,
             protected: false,
         };
@@ -266,6 +272,8 @@ mod tests {
             describe,
             width: None,
             identity: None,
+            notes: &[],
+            prices: None,
         };
         super::plan(&view, &Kinds)
     }
@@ -321,6 +329,7 @@ mod tests {
             drift: vec![],
             unmanaged: vec![],
             left: vec![],
+            before: None,
             after: Some(json!({
                 "subnet": {"$ref": "subnet.a", "output": "id", "value": "subnet-1"},
                 "metadata_options": {"http_tokens": "required"},

@@ -36,6 +36,8 @@ use super::{Diagnostic, PlanView};
 const DESCRIBE: Describe = Describe {
     subject: plan_review::subject,
     summary: plan_review::summary,
+    is_part: plan_review::is_part,
+    billed: plan_review::billed,
     danger: plan_review::danger,
     schema: |kind| schemas().schema(kind),
 };
@@ -390,7 +392,17 @@ fn in_width(played: &GoldenResult, width: usize) -> String {
 fn view(played: &GoldenResult) -> PlanView<'_> {
     let GoldenResult { case, plan, warnings, .. } = played;
     let (classify, describe) = (plan_review::class, DESCRIBE);
-    PlanView { plan, full: case.full, warnings, classify, describe, width: None, identity: None }
+    PlanView {
+        plan,
+        full: case.full,
+        warnings,
+        classify,
+        describe,
+        width: None,
+        identity: None,
+        notes: &[],
+        prices: None,
+    }
 }
 
 fn comment(played: &GoldenResult) -> String {
@@ -459,6 +471,14 @@ fn golden_plan_answers_a_reviewer_in_80_columns() {
         "Machines",
         "instance.master-0",
         "image ami-0abcdef1234567890, root io1 500 GiB 4000 IOPS",
+    );
+    // Is the volume encrypted, and with which key?
+    answers("Machines", "instance.master-0", "4000 IOPS encrypted with the default EBS key,");
+    // What may the masters send, and where?
+    answers(
+        "Security groups",
+        "security_group_rules.master",
+        "outbound to anywhere (0.0.0.0/0): all traffic",
     );
     // Does the bootstrap machine require session tokens?
     answers("Machines", "instance.bootstrap", "http_tokens required");
@@ -783,6 +803,8 @@ fn p8_what_is_not_known_yet_reads_as_such_for_people_and_programs() {
         describe,
         width: None,
         identity: None,
+        notes: &[],
+        prices: None,
     };
     let mut text = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut text)).unwrap();

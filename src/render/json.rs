@@ -8,13 +8,16 @@ use std::io::{self, Write};
 
 use groundplan_engine::event::{EVENTS_VERSION, Event};
 use groundplan_engine::graph::{Ref, as_ref};
-use groundplan_engine::plan::values::known_value;
+use groundplan_engine::plan::values::{Summary, Surroundings, ValuesAfter, known_value};
 use groundplan_engine::plan::{Action, Change, FieldChange};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::plan::{ShownDrift, counts_by_kind, drift, drift_counts, reason};
+use super::plan::{
+    Describe, ShownDrift, billed_for_programs, counts_by_kind, drift, drift_counts,
+    estimate_for_programs, reason,
+};
 use super::screen::for_json;
 use super::value::{is_secret, is_sensitive, is_unknown};
 use super::{Code, Diagnostic, PlanView};
@@ -130,11 +133,13 @@ impl<W: Write> JsonLines<W> {
         if let Some(selection) = &view.plan.selection {
             self.line("selection", selection)?;
         }
-        for change in view.plan.changes.iter().filter(|change| is_told(change)) {
-            self.line("planned_change", &change_for_programs(change))?;
+        let values = ValuesAfter::of(view.plan);
+        let changes = &view.plan.changes;
+        for change in changes.iter().filter(|change| is_told(change)) {
+            self.line("planned_change", &planned_for_programs(change, view.describe, &values))?;
         }
-        for change in view.plan.changes.iter().filter(|change| !is_told(change)) {
-            self.line("unchanged", &change_for_programs(change))?;
+        for change in changes.iter().filter(|change| !is_told(change)) {
+            self.line("unchanged", &planned_for_programs(change, view.describe, &values))?;
         }
         let counts = view.plan.counts();
         let mut summary = json!({
@@ -146,6 +151,11 @@ impl<W: Write> JsonLines<W> {
         });
         if let Some(path) = critical_path(view) {
             summary["critical_path"] = path;
+        }
+        let bill = view.bill();
+        summary["billed"] = billed_for_programs(&bill);
+        if let Some(prices) = view.prices {
+            summary["estimate"] = estimate_for_programs(prices, &bill);
         }
         if let Some(identity) = &view.identity {
             summary["identity"] = serde_json::to_value(identity)?;
@@ -229,7 +239,24 @@ pub(super) fn drift_for_programs(one: &ShownDrift<'_>) -> Value {
     fields
 }
 
-pub(super) fn change_for_programs(change: &Change) -> Value {
+/// Returns a change with the summary of its resource after the plan.
+pub(super) fn planned_for_programs(
+    change: &Change,
+    describe: Describe,
+    values: &ValuesAfter<'_>,
+) -> Value {
+    let mut fields = change_for_programs(change);
+    let around = Surroundings { address: &change.address, values };
+    let summary = change.after.as_ref().map(|after| (describe.summary)(after, &around));
+    let Summary { facts, sentences } = summary.unwrap_or_default();
+    let texts: Vec<String> = facts.into_iter().chain(sentences).collect();
+    if !texts.is_empty() {
+        fields["summary"] = texts.into();
+    }
+    fields
+}
+
+fn change_for_programs(change: &Change) -> Value {
     let mut fields = json!({
         "address": change.address,
         "kind": change.address.kind(),
@@ -239,6 +266,9 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     });
     if let Some(id) = &change.id {
         fields["id"] = id.as_str().into();
+    }
+    if let Some(before) = &change.before {
+        fields["before"] = marked(before);
     }
     if let Some(after) = &change.after {
         fields["after"] = marked(after);
@@ -260,7 +290,7 @@ pub(super) fn change_for_programs(change: &Change) -> Value {
     fields
 }
 
-/// Returns inputs after a plan as nested objects and lists. A reference is an object with its target
+/// Returns inputs before or after a plan as nested objects and lists. A reference is an object with its target
 /// and, if it is known, its value. A secret is an object without the digest.
 pub(super) fn marked(after: &Value) -> Value {
     match after {
@@ -430,6 +460,21 @@ mod tests {
     }
 
     #[test]
+    fn the_values_before_a_deletion_are_shown_without_secrets() {
+        let change = Change {
+            before: Some(json!({"type": "gp3", "content": {"$secret": "sha256:aa"}})),
+            ..crate::render::plan::tests::change(
+                "instance.a",
+                Action::Delete,
+                Reason::NotInConfiguration,
+            )
+        };
+        let fields = change_for_programs(&change);
+        assert_eq!(fields["before"], json!({"type": "gp3", "content": {"sensitive": true}}));
+        assert_eq!(fields.get("after"), None);
+    }
+
+    #[test]
     fn a_plan_names_what_is_unknown_and_what_is_secret_and_shows_neither() {
         let field = |path: &str, after: Value| FieldChange {
             path: path.into(),
@@ -451,6 +496,7 @@ mod tests {
             drift: vec![],
             unmanaged: vec![],
             left: vec![],
+            before: None,
             after: None,
             protected: false,
         };
@@ -489,6 +535,8 @@ mod tests {
             describe,
             width: None,
             identity: None,
+            notes: &[],
+            prices: None,
         };
         let lines = said(|out| out.plan(&view).unwrap());
         let parsed: Vec<Value> =

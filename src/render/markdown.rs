@@ -58,10 +58,14 @@ fn comment(view: &PlanView<'_>, limit: usize) -> io::Result<String> {
     }
     dangers(view, &mut text);
     let _ = writeln!(text, "**{counts}**"); // writing to a String cannot fail
+    for line in view.bill_lines().iter().filter(|line| line.len() <= LIST) {
+        let _ = writeln!(text, "\n{}", escaped(line));
+    }
     if let Some(line) = view.critical_path(estimated).flatten().filter(|line| line.len() <= LIST) {
         let _ = writeln!(text, "\n{}", escaped(&line));
     }
     warnings(view, &mut text);
+    notes(view, &mut text);
     drifts(view, &mut text);
     ignored(view, &mut text);
     changes(view, limit, &mut text)?;
@@ -93,6 +97,12 @@ fn dangers(view: &PlanView<'_>, text: &mut String) {
 fn warnings(view: &PlanView<'_>, text: &mut String) {
     let lines: Vec<_> = view.warnings.iter().map(|one| format!("- {}", escaped(one))).collect();
     list(text, "Warnings", &lines, |lines| lines.join("\n") + "\n", "warning");
+}
+
+/// Adds what the text for people says beside the plan, because a reader of a comment sees only it.
+fn notes(view: &PlanView<'_>, text: &mut String) {
+    let lines: Vec<_> = view.notes.iter().map(|one| format!("- {}", escaped(one))).collect();
+    list(text, "Notes", &lines, |lines| lines.join("\n") + "\n", "note");
 }
 
 fn drifts(view: &PlanView<'_>, text: &mut String) {
@@ -280,7 +290,17 @@ mod tests {
     fn view<'a>(plan: &'a Plan, warnings: &'a [String]) -> PlanView<'a> {
         let classify = |_: &str, _: &str| DriftClass::Functional;
         let (describe, width, identity) = (DESCRIBE, Some(80), None);
-        PlanView { plan, full: false, warnings, classify, describe, width, identity }
+        PlanView {
+            plan,
+            full: false,
+            warnings,
+            classify,
+            describe,
+            width,
+            identity,
+            notes: &[],
+            prices: None,
+        }
     }
 
     fn written(plan: &Plan, warnings: &[String], limit: usize) -> String {
@@ -340,6 +360,14 @@ mod tests {
 </details>
 "#
         );
+    }
+
+    #[test]
+    fn notes_that_the_text_has_beside_the_plan_are_in_the_comment() {
+        let plan = plan(vec![created("vpc.main", 2)]);
+        let notes = ["bootstrap.ign is 30 hours old".to_owned()];
+        let text = comment(&PlanView { notes: &notes, ..view(&plan, &[]) }, LIMIT).unwrap();
+        assert!(text.contains("\n**Notes**\n\n- bootstrap.ign is 30 hours old\n"), "{text}");
     }
 
     #[test]

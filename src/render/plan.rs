@@ -1,5 +1,6 @@
 //! Plan for people: one line per change by subject, its reason, and the counts.
 
+mod bill;
 mod drift;
 pub(super) mod entries;
 mod selection;
@@ -12,6 +13,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+pub(super) use self::bill::{billed_for_programs, estimate_for_programs};
 pub use self::drift::drifted;
 pub(super) use self::drift::{
     ShownDrift, class_name, drift, drift_counts, drift_lines, ignored_in_words, left_lines,
@@ -19,6 +21,7 @@ pub(super) use self::drift::{
 pub(super) use self::words::reason;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Schema;
+use groundplan_engine::plan::billing::BilledBy;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
 use groundplan_engine::provider::Schemas;
@@ -34,6 +37,7 @@ use super::palette::{DELETE, ERROR, FAINT, STRONG, WARNING};
 use super::progress::{CriticalPath, Estimate};
 use super::screen;
 use super::value::is_unknown;
+use crate::prices::Prices;
 
 /// Plan with its display options.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +56,10 @@ pub struct PlanView<'a> {
     pub width: Option<usize>,
     /// Credentials of the run; `None` if the plan is shown without AWS.
     pub identity: Option<Identity<'a>>,
+    /// Notes that the command prints beside the plan. Only a comment has them as a part of it.
+    pub notes: &'a [String],
+    /// Prices of the user for the billed items. `None` gives no estimate.
+    pub prices: Option<&'a Prices>,
 }
 
 /// Account and user of the credentials of a run. A saved plan has neither.
@@ -72,6 +80,10 @@ pub struct Describe {
     pub summary: fn(after: &Value, around: &Surroundings<'_>) -> Summary,
     /// Returns the schema of a kind, which has its typical duration.
     pub schema: fn(kind: &str) -> Option<&'static Schema>,
+    /// Returns true for a kind whose resources are parts of other ones.
+    pub is_part: fn(kind: &str) -> bool,
+    /// Returns the billed items of a resource with these inputs.
+    pub billed: BilledBy,
     /// Returns the dangers of a plan: changes that an installed cluster does not survive.
     pub danger: fn(plan: &Plan) -> Vec<String>,
 }
@@ -110,12 +122,14 @@ impl PlanView<'_> {
         self.write_warnings(out)?;
         self.write_selection(out)?;
         if self.plan.is_empty() {
-            return self.line(out, &painted(STRONG, nothing_to_do(self.plan)), 2);
+            self.line(out, &painted(STRONG, nothing_to_do(self.plan)), 2)?;
+            return self.write_bill(out);
         }
         self.write_legend(out)?;
         self.write_changes(out)?;
         self.write_kinds(out)?;
         writeln!(out, "{}", painted(STRONG, summary(self.plan)))?;
+        self.write_bill(out)?;
         let estimate = self.critical_path(estimated).flatten();
         estimate.map_or(Ok(()), |line| self.line(out, &screen::one_line(&line), 2))
     }

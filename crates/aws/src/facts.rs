@@ -6,6 +6,7 @@
 
 use groundplan_engine::graph::{Identity, Resource, Schema};
 use groundplan_engine::plan::DriftClass;
+pub use groundplan_engine::plan::billing::BilledAmount;
 use groundplan_engine::plan::values::as_inputs;
 pub use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use serde_json::Value;
@@ -62,6 +63,9 @@ pub trait Kind: Resource + Registered {
     /// Returns the values that matter to the reader of a plan. `around` has the inputs of the other
     /// resources after the plan.
     fn summary(&self, around: &Surroundings<'_>) -> Summary;
+    /// Returns the items that AWS bills for a resource with these inputs by amount and time. Empty for
+    /// a kind that is free, or is billed by usage only. [`crate::model::billed`] has the items.
+    fn billed(&self) -> Vec<BilledAmount>;
 }
 
 /// The reads that only compare what others added. Without the permission, refresh notes that it did
@@ -339,11 +343,18 @@ pub struct KindFacts {
     pub subject: PlanSubject,
     /// [`Kind::summary`] of inputs after a plan. `None` if they are not the kind's inputs.
     pub summary: fn(&Value, &Surroundings<'_>) -> Option<Summary>,
+    /// [`Kind::billed`] of inputs. `None` if they are not the kind's inputs.
+    pub billed: fn(&Value) -> Option<Vec<BilledAmount>>,
 }
 
 fn summary_of<K: Kind>(after: &Value, around: &Surroundings<'_>) -> Option<Summary> {
     let kind: K = serde_json::from_value(as_inputs(after)).ok()?;
     Some(kind.summary(around))
+}
+
+fn billed_for<K: Kind>(inputs: &Value) -> Option<Vec<BilledAmount>> {
+    let kind: K = serde_json::from_value(as_inputs(inputs)).ok()?;
+    Some(kind.billed())
 }
 
 /// Relation of a part to the resource that contains it.
@@ -383,6 +394,7 @@ impl KindFacts {
             untracked: K::UNTRACKED,
             subject: K::SUBJECT,
             summary: summary_of::<K>,
+            billed: billed_for::<K>,
         }
     }
 

@@ -58,6 +58,16 @@ pub(crate) fn metadata_options(options: &MetadataOptions) -> String {
     std::iter::once(tokens.to_owned()).chain(options).collect::<Vec<_>>().join(", ")
 }
 
+/// Returns the encryption of a volume. `None` sends nothing, and the account's default applies.
+pub(crate) fn encryption(encrypted: Option<bool>, kms_key: Option<&str>) -> String {
+    match (encrypted, kms_key) {
+        (Some(false), _) => "not encrypted".to_owned(),
+        (_, Some(key)) => format!("encrypted with {key}"),
+        (Some(true), None) => "encrypted with the default EBS key".to_owned(),
+        (None, None) => "encryption: no opinion".to_owned(),
+    }
+}
+
 /// Returns a label with its text; empty if the text is empty.
 pub(crate) fn labelled(label: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{label} {text}") }
@@ -96,6 +106,14 @@ mod tests {
             "http_tokens required, http_endpoint enabled, hop limit 2, instance_metadata_tags \
              disabled"
         );
+    }
+
+    #[test]
+    fn the_encryption_of_a_volume_and_its_key_are_said() {
+        assert_eq!(encryption(Some(false), None), "not encrypted");
+        assert_eq!(encryption(Some(true), None), "encrypted with the default EBS key");
+        assert_eq!(encryption(Some(true), Some("alias/ocp")), "encrypted with alias/ocp");
+        assert_eq!(encryption(None, None), "encryption: no opinion");
     }
 
     fn summary(address: &str, values: &[(&str, &Value)]) -> Summary {

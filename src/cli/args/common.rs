@@ -11,6 +11,7 @@ use groundplan_openshift::release::Release;
 
 use super::SettingSource;
 use crate::cli::exit_code::Exit;
+use crate::prices::Prices;
 
 /// Options that several commands share. The help of a command has those that it uses: see `help`.
 #[derive(Clone, Debug, Args)]
@@ -85,11 +86,12 @@ pub struct CommonArgs {
         hide_env = true
     )]
     pub rhcos_stream: Option<PathBuf>,
-    /// OpenShift release of the cluster, such as 4.20 [default: any supported one].
+    /// OpenShift release of the cluster, such as 4.20.
     ///
-    /// Selects the rules and fields of that openshift-install for the validation of the install-config.
-    /// Without it, a setting that any supported release accepts is accepted, and a warning names those
-    /// that reject it. The environment variable is GROUNDPLAN_RELEASE.
+    /// Selects the resources of a new cluster, which are those of that openshift-install; default: the
+    /// release of the assets, or else 4.22. A cluster keeps its resources. Selects the rules of the
+    /// install-config, too: without it, a setting that any supported release accepts is accepted, and a
+    /// warning names those that reject it. The environment variable is GROUNDPLAN_RELEASE.
     #[arg(
         long,
         global = true,
@@ -99,6 +101,20 @@ pub struct CommonArgs {
         hide_env = true
     )]
     pub release: Option<Release>,
+    /// Prices for an estimate at the end of a plan: a TOML file.
+    ///
+    /// A plan counts what is billed after it. With prices, it adds the estimate for a month of 730 hours
+    /// and names the items without a price. docs/prices.md has the keys. The environment variable is
+    /// GROUNDPLAN_PRICES.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        hide_short_help = true,
+        env = "GROUNDPLAN_PRICES",
+        hide_env = true
+    )]
+    pub prices: Option<PathBuf>,
     /// Maximum number of concurrent AWS calls, 1 to 1000.
     ///
     /// Waiting until a resource is ready does not count.
@@ -135,6 +151,9 @@ pub struct CommonArgs {
     /// The table goes to standard error.
     #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
+    /// Content of the file of `prices`, for commands that show plans.
+    #[arg(skip)]
+    pub price_list: Option<Prices>,
     /// Origins of the settings, by name.
     #[arg(skip)]
     pub sources: BTreeMap<&'static str, SettingSource>,
@@ -152,6 +171,7 @@ impl CommonArgs {
             ("assets", self.assets.as_ref()),
             ("rhcos-stream", self.rhcos_stream.as_ref()),
             ("release", release.as_ref()),
+            ("prices", self.prices.as_ref()),
             ("state", Some(&state)),
         ];
         let given = selecting

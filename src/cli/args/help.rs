@@ -15,18 +15,20 @@ const LOCK: &[&str] = &["lock_timeout", "lease", "state_kms_key"];
 const CLOUD: &[&str] = &["verbose"];
 /// Options of commands that execute a plan.
 const EXECUTE: &[&str] = &["parallelism", "auto_approve", "accept_danger"];
+/// Options of commands that show a plan.
+const PRICES: &[&str] = &["prices"];
 /// Options of commands that print text or JSON lines.
 const OUTPUT: &[&str] = &["json", "json_into", "no_color"];
 
 /// Shared options that each command uses. The help of a command hides the others.
 const USED: &[(&[&str], &[&[&str]])] = &[
     (&["validate"], &[DESIRED, OUTPUT]),
-    (&["plan"], &[DESIRED, STATE, LOCK, CLOUD, OUTPUT]),
-    (&["apply"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
-    (&["destroy"], &[STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["plan"], &[DESIRED, STATE, LOCK, CLOUD, PRICES, OUTPUT]),
+    (&["apply"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, PRICES, OUTPUT]),
+    (&["destroy"], &[STATE, LOCK, CLOUD, EXECUTE, PRICES, OUTPUT]),
     (&["bootstrap"], &[]),
-    (&["bootstrap", "destroy"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, OUTPUT]),
-    (&["show"], &[STATE, OUTPUT]),
+    (&["bootstrap", "destroy"], &[DESIRED, STATE, LOCK, CLOUD, EXECUTE, PRICES, OUTPUT]),
+    (&["show"], &[STATE, PRICES, OUTPUT]),
     (&["output"], &[STATE, OUTPUT]),
     (&["wait-for"], &[]),
     (&["wait-for", "bootstrap-complete"], &[STATE, &["assets"], CLOUD, OUTPUT]),
@@ -40,16 +42,16 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["completions"], &[]),
     (&["man"], &[]),
     (&["config"], &[]),
-    (&["config", "show"], &[DESIRED, STATE, LOCK, &["parallelism"], OUTPUT]),
+    (&["config", "show"], &[DESIRED, STATE, LOCK, PRICES, &["parallelism"], OUTPUT]),
     (&["config", "export"], &[&["config", "release"], OUTPUT]),
     (&["policy"], &[]),
     (&["policy", "iam"], &[&["state"]]),
     (&["manifests"], &[DESIRED, STATE, CLOUD, OUTPUT]),
     (&["manifests", "check"], &[OUTPUT]),
     (&["machines"], &[]),
-    (&["machines", "plan"], &[&["state"], LOCK, CLOUD, OUTPUT]),
-    (&["machines", "apply"], &[&["state"], LOCK, CLOUD, EXECUTE, OUTPUT]),
-    (&["machines", "destroy"], &[&["state"], LOCK, CLOUD, EXECUTE, OUTPUT]),
+    (&["machines", "plan"], &[&["state"], LOCK, CLOUD, PRICES, OUTPUT]),
+    (&["machines", "apply"], &[&["state"], LOCK, CLOUD, EXECUTE, PRICES, OUTPUT]),
+    (&["machines", "destroy"], &[&["state"], LOCK, CLOUD, EXECUTE, PRICES, OUTPUT]),
     (&["machines", "recover"], &[&["state"], LOCK, CLOUD, OUTPUT]),
     (&["state"], &[]),
     (&["state", "list"], &[STATE, OUTPUT]),

@@ -190,6 +190,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Returns true if the command shows plans.
+    pub(super) fn shows_plans(&self) -> bool {
+        let is_saved = matches!(self, Command::Show(ShowArgs { plan: Some(_), .. }));
+        is_saved || self.guards().is_some()
+    }
+
     /// Returns the conditions that the plans of the command must meet.
     pub(super) fn guards(&self) -> Option<&GuardArgs> {
         match self {

@@ -20,11 +20,12 @@ pub(super) const FILE: &str = "groundplan.toml";
 pub(super) const VARIABLE: &str = "GROUNDPLAN_PROJECT";
 
 /// Names of the options that a project file can set. Its keys are the same names.
-pub(super) const SETTINGS: [&str; 9] = [
+pub(super) const SETTINGS: [&str; 10] = [
     "config",
     "assets",
     "rhcos-stream",
     "release",
+    "prices",
     "state",
     "state-kms-key",
     "parallelism",
@@ -32,7 +33,7 @@ pub(super) const SETTINGS: [&str; 9] = [
     "lease",
 ];
 /// Settings that are paths. `state` can be a bucket.
-const PATHS: [&str; 4] = ["config", "assets", "rhcos-stream", "state"];
+const PATHS: [&str; 5] = ["config", "assets", "rhcos-stream", "prices", "state"];
 
 /// Settings of a project file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -261,8 +262,7 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let text =
-            "config = 'ic.yaml'\nassets = '/abs'\nstate = 's3://bucket/p'\nrhcos-stream = '../s'\n";
+        let text = "config = 'ic.yaml'\nassets = '/abs'\nstate = 's3://bucket/p'\nrhcos-stream = '../s'\nprices = 'p.toml'\n";
         let file =
             ProjectFile::parse(PathBuf::from("clusters/prod/groundplan.toml"), text).unwrap();
         let common = CliArguments::parse_line_in(["groundplan", "plan"], &file).unwrap().common;
@@ -270,6 +270,7 @@ mod tests {
         assert_eq!(common.assets, Some(PathBuf::from("/abs")));
         assert_eq!(common.state.to_string(), "s3://bucket/p");
         assert_eq!(common.rhcos_stream, Some(PathBuf::from("clusters/prod/../s")));
+        assert_eq!(common.prices, Some(PathBuf::from("clusters/prod/p.toml")));
     }
 
     #[test]

@@ -103,6 +103,7 @@ fn settings(common: &CommonArgs) -> Vec<Setting> {
         ("assets", path(&common.assets)),
         ("rhcos-stream", path(&common.rhcos_stream)),
         ("release", common.release.map(|release| release.to_string())),
+        ("prices", path(&common.prices)),
         ("state", Some(common.state.to_string())),
         ("state-kms-key", common.state_kms_key.clone()),
         ("parallelism", Some(common.parallelism.to_string())),

@@ -18,15 +18,15 @@ use crate::render::{document, state};
 
 pub(crate) async fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     match &arguments.plan {
-        Some(path) => show_plan(path, arguments.full, ui)?,
+        Some(path) => show_plan(path, arguments.full, common, ui)?,
         None => show_state(arguments, common, ui).await?,
     }
     Ok(Exit::Done)
 }
 
-fn show_plan(path: &Path, full: bool, ui: &mut Ui) -> Result<()> {
+fn show_plan(path: &Path, full: bool, common: &CommonArgs, ui: &mut Ui) -> Result<()> {
     let saved = saved_plan::read(path)?;
-    let view = view(&saved.plan, full, &saved.warnings);
+    let view = view(common, &saved.plan, full, &saved.warnings);
     Ok(ui.show_plan(&view, || document::plan(&view, &schemas()))?)
 }
 

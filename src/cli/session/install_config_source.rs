@@ -19,7 +19,8 @@ use groundplan_openshift::release::Release;
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
     self, CertificateValidity, ClusterSpec, CompileOptions, Compiled, IgnitionFile, Layout, Lookup,
-    PlacedConfig,    RecordedIgnition, RecordedImage, Workers, identify, ignition_file, needed_lookups, validation,
+    PlacedConfig, RecordedIgnition, RecordedImage, Workers, identify, ignition_file,
+    needed_lookups, validation,
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;

@@ -1,26 +1,36 @@
 //! Display of a plan before execution, and its guards.
 
+use std::path::Path;
+
 use groundplan_aws::schemas;
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::guard::{Guards, violations};
 use groundplan_engine::provider::Schemas;
 use groundplan_openshift::plan_review;
 
-use crate::cli::args;
+use crate::cli::args::{self, CommonArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::width::width;
 use crate::cli::session::aws_session::AwsSession;
 use crate::plan_policy::{self, PolicyError, PolicyViolation};
+use crate::prices::{PriceFileError, Prices};
 use crate::render::document;
 use crate::render::plan::Describe;
 use crate::render::{Code, Diagnostic, PlanView};
 
 /// Returns the view of a plan that every command shows.
-pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> PlanView<'a> {
+pub(crate) fn view<'a>(
+    common: &'a CommonArgs,
+    plan: &'a Plan,
+    full: bool,
+    warnings: &'a [String],
+) -> PlanView<'a> {
     let describe = Describe {
         subject: plan_review::subject,
         summary: plan_review::summary,
+        is_part: plan_review::is_part,
+        billed: plan_review::billed,
         danger: plan_review::danger,
         schema: |kind| schemas().schema(kind),
     };
@@ -32,17 +42,33 @@ pub(crate) fn view<'a>(plan: &'a Plan, full: bool, warnings: &'a [String]) -> Pl
         describe,
         width: width(),
         identity: None,
+        notes: &[],
+        prices: common.price_list.as_ref(),
     }
 }
 
 /// Returns the view of a plan in a run with these credentials.
 pub(crate) fn view_in<'a>(
     session: &'a AwsSession,
+    common: &'a CommonArgs,
     plan: &'a Plan,
     full: bool,
     warnings: &'a [String],
 ) -> PlanView<'a> {
-    PlanView { identity: Some(session.identity()), ..view(plan, full, warnings) }
+    PlanView { identity: Some(session.identity()), ..view(common, plan, full, warnings) }
+}
+
+/// Reads a file of prices. Commands call this before their first call to AWS.
+pub(crate) fn prices(path: &Path) -> Result<Prices> {
+    Prices::read(path).map_err(|error| {
+        let code = match error {
+            PriceFileError::Unreadable { .. } => Code::FileUnreadable,
+            PriceFileError::Malformed { .. } => Code::FileInvalid,
+        };
+        let diagnostic = Diagnostic::error(code, error.to_string())
+            .with_hint("correct the file of --prices; docs/prices.md has its keys and an example");
+        CommandError::new(Exit::ConfigInvalid, diagnostic)
+    })
 }
 
 /// Returns the plan warnings: of the install-config, and of the plan itself.

@@ -38,7 +38,7 @@ use crate::cli::session::stages::{
 };
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::cli::session::targeting;
-use crate::render::{Code, Diagnostic, DiagnosticSeverity, drifted};
+use crate::render::{Code, Diagnostic, DiagnosticSeverity, PlanView, drifted};
 
 /// Desired state and its graph.
 pub(crate) struct Desired {
@@ -143,7 +143,8 @@ impl<'a> Session<'a, ToChange> {
         let live = locked.refresh(true).await?;
         let now = locked.computed(&live, &saved.options);
         saved_plan::ensure_same_changes(&saved.plan, &now, &name)?;
-        let shown = view_in(&locked.connection, &saved.plan, false, &saved.warnings);
+        let shown =
+            view_in(&locked.connection, locked.session.common, &saved.plan, false, &saved.warnings);
         ui.plan(&shown)?;
         let ignition = locked.inputs.ignition(&saved.plan);
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
@@ -298,7 +299,12 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         warnings.extend(fit.into_iter().flat_map(|fit| fit.warnings.clone()));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
-        let shown = view_in(&self.connection, &plan, full, &warnings);
+        let of_source = self.inputs.source.note().into_iter();
+        let of_source = of_source.map(|note| note.trim_start_matches("note: ").to_owned());
+        let notes: Vec<_> =
+            of_source.chain(ignition.old.iter().map(Diagnostic::sentence)).collect();
+        let shown = view_in(&self.connection, self.session.common, &plan, full, &warnings);
+        let shown = PlanView { notes: &notes, ..shown };
         ui.plan(&shown)?;
         ignition.old.iter().try_for_each(|old| ui.diagnostic(old))?;
         asset_fit::ensure_fit(fit)?;
@@ -352,7 +358,7 @@ impl Locked<'_, ToPlan, Desired> {
     ) -> Result<bool> {
         let plan = self.computed(live, options);
         let warnings: Vec<String> = self.not_compared().into_iter().collect();
-        let view = view_in(&self.connection, &plan, false, &warnings);
+        let view = view_in(&self.connection, self.session.common, &plan, false, &warnings);
         ui.drift(&view)?;
         self.held.close(self.session.common, ui).await?;
         Ok(drifted(&view))
@@ -363,7 +369,7 @@ impl Planned<'_, ToPlan, Desired> {
     /// Saves the plan to `out`, if given. Returns true if the plan has changes, or if there is drift.
     async fn close(self, out: Option<&Path>, options: PlanOptions, ui: &mut Ui) -> Result<bool> {
         let Self { session, held, inputs: Desired { source, warnings, .. }, plan, .. } = self;
-        let is_changed = !plan.is_empty() || drifted(&view(&plan, false, &[]));
+        let is_changed = !plan.is_empty() || drifted(&view(session.common, &plan, false, &[]));
         if let Some(path) = out {
             let saved = saved_plan::of(&*source, options, warnings, plan);
             if saved_plan::write(&saved, path).await? {

@@ -241,11 +241,12 @@ pub(crate) fn ensure_same_changes(saved: &Plan, now: &Plan, name: &str) -> Resul
 
 /// Returns the changes of a plan by address. An address with a deposed object has two changes.
 ///
-/// The values after the plan are left out: they contain live values that the plan does not change.
+/// The values before and after the plan are left out: they contain live values that the plan does not
+/// change.
 fn by_address(plan: &Plan) -> HashMap<&Address, Vec<Change>> {
     let mut changes: HashMap<_, Vec<_>> = HashMap::new();
     for change in &plan.changes {
-        let planned = Change { after: None, ..change.clone() };
+        let planned = Change { before: None, after: None, ..change.clone() };
         changes.entry(&change.address).or_default().push(planned);
     }
     changes

@@ -184,7 +184,8 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Teardown>> {
         let state = &teardown.projected_state;
-        let shown = view_in(&self.connection, &plan, false, &teardown.warnings);
+        let shown =
+            view_in(&self.connection, self.session.common, &plan, false, &teardown.warnings);
         ui.plan(&shown)?;
         enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;

@@ -15,6 +15,8 @@ use crate::render::count;
 
 /// Least number of alike changes that form a group.
 const GROUP: usize = 6;
+/// Least number for parts of other resources, such as the registrations in a target group.
+const GROUP_OF_PARTS: usize = 3;
 
 /// All changes of one subject, in dependency order.
 pub(in crate::render) struct Section<'a> {
@@ -66,7 +68,7 @@ pub(in crate::render) fn sections<'a>(
         sections.entry((describe.subject)(change.address.kind())).or_default().push(change);
     }
     let section = |(subject, changes): (Subject, Vec<&'a Change>)| {
-        let groups = if full { alone(changes) } else { groups(changes) };
+        let groups = if full { alone(changes) } else { groups(changes, describe.is_part) };
         let entries = groups.into_iter().map(|(changes, name)| {
             let summary = summary(changes[0], describe, &values);
             Entry { summary: renamed(summary, changes[0], &changes), changes, name }
@@ -76,14 +78,14 @@ pub(in crate::render) fn sections<'a>(
     sections.into_iter().map(section).collect()
 }
 
-/// Returns the summary of a created resource. An update, a replacement or a deletion has its changed
-/// fields or its reason instead.
+/// Returns the summary of a resource that is created or replaced. An update or a deletion has its
+/// changed fields or its reason instead.
 fn summary(change: &Change, describe: Describe, values: &ValuesAfter<'_>) -> Summary {
     match (change.action, &change.after) {
-        (Action::Create | Action::Finish, Some(after)) => {
+        (Action::Keep | Action::Update | Action::Delete, _) | (_, None) => Summary::default(),
+        (_, Some(after)) => {
             (describe.summary)(after, &Surroundings { address: &change.address, values })
         }
-        _ => Summary::default(),
     }
 }
 
@@ -105,7 +107,9 @@ fn alone(changes: Vec<&Change>) -> Vec<Group<'_>> {
 }
 
 /// Joins alike changes. A group takes the place of its first member.
-fn groups(changes: Vec<&Change>) -> Vec<Group<'_>> {
+fn groups(changes: Vec<&Change>, is_part: fn(&str) -> bool) -> Vec<Group<'_>> {
+    let least =
+        |change: &Change| if is_part(change.address.kind()) { GROUP_OF_PARTS } else { GROUP };
     let keys: Vec<Option<String>> = changes.iter().map(|change| key(change)).collect();
     let mut sizes: HashMap<&str, usize> = HashMap::new();
     for key in keys.iter().flatten() {
@@ -114,7 +118,7 @@ fn groups(changes: Vec<&Change>) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (change, key) in changes.into_iter().zip(&keys) {
-        match key.as_deref().filter(|key| sizes[key] >= GROUP) {
+        match key.as_deref().filter(|key| sizes[key] >= least(change)) {
             None => groups.push((vec![change], change.address.to_string())),
             Some(key) => match places.get(key) {
                 Some(&place) => groups[place].0.push(change),

@@ -1,6 +1,7 @@
 //! Tests of plans as people see them.
 
 use groundplan_engine::graph::Identity as KindIdentity;
+use groundplan_engine::plan::billing::{BilledAmount, BilledItem};
 use groundplan_engine::plan::{DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step};
 use groundplan_engine::state::Cluster;
 use proptest::prelude::*;
@@ -50,6 +51,7 @@ pub(in crate::render) fn change(address: &str, action: Action, reason: Reason) -
         drift: vec![],
         unmanaged: vec![],
         left: vec![],
+        before: None,
         after: None,
         protected: false,
     }
@@ -84,6 +86,16 @@ pub(in crate::render) const DESCRIBE: Describe = Describe {
             fields.map(|(key, value)| format!("{key} {}", super::super::value::inline(value)));
         Summary { facts: facts.collect(), sentences: vec![] }
     },
+    is_part: |kind| kind == "target",
+    billed: |kind, inputs| {
+        let amount = inputs["size"].as_u64().filter(|_| kind == "disk");
+        let item = |amount| {
+            let (one, several) = ("disk".to_owned(), "disks".to_owned());
+            let item = BilledItem { order: 0, name: "volume", variant: "gp3".into(), one, several };
+            BilledAmount { item, amount }
+        };
+        amount.map(item).into_iter().collect()
+    },
     schema: |kind| match kind {
         "vpc" => Some(&SLOW),
         _ => None,
@@ -106,6 +118,8 @@ fn the_head_names_account_and_identity_of_the_run() {
         describe: DESCRIBE,
         width: None,
         identity,
+        notes: &[],
+        prices: None,
     };
     let mut written = Vec::new();
     view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
@@ -130,6 +144,8 @@ fn a_long_plan_repeats_its_warnings_and_a_short_one_does_not() {
             describe: DESCRIBE,
             width: None,
             identity: None,
+            notes: &[],
+            prices: None,
         };
         let mut written = Vec::new();
         view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
@@ -166,8 +182,17 @@ fn dangers_are_the_last_lines() {
 
 fn in_width(plan: &Plan, full: bool, width: Option<usize>) -> String {
     let mut written = Vec::new();
-    let view =
-        PlanView { plan, full, warnings: &[], classify, describe: DESCRIBE, width, identity: None };
+    let view = PlanView {
+        plan,
+        full,
+        warnings: &[],
+        classify,
+        describe: DESCRIBE,
+        width,
+        identity: None,
+        notes: &[],
+        prices: None,
+    };
     view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
     String::from_utf8(written).unwrap()
 }
@@ -541,4 +566,80 @@ fn the_summary_per_kind_adds_up_to_the_summary_line() {
         (sum(|c| c.add), sum(|c| c.change), sum(|c| c.destroy)),
         (counts.add, counts.change, counts.destroy)
     );
+}
+
+#[test]
+fn a_replacement_has_its_summary_and_three_alike_parts_are_one_line() {
+    let of = |address: &str, action, reason| Change {
+        after: Some(json!({"zone": "a"})),
+        ..change(address, action, reason)
+    };
+    let registered = |n: usize| of(&format!("target.master-{n}-api"), Action::Create, Reason::New);
+    let machine = |n: usize| of(&format!("instance.master-{n}"), Action::Create, Reason::New);
+    let replaced = of("vpc.main", Action::DeleteThenCreate, Reason::Requested);
+    let (targets, machines) = ((0..3).map(registered), (0..3).map(machine));
+    let changes = [replaced].into_iter().chain(targets).chain(machines).collect();
+    let text = written(&plan(changes), false);
+    let line = "-/+ vpc.main  replaced, because --replace requests it: zone \"a\"\n";
+    assert!(text.contains(line), "{text}");
+    assert!(text.contains("  + target.master-*-api  3 alike: zone \"a\"\n"), "{text}");
+    assert!(text.contains("  + instance.master-1  "), "{text}");
+}
+
+/// Returns the foot of a plan that changes the number of disks.
+fn foot(before: Option<u64>, after: Option<u64>, prices: Option<&Prices>) -> Vec<String> {
+    let size = |size: Option<u64>| size.map(|size| json!({"size": size}));
+    let action = match (before, after) {
+        (None, _) => Action::Create,
+        (_, None) => Action::Delete,
+        _ => Action::Update,
+    };
+    let change = Change {
+        before: size(before),
+        after: size(after),
+        ..change("disk.a", action, Reason::Changed)
+    };
+    let plan = plan(vec![change]);
+    let view = PlanView {
+        plan: &plan,
+        full: false,
+        warnings: &[],
+        classify,
+        describe: DESCRIBE,
+        width: None,
+        identity: None,
+        notes: &[],
+        prices,
+    };
+    let mut written = Vec::new();
+    view.write(&mut anstream::StripStream::new(&mut written)).unwrap();
+    let text = String::from_utf8(written).unwrap();
+    let lines = text.lines().skip_while(|line| !line.starts_with("Plan: ")).skip(1);
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_foot_counts_what_is_billed_after_the_plan_and_the_difference() {
+    assert_eq!(foot(None, Some(2), None), ["Billed after this plan: 2 disks (all new)"]);
+    assert_eq!(foot(Some(2), Some(3), None), ["Billed after this plan: 3 disks (+1 disk)"]);
+    assert_eq!(foot(Some(3), Some(3), None), ["Billed after this plan: 3 disks (no difference)"]);
+    assert_eq!(foot(Some(2), None, None), ["Billed after this plan: nothing (-2 disks)"]);
+    assert_eq!(foot(Some(0), None, None), [""; 0]);
+}
+
+#[test]
+fn the_foot_estimates_a_month_from_the_prices_of_the_user_and_names_what_has_none() {
+    let priced = |text: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("prices.toml");
+        std::fs::write(&path, text).unwrap();
+        Prices::read(&path).unwrap()
+    };
+    let hours = priced("currency = 'USD'\nvolume.gp3.hour = 0.001\n");
+    assert_eq!(
+        foot(Some(3), Some(2), Some(&hours))[1],
+        "Estimate: 1.46 USD a month of 730 hours (-0.73), without usage such as traffic"
+    );
+    let none = priced("currency = 'USD'\n");
+    assert_eq!(foot(Some(3), Some(2), Some(&none))[1], "Estimate: none; no price for volume.gp3");
 }

@@ -67,7 +67,18 @@ async fn p6_optional_becomes_required_in_place() {
     fs::write(desk.path("broken.yaml"), "name: a\nvalidations: []\n").unwrap();
     desk.cloud.clear_requests();
     desk.expect(3, &["plan", "--policy", "broken.yaml"]);
+    fs::write(desk.path("prices.toml"), "currency = 'USD'\nnat_gateway.hour = '1'\n").unwrap();
+    let refused = desk.expect(3, &["plan", "--prices", "prices.toml"]);
+    let said =
+        "error[file-invalid]: prices.toml:2: `nat_gateway.hour`: expected a number of at least 0";
+    assert!(refused.err.contains(said), "{}", refused.err);
     assert_eq!(desk.cloud.requests().len(), 0);
+    fs::write(desk.path("prices.toml"), "currency = 'USD'\nnat_gateway.hour = 1\n").unwrap();
+    let priced = desk.expect(0, &["plan", "--prices", "prices.toml"]);
+    assert!(priced.out.contains("\nBilled after this plan: 1 NAT gateway, "), "{}", priced.out);
+    let estimate = "\nEstimate: 730.00 USD a month of 730 hours (+730.00), without usage such as traffic; no \
+                    price for public_ipv4, ";
+    assert!(priced.out.contains(estimate), "{}", priced.out);
     desk.apply();
     let optional = |role: &str| (role.to_owned(), "optional".to_owned());
     assert_eq!(desk.tokens().await, [optional("bootstrap"), optional("master-0")]);

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed;
 use crate::model::ids::ImageId;
 use crate::model::untracked::UntrackedKind;
 
@@ -62,6 +63,10 @@ impl Kind for AmiCopy {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let source = format!("encrypted copy of {} in {}", self.source, self.source_region);
         Summary::of([self.name.clone(), source])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        vec![billed::image_copy()]
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::DhcpOptionsId;
 use crate::model::untracked::UntrackedKind;
@@ -61,6 +61,10 @@ impl Kind for DhcpOptions {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let servers = phrase(self.domain_name_servers.clone());
         Summary::of([labelled("domain", &self.domain_name), labelled("name servers", &servers)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed;
 use crate::model::ids::AllocationId;
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
@@ -53,6 +54,10 @@ impl Kind for ElasticIp {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of(["public IPv4 address".to_owned()])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        vec![billed::public_ipv4(1)]
     }
 }
 

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed;
 use crate::model::ids::{HostedZoneId, VpcId};
 use crate::model::untracked::UntrackedKind;
 use crate::summary::{labelled, name};
@@ -72,6 +73,10 @@ impl Kind for HostedZone {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([format!("private zone {}", self.name), labelled("for", &name(&self.vpc))])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        vec![billed::hosted_zone()]
     }
 }
 

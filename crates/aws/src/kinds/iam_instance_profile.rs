@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
 use crate::model::untracked::UntrackedKind;
@@ -78,6 +78,10 @@ impl Kind for IamInstanceProfile {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([labelled("passes", &name(&self.role))])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

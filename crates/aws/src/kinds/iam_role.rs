@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::RoleName;
 use crate::model::untracked::UntrackedKind;
@@ -76,6 +76,10 @@ impl Kind for IamRole {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([trust_in_words(&self.trust)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

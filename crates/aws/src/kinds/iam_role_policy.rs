@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
-    Summary, Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::RoleName;
 use crate::summary::{labelled, name, phrase};
@@ -71,6 +71,10 @@ impl Kind for IamRolePolicy {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([labelled("for", &name(&self.role)), policy_in_words(&self.document)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{InternetGatewayId, VpcId};
 use crate::model::quota::Quota;
@@ -59,6 +59,10 @@ impl Kind for InternetGateway {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([labelled("for", &name(&self.vpc))])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

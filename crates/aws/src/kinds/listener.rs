@@ -4,8 +4,8 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
-    Summary, Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{ListenerArn, LoadBalancerArn, TargetGroupArn};
 use crate::summary::{labelled, name};
@@ -67,6 +67,10 @@ impl Kind for Listener {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let target = format!("tcp {} -> {}", self.port, name(&self.target_group));
         Summary::of([labelled("on", &name(&self.load_balancer)), target])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

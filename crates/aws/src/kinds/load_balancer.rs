@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed;
 use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SecurityGroupId, SubnetId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
@@ -110,6 +111,13 @@ impl Kind for LoadBalancer {
             false => labelled("groups", &names(&self.security_groups)),
         };
         Summary::of([scheme.to_owned(), place, cross_zone.to_owned(), groups])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        // An internet-facing balancer has a public address in each subnet (user guide of Network Load
+        // Balancers, "Network Load Balancer overview").
+        let addresses = if self.internal { 0 } else { self.subnets.len() };
+        vec![billed::load_balancer(Some("network")), billed::public_ipv4(addresses)]
     }
 }
 

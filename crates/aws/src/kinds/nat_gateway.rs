@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed;
 use crate::model::ids::{AllocationId, NatGatewayId, SubnetId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
@@ -67,6 +68,10 @@ impl Kind for NatGateway {
             labelled("in", &name(&self.subnet)),
             labelled("address", &name(&self.allocation)),
         ])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        vec![billed::nat_gateway()]
     }
 }
 

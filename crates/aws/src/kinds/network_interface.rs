@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{NetworkInterfaceId, PrivateIp, SecurityGroupId, SubnetId};
 use crate::model::untracked::UntrackedKind;
@@ -66,6 +66,10 @@ impl Kind for NetworkInterface {
 
     fn summary(&self, around: &Surroundings<'_>) -> Summary {
         Summary::of(self.place(around.values))
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

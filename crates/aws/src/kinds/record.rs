@@ -4,8 +4,8 @@ use groundplan_engine::graph::{Input, Resource, Schema, Wait};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{DnsName, HostedZoneId};
 use crate::model::untracked::UntrackedKind;
@@ -89,6 +89,10 @@ impl Kind for DnsRecord {
         };
         let route = format!("{} {form} -> {to}", self.name);
         Summary::of([route, labelled("in", &name(&self.zone))])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

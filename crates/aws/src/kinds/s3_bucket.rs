@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::BucketName;
 use crate::model::untracked::UntrackedKind;
@@ -62,6 +62,11 @@ impl Kind for S3Bucket {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([self.name.to_string()])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        // Stored objects and requests are usage.
+        Vec::new()
     }
 }
 

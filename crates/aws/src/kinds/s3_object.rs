@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
-    Summary, Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::BucketName;
 use crate::summary::name;
@@ -68,6 +68,11 @@ impl Kind for S3Object {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let place = format!("{} in {}", self.key, name(&self.bucket));
         Summary::of([place, "content (sensitive)".to_owned()])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        // Stored bytes and requests are usage.
+        Vec::new()
     }
 }
 

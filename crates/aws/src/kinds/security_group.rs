@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{SecurityGroupId, VpcId};
 use crate::model::quota::Quota;
@@ -67,6 +67,10 @@ impl Kind for SecurityGroup {
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([labelled("of", &name(&self.vpc)), self.name.clone()])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

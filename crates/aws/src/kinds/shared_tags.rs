@@ -5,8 +5,8 @@ use groundplan_engine::graph::{Resource, Schema, SetInput};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{HostedZoneId, SubnetId};
 use crate::model::untracked::UntrackedKind;
@@ -66,6 +66,10 @@ impl Kind for SharedTags {
         let zone = self.hosted_zone.iter().map(ToString::to_string);
         let on = phrase(subnets.chain(zone).collect());
         Summary::of([format!("{}=shared", self.key), labelled("on", &on)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::kinds::route_table::access;
 use crate::model::ids::{SubnetId, VpcId};
@@ -66,6 +66,10 @@ impl Kind for Subnet {
     fn summary(&self, around: &Surroundings<'_>) -> Summary {
         let access = access(around).unwrap_or_default().to_owned();
         Summary::of([self.zone.clone(), self.cidr.to_string(), access])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

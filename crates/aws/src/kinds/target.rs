@@ -9,8 +9,8 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
-    Summary, Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{PrivateIp, TargetGroupArn};
 use crate::summary::name;
@@ -70,6 +70,10 @@ impl Kind for Target {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let from = format!("{} port {}", name(&self.ip), self.port);
         Summary::of([format!("{from} in {}", name(&self.target_group))])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

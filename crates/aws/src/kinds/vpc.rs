@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{DhcpOptionsId, VpcId};
 use crate::model::quota::Quota;
@@ -78,6 +78,10 @@ impl Kind for Vpc {
             (false, _) => "no DNS resolver",
         };
         Summary::of([self.cidr.to_string(), options, dns.to_owned()])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{RouteTableId, VpcId, id};
 use crate::model::quota::Quota;
@@ -72,6 +72,11 @@ impl Kind for VpcEndpoint {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         let tables = names(&self.route_tables);
         Summary::of([self.service.clone(), labelled("for", &tables)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        // A gateway endpoint is free.
+        Vec::new()
     }
 }
 

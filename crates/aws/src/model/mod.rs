@@ -1,10 +1,11 @@
-//! AWS's vocabulary as plain data: IDs, tags, limits of volumes and user data, metadata options, launch errors.
+//! AWS's vocabulary as plain data: IDs, tags, billed items, limits of volumes and user data, metadata options, launch errors.
 //!
 //! Never: the SDK, or the state of a cluster.
 
 use std::collections::BTreeMap;
 
 pub mod attachment;
+pub mod billed;
 pub mod calls;
 pub mod dry_run;
 pub mod ebs;

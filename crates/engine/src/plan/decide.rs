@@ -180,6 +180,7 @@ impl<'a> DecisionInputs<'a> {
                 verdict.change.action = Action::Finish;
                 verdict.change.reason = Reason::Unfinished;
                 verdict.unanswered = true;
+                verdict.change.before = Some(inputs.clone());
                 verdict.before = Some(inputs.clone());
             }
             return verdict;
@@ -243,6 +244,7 @@ impl<'a> DecisionInputs<'a> {
             drift,
             unmanaged,
             left,
+            before: (action != Action::Keep).then(|| at.live.clone()),
             after: Some(after),
             protected: false,
         };
@@ -445,6 +447,7 @@ fn create(node: &GraphNode, schema: &Schema, after: &Value, reason: Reason) -> O
         drift: Vec::new(),
         unmanaged: Vec::new(),
         left: Vec::new(),
+        before: None,
         after: Some(values_after(schema.comparison_rules(), &node.inputs, after, None)),
         protected: false,
     };
@@ -509,6 +512,7 @@ fn delete(address: &Address, record: &Record, reason: Reason) -> ObjectDecision 
         drift: Vec::new(),
         unmanaged: Vec::new(),
         left: Vec::new(),
+        before: Some(record.inputs.clone()),
         after: None,
         protected: false,
     };

@@ -6,8 +6,10 @@
 //! - [`diff`] compares inputs field by field. [`decide`] turns differences into actions with
 //!   reasons. [`order`] turns actions into steps. [`targeting`] applies targets and excludes.
 //! - [`saved`] is a plan as a file. [`guard`] checks the limits that the user sets for a plan.
-//! - [`values`] has the inputs of all resources after the plan, for readers.
+//! - [`values`] has the inputs of all resources after the plan, for readers. [`billing`] adds up what
+//!   the provider bills for them.
 
+pub mod billing;
 mod conflicts;
 pub mod decide;
 pub mod diff;
@@ -97,6 +99,10 @@ pub struct Change {
     /// Ignored differences.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<IgnoredDifference>,
+    /// Inputs before the plan, for readers, if the plan changes, finishes, replaces or deletes an
+    /// existing object. `None` for a new resource, and for a kept one, whose inputs are in `after`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
     /// Inputs after the plan, for readers; `None` if the resource does not exist then. A reference
     /// has its value beside the address, if the value is known ([`values::known_value`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -531,6 +537,8 @@ impl Change {
         self.action = Action::Keep;
         self.reason = Reason::NotSelected;
         self.fields.clear();
+        // The address of a deposed object has the values of another one in `after`.
+        self.before = self.before.take().filter(|_| is_deposed);
         self.after = match observed.get(&self.address) {
             _ if is_deposed => None,
             Some(Observed::Missing) => None,

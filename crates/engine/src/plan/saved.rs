@@ -12,7 +12,7 @@ use crate::secret::hex;
 
 /// Version of the file format; other versions are rejected. Saved plans are short-lived, so no
 /// program reads another format: a new `plan` writes the current one.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// Plan and the digests of its inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -205,8 +205,8 @@ mod tests {
 
     #[test]
     fn a_plan_of_another_format_is_told_from_what_is_none() {
-        let newer = br#"{"format": 4, "something": "else"}"#;
-        assert!(matches!(SavedPlan::parse(newer), Err(SavedPlanError::Format(4))));
+        let newer = br#"{"format": 5, "something": "else"}"#;
+        assert!(matches!(SavedPlan::parse(newer), Err(SavedPlanError::Format(5))));
         let other = br#"{"apiVersion": "v1"}"#;
         assert!(matches!(SavedPlan::parse(other), Err(SavedPlanError::Other(_))));
     }

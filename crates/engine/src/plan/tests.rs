@@ -80,6 +80,32 @@ async fn a_resource_outside_the_selection_has_its_present_values_after_the_plan(
     assert!(kept.changes.iter().all(|change| change.after.is_some()), "{kept:#?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_of_what_exists_has_the_values_before_it() {
+    let mut harness = Harness::default();
+    let new = harness.plan(&site(0, 0)).await;
+    assert!(new.changes.iter().all(|change| change.before.is_none()), "{new:#?}");
+    assert!(harness.apply(&site(0, 0)).await.summary.complete());
+    for (wanted, action) in [
+        (site(0, 1), Action::Update),
+        (site(1, 0), Action::DeleteThenCreate),
+        (Graph::default(), Action::Delete),
+    ] {
+        let plan = harness.plan(&wanted).await;
+        assert_eq!(plan.changes.len(), 6);
+        for change in &plan.changes {
+            assert_eq!(change.action, action, "{change:#?}");
+            let before = change.before.as_ref().map(|before| [&before["fixed"], &before["free"]]);
+            assert_eq!(before, Some([&json!(0), &json!(0)]), "{change:#?}");
+        }
+    }
+    let left_out = harness.plan_with(&Graph::default(), &targets(&["node.record-0"])).await;
+    let kept = left_out.changes.iter().filter(|change| change.action == Action::Keep);
+    assert_eq!(kept.filter(|change| change.before.is_none()).count(), 5);
+    let kept = harness.plan(&site(0, 0)).await;
+    assert!(kept.changes.iter().all(|change| change.before.is_none()), "{kept:#?}");
+}
+
 fn telnet() -> UnmanagedDrift {
     UnmanagedDrift::addition(
         DriftClass::Security,

@@ -187,6 +187,7 @@ mod tests {
             drift: vec![],
             unmanaged: vec![],
             left: vec![],
+            before: None,
             after: None,
             protected: false,
         }

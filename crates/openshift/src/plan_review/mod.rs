@@ -1,4 +1,4 @@
-//! The drift class of each input, the summary of each resource, warnings about masters, and dangers
+//! The drift class of each input, the summary and the billed items of each resource, warnings about masters, and dangers
 //! for installed clusters.
 
 mod danger;
@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
+use groundplan_engine::plan::billing::BilledAmount;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Reason, Step};
 use serde_json::Value;
@@ -32,6 +33,17 @@ pub fn subject(kind: &str) -> Subject {
 pub fn summary(after: &Value, around: &Surroundings<'_>) -> Summary {
     let facts = facts(around.address.kind());
     facts.and_then(|facts| (facts.summary)(after, around)).unwrap_or_default()
+}
+
+/// Returns true for a kind whose resources are parts of other recorded ones, such as the rules of a
+/// group.
+pub fn is_part(kind: &str) -> bool {
+    facts(kind).is_some_and(|facts| facts.part_of.is_some())
+}
+
+/// Returns the billed items of a resource with these inputs. Unknown kinds have none.
+pub fn billed(kind: &str, inputs: &Value) -> Vec<BilledAmount> {
+    facts(kind).and_then(|facts| (facts.billed)(inputs)).unwrap_or_default()
 }
 
 /// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced, deleted

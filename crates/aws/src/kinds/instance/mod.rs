@@ -6,18 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::kinds::machine::ConfidentialCompute;
 use crate::kinds::network_interface::place;
+use crate::model::billed::{self, BilledCategory, BilledVolume};
 use crate::model::ids::{
     BucketName, ImageId, InstanceId, InstanceProfileId, InstanceProfileName, NetworkInterfaceId,
     PrivateIp, PublicIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
-use crate::summary::{labelled, metadata_options, name, names, zone};
+use crate::summary::{encryption, labelled, metadata_options, name, names, zone};
 
 /// Inputs of an instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,7 +201,9 @@ impl Kind for Instance {
                 (place, if *public_ip { "public address" } else { "" })
             }
         };
-        let InstanceRootVolume { volume_type, size, iops, throughput, .. } = &self.root_volume;
+        let InstanceRootVolume { volume_type, size, iops, throughput, kms_key, .. } =
+            &self.root_volume;
+        let encryption = encryption(Some(true), kms_key.as_deref());
         let iops = iops.map(|iops| format!(" {iops} IOPS")).unwrap_or_default();
         let throughput = throughput.map(|flow| format!(" {flow} MiB/s")).unwrap_or_default();
         let [zone, subnet, groups] = place;
@@ -209,11 +212,25 @@ impl Kind for Instance {
             zone,
             metadata_options(&self.metadata_options),
             labelled("image", &name(&self.image)),
-            format!("root {volume_type} {size} GiB{iops}{throughput}"),
+            format!("root {volume_type} {size} GiB{iops}{throughput} {encryption}"),
             subnet,
             groups,
             public.to_owned(),
         ])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        let InstanceRootVolume { volume_type, size, iops, throughput, .. } = &self.root_volume;
+        let volume = BilledVolume {
+            volume_type: Some(volume_type),
+            size: Some(*size),
+            iops: *iops,
+            throughput: *throughput,
+        };
+        let is_public = matches!(self.network, InstanceNetwork::Subnet { public_ip: true, .. });
+        let machine = billed::instance(BilledCategory::Instance, Some(&self.instance_type));
+        let address = billed::public_ipv4(usize::from(is_public));
+        [machine, address].into_iter().chain(volume.billed()).collect()
     }
 }
 

@@ -8,8 +8,8 @@ use groundplan_engine::graph::{Input, Resource, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{InstanceId, PrivateIp};
 use crate::summary::name;
@@ -93,6 +93,10 @@ impl Kind for LoadBalancerAttachment {
             LoadBalancerKind::Classic => "classic load balancer",
         };
         Summary::of([format!("{} in {kind} {}", name(&self.instance), self.load_balancer)])
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

@@ -15,15 +15,16 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed::{self, BilledCategory, BilledVolume};
 use crate::model::ids::{
     ImageId, InstanceId, InstanceProfileName, PrivateIp, SecurityGroupId, SubnetId,
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
-use crate::summary::{labelled, metadata_options, name, names, phrase, zone};
+use crate::summary::{encryption, labelled, metadata_options, name, names, phrase, zone};
 
 /// Inputs of a machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,13 +153,23 @@ pub struct MachineBlockDevice {
 }
 
 impl MachineBlockDevice {
+    fn billed(&self) -> Vec<BilledAmount> {
+        let volume = BilledVolume {
+            volume_type: self.volume_type.as_deref(),
+            size: self.size,
+            iops: self.iops,
+            throughput: self.throughput,
+        };
+        volume.billed()
+    }
+
     fn in_words(&self) -> String {
         let values = [
             self.volume_type.clone(),
             self.size.map(|size| format!("{size} GiB")),
             self.iops.map(|iops| format!("{iops} IOPS")),
             self.throughput.map(|throughput| format!("{throughput} MiB/s")),
-            self.encrypted.filter(|encrypted| !encrypted).map(|_| "not encrypted".to_owned()),
+            Some(encryption(self.encrypted, self.kms_key.as_deref())),
         ];
         let values: Vec<_> = values.into_iter().flatten().collect();
         format!("{} {}", self.device, values.join(" "))
@@ -365,6 +376,25 @@ impl Kind for Machine {
             public.to_owned(),
         ])
     }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        let category = match (&self.market, self.placement.tenancy.as_deref()) {
+            (Some(PurchaseOption::Spot { .. }), _) => BilledCategory::SpotInstance,
+            (Some(PurchaseOption::CapacityBlock), _) => BilledCategory::CapacityBlockInstance,
+            (None, Some("dedicated")) => BilledCategory::DedicatedInstance,
+            (None, Some("host")) => BilledCategory::HostInstance,
+            (None, _) => BilledCategory::Instance,
+        };
+        // Without an opinion on the address, the subnet decides, which the inputs do not tell.
+        let is_public = self.interface.public_address == Some(PublicAddress::Internet(true));
+        let volumes = match self.block_devices.is_empty() {
+            true => vec![billed::unsized_volume()],
+            false => self.block_devices.iter().flat_map(MachineBlockDevice::billed).collect(),
+        };
+        let machine = billed::instance(category, Some(&self.instance_type));
+        let address = billed::public_ipv4(usize::from(is_public));
+        [machine, address].into_iter().chain(volumes).collect()
+    }
 }
 
 #[cfg(feature = "sdk")]
@@ -406,6 +436,39 @@ mod tests {
             revert: Vec::new(),
             unknown,
         }
+    }
+
+    fn billed(machine: &Machine) -> Vec<String> {
+        let billed = machine.billed().into_iter().filter(|one| one.amount > 0);
+        billed.map(|one| one.item.counted(one.amount)).collect()
+    }
+
+    #[test]
+    fn a_machine_is_billed_by_its_purchase_its_volumes_and_its_public_address() {
+        let mut machine = Machine::example();
+        assert_eq!(billed(&machine), ["1 m6i.large", "1 volume of unknown size"]);
+        machine.block_devices = vec![MachineBlockDevice {
+            device: "/dev/xvda".to_owned(),
+            volume_type: Some("io2".to_owned()),
+            size: Some(120),
+            iops: Some(500),
+            throughput: None,
+            encrypted: None,
+            kms_key: None,
+        }];
+        machine.interface.public_address = Some(PublicAddress::Internet(true));
+        machine.placement.tenancy = Some("dedicated".to_owned());
+        assert_eq!(
+            billed(&machine),
+            ["1 m6i.large (dedicated)", "1 public IPv4 address", "120 GiB io2", "500 IOPS io2"]
+        );
+        machine.market = Some(PurchaseOption::Spot { max_price: None });
+        assert_eq!(billed(&machine)[0], "1 m6i.large (spot)");
+        machine.market = Some(PurchaseOption::CapacityBlock);
+        assert_eq!(billed(&machine)[0], "1 m6i.large (capacity block)");
+        machine.market = None;
+        machine.placement.tenancy = Some("host".to_owned());
+        assert_eq!(billed(&machine)[0], "1 m6i.large (on a dedicated host)");
     }
 
     /// Outputs report the current state, and no configuration sets them. A difference in outputs

@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use crate::Tags;
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
 use crate::model::untracked::UntrackedKind;
@@ -157,6 +157,10 @@ impl Kind for RouteTable {
         facts.push(labelled("for", &names(&self.subnets)));
         facts.retain(|fact| !fact.is_empty());
         Summary { facts, sentences: Vec::new() }
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

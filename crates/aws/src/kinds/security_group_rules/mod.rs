@@ -8,8 +8,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat, SecurityFields,
-    Summary, Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PartOf, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::ids::SecurityGroupId;
 
@@ -135,6 +135,10 @@ impl Kind for SecurityGroupRules {
         let rules = self.ingress.len() + self.egress.len();
         let rules = format!("{rules} rule{}", if rules == 1 { "" } else { "s" });
         Summary { facts: vec![rules], sentences: sentences::of(self) }
+    }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        Vec::new()
     }
 }
 

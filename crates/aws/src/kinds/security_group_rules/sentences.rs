@@ -13,12 +13,13 @@ use crate::summary::{name, phrase};
 
 /// Returns the sentences: inbound rules first, then outbound ones.
 pub(super) fn of(rules: &SecurityGroupRules) -> Vec<String> {
-    let group = name(&rules.group);
     let inbound = by_peer(&rules.ingress).into_iter();
     let inbound = inbound.map(|(peer, traffic)| format!("{} may reach {traffic}", peer.name));
     let outbound = by_peer(&rules.egress).into_iter();
-    let outbound =
-        outbound.map(|(peer, traffic)| format!("{group} may reach {} on {traffic}", peer.name));
+    let outbound = outbound.map(|(peer, traffic)| match peer.width {
+        0 => format!("outbound to anywhere ({}): {traffic}", peer.name),
+        _ => format!("outbound to {}: {traffic}", peer.name),
+    });
     inbound.chain(outbound).collect()
 }
 
@@ -132,7 +133,13 @@ mod tests {
         let out = rule("-1", &json!(null), &json!({"cidrs": ["0.0.0.0/0"]}));
         assert_eq!(
             sentences(&json!([]), &json!([out])),
-            ["security_group.master may reach 0.0.0.0/0 on all traffic"]
+            ["outbound to anywhere (0.0.0.0/0): all traffic"]
+        );
+        let group = json!({"group": {"$ref": "security_group.worker", "output": "id"}});
+        let out = rule("tcp", &json!({"from": 443, "to": 443}), &group);
+        assert_eq!(
+            sentences(&json!([]), &json!([out])),
+            ["outbound to security_group.worker: tcp 443"]
         );
     }
 }

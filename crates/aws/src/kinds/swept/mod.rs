@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use groundplan_engine::graph::{Resource, Schema, Wait};
 
 use crate::facts::{
-    Actions, ArnForm, DriftFields, Kind, PlanSubject, QuotaCount, Repeat, SecurityFields, Summary,
-    Surroundings, SweepMethod,
+    Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
+    SecurityFields, Summary, Surroundings, SweepMethod,
 };
+use crate::model::billed::{self, BilledCategory};
 use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an untracked resource.
@@ -129,6 +130,36 @@ impl Kind for UntrackedResource {
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
         Summary::of([self.what.as_str().to_owned(), self.name.clone().unwrap_or_default()])
     }
+
+    fn billed(&self) -> Vec<BilledAmount> {
+        // The sweep knows only names: types and sizes stay unknown.
+        match self.what {
+            UntrackedKind::Instance => vec![billed::instance(BilledCategory::Instance, None)],
+            UntrackedKind::LoadBalancer => vec![billed::load_balancer(None)],
+            UntrackedKind::ClassicLoadBalancer => vec![billed::load_balancer(Some("classic"))],
+            UntrackedKind::NatGateway => vec![billed::nat_gateway()],
+            UntrackedKind::Volume => vec![billed::unsized_volume()],
+            UntrackedKind::Image => vec![billed::image_copy()],
+            UntrackedKind::ElasticIp => vec![billed::public_ipv4(1)],
+            UntrackedKind::HostedZone => vec![billed::hosted_zone()],
+            UntrackedKind::VpcEndpoint
+            | UntrackedKind::TargetGroup
+            | UntrackedKind::Snapshot
+            | UntrackedKind::NetworkInterface
+            | UntrackedKind::SecurityGroup
+            | UntrackedKind::InternetGateway
+            | UntrackedKind::RouteTable
+            | UntrackedKind::Subnet
+            | UntrackedKind::Record
+            | UntrackedKind::Vpc
+            | UntrackedKind::DhcpOptions
+            | UntrackedKind::Bucket
+            | UntrackedKind::User
+            | UntrackedKind::InstanceProfile
+            | UntrackedKind::Role
+            | UntrackedKind::SharedTag => Vec::new(),
+        }
+    }
 }
 
 #[cfg(feature = "sdk")]
@@ -188,6 +219,18 @@ mod tests {
             let (with, without) = (changes(facts.actions.delete), changes(what.actions()));
             assert_eq!(with, without, "{}", facts.name());
         }
+    }
+
+    #[test]
+    fn an_untracked_resource_is_billed_without_the_type_and_size_that_are_not_known() {
+        let billed = |what| {
+            let billed = UntrackedResource { what, name: None }.billed();
+            billed.into_iter().map(|one| one.item.counted(one.amount)).collect::<Vec<_>>()
+        };
+        assert_eq!(billed(UntrackedKind::Instance), ["1 instance of unknown type"]);
+        assert_eq!(billed(UntrackedKind::Volume), ["1 volume of unknown size"]);
+        assert_eq!(billed(UntrackedKind::ClassicLoadBalancer), ["1 classic load balancer"]);
+        assert_eq!(billed(UntrackedKind::Subnet), [""; 0]);
     }
 
     #[test]
