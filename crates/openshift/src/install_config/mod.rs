@@ -166,6 +166,7 @@ fn resolve(document: &Document, report: &mut FindingCollector) -> Option<Install
         fips,
         pull_secret: pull_secret?,
         ssh_key,
+        os_image_stream: document.image_stream.get().map(|at| at.value.clone()),
         additional_trust_bundle,
         additional_trust_bundle_policy,
         proxy,

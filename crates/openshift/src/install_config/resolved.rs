@@ -44,6 +44,9 @@ pub struct InstallConfig {
     pub additional_trust_bundle: Option<String>,
     /// Condition under which the nodes trust `additional_trust_bundle`.
     pub additional_trust_bundle_policy: TrustBundlePolicy,
+    /// Stream of the machines' operating system, `rhel-9` or `rhel-10`. `None` means the default of
+    /// the release.
+    pub os_image_stream: Option<String>,
     /// The proxy of the cluster.
     pub proxy: Option<Proxy>,
 }

@@ -292,6 +292,7 @@ fn config() -> InstallConfig {
         fips: false,
         pull_secret: r#"{"auths":{"registry.example.com":{"auth":"c2VjcmV0"}}}"#.into(),
         ssh_key: None,
+        os_image_stream: None,
         additional_trust_bundle: None,
         additional_trust_bundle_policy: TrustBundlePolicy::ProxyOnly,
         proxy: None,

@@ -48,7 +48,7 @@ fn halves(network: Ipv4Net, zones: usize) -> Option<Split> {
     Some(Split { private: slices(pool(0)?, zones)?, public: slices(pool(1)?, zones)? })
 }
 
-/// One block for each private subnet, and the next block for all public subnets. One block more is
+/// Returns one block for each private subnet, and the next block for all public subnets. One more is
 /// free; the number of blocks is a power of two.
 fn blocks(network: Ipv4Net, zones: usize, public: bool) -> Option<Split> {
     let count = zones + 1 + usize::from(public);

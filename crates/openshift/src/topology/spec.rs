@@ -34,6 +34,8 @@ pub struct ClusterSpec {
     pub(crate) partition: Partition,
     /// Networks from which the cluster is reachable.
     pub(crate) publish: Publish,
+    /// Stream of the machines' operating system; `None` means the default of the release.
+    pub(crate) os_stream: Option<String>,
     /// Networks of the machines; never empty.
     pub(crate) machine_networks: Vec<Ipv4Net>,
     /// The VPC and its subnets.
@@ -161,6 +163,7 @@ impl PlacedConfig<'_> {
             region: config.aws.region.clone(),
             partition: partition(&config.aws.region),
             publish: config.publish,
+            os_stream: config.os_image_stream.clone(),
             machine_networks: config.networking.machine_networks.clone(),
             network,
             dns,

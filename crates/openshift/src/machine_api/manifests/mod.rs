@@ -16,6 +16,8 @@ mod objects;
 mod provider;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upstream_tests;
 mod user_data;
 
 use std::fmt;

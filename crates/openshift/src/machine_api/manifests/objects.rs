@@ -108,7 +108,8 @@ fn template_meta(cluster: &ClusterSpec, labels: Labels) -> TemplateMeta {
 
 /// Adds the label with the stream of the operating system, if the release has it.
 fn with_os_stream(cluster: &ClusterSpec, mut labels: Labels) -> Labels {
-    if let Some(stream) = cluster.names.layout.manifests.default_os_stream {
+    if let Some(default) = cluster.names.layout.manifests.default_os_stream {
+        let stream = cluster.os_stream.as_deref().unwrap_or(default);
         labels.insert(OS_STREAM_LABEL.into(), stream.into());
     }
     labels

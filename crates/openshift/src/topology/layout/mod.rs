@@ -125,7 +125,7 @@ pub(crate) enum ClusterTags {
 pub(crate) enum CidrSplit {
     /// Private subnets in the lower half, public ones in the upper half.
     Halves,
-    /// One block for each private subnet, one for all public subnets, and at least one free block.
+    /// Blocks: one for each private subnet, one for all public subnets, and at least one free block.
     Blocks,
 }
 
@@ -260,7 +260,7 @@ pub(crate) struct GroupLayout {
 /// Lifetime of a group or a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
-    /// As long as the cluster.
+    /// Lifetime of the cluster.
     Cluster,
     /// Until the bootstrap is removed.
     Bootstrap,
