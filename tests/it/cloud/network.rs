@@ -257,3 +257,18 @@ async fn a_dry_run_changes_nothing() {
     assert_eq!(refused(delete), "DryRunOperation");
     account.ec2.delete_vpc().vpc_id(&vpc).send().await.expect("it was still there");
 }
+
+#[tokio::test]
+async fn several_values_of_a_filter_are_alternatives() {
+    let account = Account::new();
+    let tags = tagged(ResourceType::Vpc, "one", "1");
+    let create = account.ec2.create_vpc().cidr_block("10.0.0.0/16").tag_specifications(tags);
+    let vpc = create.send().await.expect("a network").vpc.and_then(|vpc| vpc.vpc_id).unwrap();
+    for (keys, found) in [(&["one", "other"][..], 1), (&["one"], 1), (&["other", "more"], 0)] {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let filter =
+            aws_sdk_ec2::types::Filter::builder().name("tag-key").set_values(Some(keys)).build();
+        let described = account.ec2.describe_vpcs().vpc_ids(&vpc).filters(filter).send().await;
+        assert_eq!(described.expect("an answer").vpcs().len(), found);
+    }
+}
