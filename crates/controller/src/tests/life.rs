@@ -363,14 +363,12 @@ async fn c30_user_data_that_are_not_there_yet_are_waited_for() {
     let machine = bench.machine("m").unwrap();
     assert_ne!(machine.status.phase.as_deref(), Some("Failed"), "{machine:?}");
     bench.cluster.change("secrets", NAMESPACE, "late", &json!({"data": {"userData": ""}}));
-    sleep(Duration::from_secs(120)).await;
-    assert_eq!((bench.phase("m").as_str(), bench.ec2.launches()), ("Provisioning", 0));
-    let told = bench.cluster.events();
     let is_empty = |event: &Value| {
         let message = event["message"].as_str().unwrap_or_default();
         event["reason"] == "FailedCreate" && message.contains("the user data is empty")
     };
-    assert!(told.iter().any(is_empty), "{told:#?}");
+    bench.until("told", |bench| bench.cluster.events().iter().any(is_empty)).await;
+    assert_eq!((bench.phase("m").as_str(), bench.ec2.launches()), ("Provisioning", 0));
     bench.cluster.change("secrets", NAMESPACE, "late", &json!({"data": {"userData": "eA=="}}));
     bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
     controller.abort();
