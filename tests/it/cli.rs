@@ -9,6 +9,7 @@ mod foreign;
 mod handler;
 mod identity;
 mod in_s3;
+mod layouts;
 mod life;
 mod machines;
 mod manifests;

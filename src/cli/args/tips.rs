@@ -91,6 +91,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("--release", "4.20"),
     ("--replace", "instance.master-0"),
     ("--rhcos-stream", "stream.json"),
+    ("--prices", "prices.toml"),
     ("--state", "s3://my-bucket/clusters"),
     ("--state-kms-key", "alias/groundplan"),
     ("--target", "instance.master-0"),

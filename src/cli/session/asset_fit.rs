@@ -57,9 +57,9 @@ fn hint(fit: &AssetFit) -> &'static str {
          Cluster API machine sets; then, in a new folder, run `openshift-install create manifests`, \
          `groundplan manifests --out DIR --force` and `openshift-install create ignition-configs`"
     } else {
-        "in a new folder DIR with this install-config, run `openshift-install create manifests --dir \
-         DIR`, `groundplan manifests --out DIR --force` and `openshift-install create \
-         ignition-configs --dir DIR`, and pass --assets DIR"
+        "omit --release for a new cluster, or, in a new folder DIR with this install-config, run \
+         `openshift-install create manifests --dir DIR`, `groundplan manifests --out DIR --force` and \
+         `openshift-install create ignition-configs --dir DIR`, and pass --assets DIR"
     }
 }
 

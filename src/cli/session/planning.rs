@@ -299,7 +299,7 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         warnings.extend(fit.into_iter().flat_map(|fit| fit.warnings.clone()));
         let state = &self.inputs.projected_state;
         warnings.extend(ended_attachments(self.aws(), state, &plan).await?);
-        let of_source = self.inputs.source.note().into_iter();
+        let of_source = self.inputs.source.notes().into_iter();
         let of_source = of_source.map(|note| note.trim_start_matches("note: ").to_owned());
         let notes: Vec<_> =
             of_source.chain(ignition.old.iter().map(Diagnostic::sentence)).collect();

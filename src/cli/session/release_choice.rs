@@ -36,7 +36,7 @@ enum Origin {
     Assets,
     /// Resources in AWS show the family of the release.
     Found,
-    /// Nothing names a release.
+    /// Default, because nothing names a release.
     Default,
 }
 

@@ -318,7 +318,7 @@ fn a_state_that_may_not_be_looked_for_is_not_one_that_is_not_there() {
     fs::write(desk.path("closed"), "no folder").unwrap(); // stops root, too
     let ran = state(&desk, 1, &["list", "--state", "closed/states"]);
     assert!(
-        ran.err.contains("could not use the state\n  read closed/states/prod\n"),
+        ran.err.contains("error[state-unreadable]: the state location closed is a file\n"),
         "{}",
         ran.err
     );
