@@ -92,10 +92,11 @@ impl BootstrapChoice {
     }
 }
 
-/// Returns the recorded resources of a removed bootstrap, or only its machine if none is recorded: an
-/// empty selection would be the whole plan.
+/// Returns the recorded resources of a removed bootstrap and those that lose a part with it, or only its
+/// machine if none is recorded: an empty selection would be the whole plan.
 pub(crate) fn removed(desired: &Graph, state: &State) -> BTreeSet<Address> {
-    let recorded = desired.retired().filter(|address| is_known(state, address));
+    let parts = desired.retired().chain(desired.narrowed());
+    let recorded = parts.filter(|address| is_known(state, address));
     let recorded: BTreeSet<Address> = recorded.cloned().collect();
     if recorded.is_empty() { [MACHINE.into()].into() } else { recorded }
 }
@@ -223,6 +224,18 @@ mod tests {
         assert_eq!(selected(&WHOLE), [WHOLE[0].into(), WHOLE[2].into()].into());
         assert_eq!(selected(&WHOLE[1..]), [WHOLE[2].into()].into());
         assert_eq!(selected(&REST), [MACHINE.into()].into());
+    }
+
+    #[test]
+    fn a_removal_selects_what_loses_a_part_with_it() {
+        const RULES: &str = "security_group_rules.controlplane";
+        let mut desired = Graph::default();
+        desired.push(RULES.into(), json!({}));
+        desired.retire([MACHINE.into()], "removed");
+        desired.narrow([RULES.into()]);
+        let selected = |recorded: &[&str]| removed(&desired, &state(recorded, true));
+        assert_eq!(selected(&[MACHINE, RULES]), [MACHINE.into(), RULES.into()].into());
+        assert_eq!(selected(&[RULES]), [RULES.into()].into(), "the rest of a stopped removal");
     }
 
     #[test]

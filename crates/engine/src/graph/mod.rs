@@ -399,6 +399,7 @@ pub struct Graph {
     index: HashMap<Address, usize>,
     serial_groups: Vec<Vec<Address>>,
     retired: BTreeMap<Address, String>,
+    narrowed: BTreeSet<Address>,
     secrets: Secrets,
 }
 
@@ -490,6 +491,23 @@ impl Graph {
     /// Returns the reason of the retirement; `None` if the address is not retired.
     pub fn retirement(&self, address: &Address) -> Option<&str> {
         self.retired.get(address).map(String::as_str)
+    }
+
+    /// Declares resources that stay, and lose what belonged to a retired part: for example rules of a
+    /// security group for a machine that is retired. The removal of the part includes their update.
+    ///
+    /// # Panics
+    /// If the graph has no resource at one of the addresses.
+    pub fn narrow(&mut self, addresses: impl IntoIterator<Item = Address>) {
+        for address in addresses {
+            assert!(self.index.contains_key(&address), "BUG: {address} is narrowed, not desired");
+            self.narrowed.insert(address);
+        }
+    }
+
+    /// Returns the addresses of the resources that lose what belonged to a retired part, sorted.
+    pub fn narrowed(&self) -> impl Iterator<Item = &Address> {
+        self.narrowed.iter()
     }
 
     /// Keeps a secret beside the graph and returns the digest that replaces the secret in inputs.

@@ -133,6 +133,7 @@ impl ClusterSpec {
             let removed: Vec<Address> = self.whole_graph_addresses();
             let removed = removed.into_iter().filter(|address| graph.get(address).is_none());
             graph.retire(removed.collect::<Vec<_>>(), because);
+            graph.narrow(security_groups::with_bootstrap_rules(self.names.layout));
         }
         Ok(Compiled { graph, warnings: self.all_warnings(assets, recorded) })
     }

@@ -5,12 +5,12 @@ use groundplan_aws::kinds::security_group_rules::{
     Peer, Ports, SecurityGroupRule, SecurityGroupRules,
 };
 use groundplan_aws::model::ids::SecurityGroupId;
-use groundplan_engine::graph::{Graph, Input};
+use groundplan_engine::graph::{Address, Graph, Input, Resource as _};
 use groundplan_engine::out;
 use ipnet::Ipv4Net;
 
 use super::ClusterSpec;
-use super::layout::{ClusterTags, GroupLayout, Lifetime, RuleLayout, TrafficSource};
+use super::layout::{ClusterTags, GroupLayout, Lifetime, ReleaseLayout, RuleLayout, TrafficSource};
 use super::network::Network;
 use super::spec::BootstrapSpec;
 use crate::install_config::Publish;
@@ -48,6 +48,17 @@ pub(crate) fn add(graph: &mut Graph, spec: &ClusterSpec, network: &Network) -> S
         graph.add(layout.role, &SecurityGroupRules { group, ingress, egress });
     }
     groups
+}
+
+/// Returns the addresses of the rules that outlive the bootstrap and lose the rows for it.
+pub(crate) fn with_bootstrap_rules(layout: &ReleaseLayout) -> Vec<Address> {
+    let rows = |group: &GroupLayout| {
+        let mut rows = group.ingress.iter().flat_map(|part| part.iter());
+        rows.any(|row| row.lifetime == Lifetime::Bootstrap)
+    };
+    let groups = layout.groups.iter().filter(|group| group.lifetime == Lifetime::Cluster);
+    let groups = groups.filter(|group| rows(group));
+    groups.map(|group| Address::new(SecurityGroupRules::SCHEMA.kind, group.role)).collect()
 }
 
 fn add_group(

@@ -160,6 +160,24 @@ fn rules_of_the_bootstrap_go_with_it() {
     }
 }
 
+/// The removal of the bootstrap updates exactly these.
+#[test]
+fn what_changes_with_the_removal_is_declared() {
+    for release in ["4.15", "4.20", "5.0"] {
+        let mut world = of_release(release);
+        let whole = world.graph();
+        world.options.bootstrap = false;
+        let rest = world.graph();
+        let both = rest.nodes().iter().filter_map(|node| Some((node, whole.get(&node.address)?)));
+        let changed = both.filter(|(rest, whole)| rest.inputs != whole.inputs);
+        let changed: Vec<String> = changed.map(|(node, _)| node.address.to_string()).collect();
+        let declared: Vec<String> = rest.narrowed().map(ToString::to_string).collect();
+        assert_eq!(changed, declared, "{release}");
+        let expected = if release == "4.15" { 0 } else { 1 };
+        assert_eq!(declared.len(), expected, "{release}");
+    }
+}
+
 #[test]
 fn the_bootstrap_is_a_master_with_a_bucket() {
     let mut world = of_release("4.20");
