@@ -63,6 +63,12 @@ impl HopLimit {
     /// Range that EC2 accepts (EC2 API reference, `InstanceMetadataOptionsRequest`).
     pub const RANGE: RangeInclusive<i64> = 1..=64;
 
+    /// The machine and pods on its network: the default of EC2.
+    pub const ONE: Self = Self(1);
+
+    /// Also pods behind one bridge: the default of images that require tokens.
+    pub const TWO: Self = Self(2);
+
     /// Returns the hop limit. `None` if `hops` is outside [`Self::RANGE`].
     pub fn new(hops: i64) -> Option<Self> {
         let fits = Self::RANGE.contains(&hops);

@@ -9,6 +9,7 @@ pub mod billed;
 pub mod calls;
 pub mod dry_run;
 pub mod ebs;
+pub mod effective_metadata;
 pub mod ids;
 pub mod launch_errors;
 pub mod metadata_options;
