@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundplan_aws::model::quota::Quota;
+use groundplan_aws::preflight::account_settings as settings;
 use groundplan_aws::preflight::dry_run::{self, DryRunResult, DryRunTarget};
 use groundplan_aws::preflight::policy_simulator::{self, SimulatedAction, SimulationResult};
 use groundplan_aws::preflight::quotas;
@@ -13,6 +14,7 @@ use groundplan_openshift::topology::Workers;
 use tokio::time::timeout;
 
 use super::PreflightReport;
+use super::account::{self, AccountLayers};
 use super::demands::{self, PreflightInputs, QuotaRequirement};
 use super::judge::{self, DeniedAction, QuotaUse, SimulatedDenial};
 use crate::render::{Code, Diagnostic, DiagnosticSeverity};
@@ -33,12 +35,16 @@ pub async fn preflight(
         return PreflightReport::default();
     }
     let wanted = demands::permissions(site, &caller.account, partition);
-    let (rehearsed, denials, counted) = tokio::join!(
+    let (rehearsed, denials, counted, settings) = tokio::join!(
         timeout(WITHIN, dry_runs(aws, demands::rehearsals(site))),
         timeout(WITHIN, simulate(aws, caller, &wanted)),
         timeout(WITHIN, count(aws, site, workers)),
+        timeout(WITHIN, account_settings(aws, site, workers)),
     );
     let mut report = counted.unwrap_or_else(|_| not_checked_note("quotas").into());
+    let settings = settings.unwrap_or_else(|_| not_checked_note("settings of the account").into());
+    report.findings.extend(settings.findings);
+    report.notes.extend(settings.notes);
     let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("dry runs").into());
     let denials = denials.unwrap_or_else(|_| Err(not_checked_note("the policy simulation")));
     let DryRunReport { allowed, mut denied, executed, note } = rehearsed;
@@ -214,6 +220,69 @@ async fn count(aws: &Aws, site: &PreflightInputs<'_>, workers: &[Workers]) -> Pr
         report.notes.push(note);
     }
     report
+}
+
+/// Checks the settings of the account for the machines of the plan.
+async fn account_settings(
+    aws: &Aws,
+    site: &PreflightInputs<'_>,
+    workers: &[Workers],
+) -> PreflightReport {
+    let mut report = PreflightReport::default();
+    let region = site.state.cluster.as_ref().map_or("the region", |cluster| &cluster.region);
+    let launches = demands::launches(site, workers);
+    let access = demands::internet_access(site);
+    if launches.is_empty() && access.is_none() {
+        return report;
+    }
+    let judged = launches.iter().filter(|launch| launch.depends_on_account());
+    let silent = launches.iter().filter(|launch| launch.depends_on_image());
+    let images: BTreeSet<String> = silent.filter_map(|launch| launch.image.clone()).collect();
+    let (defaults, images, block) = tokio::join!(
+        asked(judged.count() > 0, settings::metadata_defaults(aws)),
+        asked(!images.is_empty(), settings::imds_support(aws, &images)),
+        asked(access.is_some(), settings::public_access_block(aws)),
+    );
+    let mut keep = |attempt: &str, error: &ProviderError, action: &str| {
+        report.notes.push(unknown(attempt, error, &format!("allow {action}")));
+    };
+    // Without the image, its opinion is unknown, and unknown refuses nothing.
+    let images = images.unwrap_or_else(|error| {
+        keep("read the image", &error, "ec2:DescribeImages");
+        None
+    });
+    let defaults = defaults.unwrap_or_else(|error| {
+        let what = "read the account's defaults for the metadata service";
+        keep(what, &error, "ec2:GetInstanceMetadataDefaults");
+        None
+    });
+    let block = block.unwrap_or_else(|error| {
+        let what = "read VPC Block Public Access";
+        keep(what, &error, "ec2:DescribeVpcBlockPublicAccessOptions");
+        None
+    });
+    if let Some(defaults) = &defaults {
+        let images = &images.unwrap_or_default();
+        let layers = AccountLayers { defaults, images };
+        report.findings.extend(account::metadata(&launches, layers, region));
+    }
+    let blocked = access.zip(block.flatten());
+    let blocked = blocked.and_then(|(access, block)| account::internet(access, block, region));
+    match blocked {
+        Some(finding) if finding.severity == DiagnosticSeverity::Error => {
+            report.findings.push(finding);
+        }
+        note => report.notes.extend(note),
+    }
+    report
+}
+
+/// Returns the result of a query; `None` if the plan does not need it.
+async fn asked<T>(
+    is_needed: bool,
+    query: impl Future<Output = Result<T, ProviderError>>,
+) -> Result<Option<T>, ProviderError> {
+    if is_needed { query.await.map(Some) } else { Ok(None) }
 }
 
 /// Limit of a quota, if AWS reports one, and the amount in use by zone.

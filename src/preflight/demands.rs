@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::facts::{KindFacts, QuotaCount};
 use groundplan_aws::kinds::instance::Instance;
+use groundplan_aws::kinds::internet_gateway::InternetGateway;
+use groundplan_aws::kinds::load_balancer::LoadBalancer;
 use groundplan_aws::kinds::swept::UntrackedResource;
 use groundplan_aws::model::calls::tags_only;
+use groundplan_aws::model::metadata_options::{HttpTokens, MetadataOptions, metadata_options};
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::dry_run::{DryRunTarget, placeholder};
 use groundplan_aws::registry::{KINDS, facts};
@@ -268,10 +271,7 @@ fn machine_kinds() -> impl Iterator<Item = &'static str> {
 /// the hour. A destroy before create counts here, and [`freed`] subtracts its old machine.
 fn machines(site: &PreflightInputs, workers: &[Workers]) -> Vec<(String, &'static str, u64)> {
     let launched: Vec<&Address> = machine_kinds().flat_map(|kind| site.added(kind)).collect();
-    let wanted = site.graph.nodes().iter().map(|node| &node.address);
-    let is_master = |one: &&&Address| one.kind() == Instance::SCHEMA.kind && is_control_plane(one);
-    let wanted = wanted.filter(|one| is_master(&one)).count();
-    let begins = wanted > 0 && launched.iter().filter(is_master).count() == wanted;
+    let begins = begins(site);
     let renewed = machine_kinds().flat_map(|kind| site.renewed(kind));
     let of_plan = launched.into_iter().chain(renewed).filter_map(|address| {
         let instance_type = site.inputs(address)?["instance_type"].as_str()?.to_owned();
@@ -290,6 +290,93 @@ fn freed(site: &PreflightInputs) -> Vec<(String, &'static str)> {
         Some((instance_type, role(address)))
     });
     renewed.collect()
+}
+
+/// Machines that a plan launches, or whose options it changes, for the settings of the account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// Address of the machine, or the machine pool that the cluster launches.
+    pub subject: String,
+    /// Image; `None` if it is a copy that the plan creates.
+    pub image: Option<String>,
+    /// Options of the request.
+    pub request: MetadataOptions,
+    /// True for a change in place, which sends only what changes.
+    pub is_change: bool,
+}
+
+impl Launch {
+    /// Returns true if a setting of the account can reject it. Tokens that become required never are.
+    pub fn depends_on_account(&self) -> bool {
+        !self.is_change || self.request.http_tokens == Some(HttpTokens::Optional)
+    }
+
+    /// Returns true if the image has a say in the tokens.
+    pub fn depends_on_image(&self) -> bool {
+        !self.is_change && self.request.http_tokens.is_none()
+    }
+}
+
+/// Returns the launches of the plan, and the changes of metadata options in place.
+pub fn launches(site: &PreflightInputs, workers: &[Workers]) -> Vec<Launch> {
+    let kinds: Vec<&str> = machine_kinds().collect();
+    let text = |inputs: &Value| inputs["image"].as_str().map(str::to_owned);
+    let options = |inputs: &Value| {
+        MetadataOptions::deserialize(&inputs["metadata_options"]).unwrap_or_default()
+    };
+    let of_step = |op: &Op| {
+        let subject = op.address().to_string();
+        let (inputs, is_change) = match op {
+            Op::Create { inputs, .. } => (inputs, false),
+            Op::Update { inputs, before, .. } => {
+                let is_changed = before["metadata_options"] != inputs["metadata_options"];
+                (inputs, is_changed.then_some(true)?)
+            }
+            Op::Finish { .. } | Op::Delete { .. } => return None,
+        };
+        let (image, request) = (text(inputs), options(inputs));
+        Some(Launch { subject, image, request, is_change })
+    };
+    let steps = site.plan.steps.iter().map(|step| &step.op);
+    let steps = steps.filter(|op| kinds.contains(&op.address().kind()));
+    let mut launches: Vec<Launch> = steps.filter_map(of_step).collect();
+    if begins(site) {
+        let image = launches.iter().find_map(|launch| launch.image.clone());
+        launches.extend(workers.iter().filter(|pool| pool.replicas > 0).map(|pool| Launch {
+            subject: format!("workers of the pool `{}`", pool.pool),
+            image: image.clone(),
+            request: metadata_options(pool.metadata_service),
+            is_change: false,
+        }));
+    }
+    launches
+}
+
+/// Returns true if the plan launches all masters: the workers follow within the hour.
+fn begins(site: &PreflightInputs) -> bool {
+    let is_master = |one: &&Address| one.kind() == Instance::SCHEMA.kind && is_control_plane(one);
+    let wanted = site.graph.nodes().iter().map(|node| &node.address).filter(is_master).count();
+    wanted > 0 && site.added(Instance::SCHEMA.kind).filter(is_master).count() == wanted
+}
+
+/// Internet access of the network that a plan creates or uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InternetAccess {
+    /// True if the plan creates the internet gateway. Otherwise the network exists already.
+    pub is_own: bool,
+    /// True if a load balancer of the cluster accepts connections from the internet.
+    pub is_published: bool,
+}
+
+/// Returns the internet access of the machines that the plan launches; `None` if it launches none.
+pub fn internet_access(site: &PreflightInputs) -> Option<InternetAccess> {
+    machine_kinds().any(|kind| site.added(kind).next().is_some()).then(|| InternetAccess {
+        is_own: site.added(InternetGateway::SCHEMA.kind).next().is_some(),
+        is_published: site.graph.nodes().iter().any(|node| {
+            node.address.kind() == LoadBalancer::SCHEMA.kind
+                && node.inputs["internal"] == json!(false)
+        }),
+    })
 }
 
 fn role(address: &Address) -> &'static str {

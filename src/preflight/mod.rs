@@ -1,13 +1,16 @@
-//! Finds missing permissions and insufficient quotas before the first change.
+//! Finds missing permissions, insufficient quotas, and settings of the account that reject a launch,
+//! before the first change.
 //!
 //! The queries cover only the plan: the API actions of its kinds, once each, and the quotas that it
 //! touches. An empty plan causes no queries. The module changes nothing, decides nothing about the
 //! plan, and never prints.
 //!
+//! - [`account`]: derives findings from settings of the account; pure.
 //! - [`demands`]: derives the required actions and quotas from a plan; pure.
 //! - [`judge`]: derives findings from AWS's results; pure.
 //! - `ask`: queries AWS.
 
+pub mod account;
 mod ask;
 pub mod demands;
 pub mod judge;

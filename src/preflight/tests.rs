@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use groundplan_aws::adopt::adopt;
 use groundplan_aws::kinds::machine::Machine;
 use groundplan_aws::kinds::swept::FoundUntracked;
+use groundplan_aws::model::metadata_options::MetadataService;
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::model::untracked::UntrackedKind;
 use groundplan_aws::schemas;
@@ -48,8 +49,18 @@ fn recorded(inputs: serde_json::Value, outputs: serde_json::Value) -> Record {
     }
 }
 
+fn pool_of(instance_type: &str, replicas: u32) -> Workers {
+    let metadata_service = MetadataService::default();
+    Workers {
+        pool: "worker".into(),
+        metadata_service,
+        instance_type: instance_type.into(),
+        replicas,
+    }
+}
+
 fn workers(replicas: u32) -> Vec<Workers> {
-    vec![Workers { instance_type: "m6i.2xlarge".into(), replicas }]
+    vec![pool_of("m6i.2xlarge", replicas)]
 }
 
 fn sizes() -> BTreeMap<String, u32> {
@@ -253,7 +264,7 @@ fn workers_of_a_cluster_that_runs_are_in_use_and_not_needed_again() {
 
 #[test]
 fn a_type_of_a_family_without_a_known_quota_counts_for_nothing() {
-    let workers = vec![Workers { instance_type: "p4d.24xlarge".into(), replicas: 3 }];
+    let workers = vec![pool_of("p4d.24xlarge", 3)];
     let mut sizes = sizes();
     sizes.insert("p4d.24xlarge".into(), 96);
     anew(|site| assert_eq!(need(&needs(site, &workers, &sizes), Quota::StandardVcpus), 16));

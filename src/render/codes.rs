@@ -181,7 +181,10 @@ codes! {
         QuotaExceeded = "quota-exceeded", [1, 7]: "a quota of the account is too low";
         CapacityMissing = "capacity-missing", [1]: "AWS has no capacity for the request";
         InstanceTypeUnsupported = "instance-type-unsupported", [1]: "the zone does not support the instance type";
-        TokensRequired = "tokens-required", [1]: "the account launches only machines that require IMDSv2";
+        TokensRequired = "tokens-required", [1, 7]: "the account launches only machines that require IMDSv2";
+        MetadataTagsEnabled = "metadata-tags-enabled", [7]: "an account default makes EC2 reject the tags of machines";
+        MetadataEndpointDisabled = "metadata-endpoint-disabled", [7]: "an account default disables the metadata service";
+        InternetGatewayBlocked = "internet-gateway-blocked", [0, 7]: "the account blocks internet gateways";
         ImageUnusable = "image-unusable", [1]: "the machine image does not exist in the region";
         KeyPairMissing = "key-pair-missing", [1]: "the key pair does not exist in the region";
         KmsKeyUnusable = "kms-key-unusable", [1]: "the KMS key cannot be used";

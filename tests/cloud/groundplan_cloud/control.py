@@ -250,6 +250,20 @@ def back_up(account, wanted, everywhere):
         return {"made": backups.back_up(backend, wanted["instance"])}
 
 
+def set_account_settings(account, wanted, everywhere):
+    """What an administrator or a declarative policy of the organisation sets for a region."""
+    del everywhere
+    here = world(account)
+    unknown = wanted.keys() - {"region", "metadata_defaults", "block_public_access"}
+    if unknown:
+        raise ValueError(f"no such setting: {sorted(unknown)}")
+    with LOCK:
+        if "metadata_defaults" in wanted:
+            here.metadata_defaults[wanted["region"]] = dict(wanted["metadata_defaults"])
+        here.block_public_access = dict(wanted.get("block_public_access", here.block_public_access))
+    return {}
+
+
 VERBS = {
     ("POST", "reset"): reset,
     ("GET", "requests"): requests,
@@ -265,6 +279,7 @@ VERBS = {
     ("POST", "denied"): deny,
     ("POST", "policy"): set_policy,
     ("POST", "quotas"): set_quotas,
+    ("POST", "account_settings"): set_account_settings,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("POST", "backups"): back_up,

@@ -57,7 +57,9 @@ class World:
         self.tokens = {}
         self.hidden = {}
         self.profiles_since = {}
+        # Of a region, as an organisation's policy may set them, too.
         self.metadata_defaults = {}
+        self.block_public_access = {}
         self.dice = random.Random(0)
         self.ahead = 0.0
         self.due = []

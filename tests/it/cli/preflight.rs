@@ -59,6 +59,64 @@ fn s5_a_quota_that_does_not_suffice_stops_before_the_first_mutation_and_shows_th
 }
 
 #[test]
+fn c84_an_account_that_enforces_tokens_stops_before_the_first_mutation() {
+    let desk = Desk::new();
+    desk.cloud.account_settings(&json!({"metadata_defaults": {
+        "HttpTokensEnforced": "enabled", "ManagedBy": "declarative-policy",
+        "ManagedExceptionMessage": "ask #cloud-security",
+    }}));
+    desk.write_config("Optional", "a");
+    let ran = desk.expect(7, APPLY);
+    let said = "error[tokens-required]: the account accepts only machines that require IMDSv2 in us-west-2\n";
+    assert!(ran.err.contains(said), "{}", ran.err);
+    for line in [
+        "instance.master-0, instance.bootstrap: `authentication: Optional`\n",
+        "set by a declarative policy of the organisation",
+        "the organisation's message: ask #cloud-security\n",
+        "hint: set `metadataService.authentication: Required`",
+    ] {
+        assert!(ran.err.contains(line), "{line}: {}", ran.err);
+    }
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+
+    desk.write_config("Required", "a");
+    desk.apply();
+    desk.write_config("Optional", "a");
+    let back = desk.expect(7, APPLY);
+    assert!(back.err.contains("error[tokens-required]"), "{}", back.err);
+}
+
+#[test]
+fn c84_defaults_of_the_account_that_no_machine_survives_are_errors_of_one_run() {
+    let desk = Desk::new();
+    desk.cloud.account_settings(&json!({
+        "metadata_defaults": {"InstanceMetadataTags": "enabled", "HttpEndpoint": "disabled"},
+        "block_public_access": {"mode": "block-bidirectional"},
+    }));
+    let ran = desk.expect(7, APPLY);
+    for code in ["metadata-tags-enabled", "metadata-endpoint-disabled", "internet-gateway-blocked"]
+    {
+        assert!(ran.err.contains(&format!("error[{code}]: ")), "{code}: {}", ran.err);
+    }
+    assert!(!ran.err.contains("tokens-required"), "{}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+}
+
+#[test]
+fn c84_settings_that_cannot_be_read_are_notes() {
+    let desk = Desk::new();
+    desk.cloud
+        .deny(&["ec2:GetInstanceMetadataDefaults", "ec2:DescribeVpcBlockPublicAccessOptions"]);
+    let ran = desk.expect(0, &["plan", "--preflight"]);
+    for what in
+        ["read the account's defaults for the metadata service", "read VPC Block Public Access"]
+    {
+        let note = format!("warning[preflight-incomplete]: could not {what}");
+        assert!(ran.err.contains(&note), "{note}: {}", ran.err);
+    }
+}
+
+#[test]
 fn what_is_in_use_already_counts() {
     let desk = Desk::new();
     desk.apply();
@@ -128,8 +186,8 @@ fn a_plan_that_does_nothing_costs_nothing_and_a_small_one_little() {
     desk.write_config("Optional", "a");
     let plain = asked(&desk, &["plan"]);
     let more = asked(&desk, &["plan", "--preflight"]) - plain;
-    // DescribeVpcs, ModifyInstanceMetadataOptions, SimulatePrincipalPolicy.
-    assert_eq!(more, 3, "{:#?}", desk.cloud.requests());
+    // DescribeVpcs, ModifyInstanceMetadataOptions, SimulatePrincipalPolicy, GetInstanceMetadataDefaults.
+    assert_eq!(more, 4, "{:#?}", desk.cloud.requests());
 }
 
 #[test]

@@ -161,6 +161,49 @@ async fn account_defaults_and_images_decide_where_the_launch_does_not() {
 }
 
 #[tokio::test]
+async fn an_account_that_enforces_tokens_launches_and_changes_nothing_without_them() {
+    let account = Account::new();
+    let subnet = account.subnet(&account.vpc().await).await;
+    let before = account.instance(&subnet, "before").await;
+    let request = account.ec2.modify_instance_metadata_defaults();
+    request.http_tokens_enforced("enabled".into()).send().await.expect("enforced");
+    let defaults = account.ec2.get_instance_metadata_defaults().send().await.expect("defaults");
+    let level = defaults.account_level.expect("a level");
+    assert_eq!(level.http_tokens_enforced.map(|one| one.to_string()), Some("enabled".to_owned()));
+    let launch = |tokens: Option<&str>| {
+        let options = tokens.map(|tokens| {
+            InstanceMetadataOptionsRequest::builder().http_tokens(tokens.into()).build()
+        });
+        let token = format!("{tokens:?}");
+        account.run(&subnet, &token).set_metadata_options(options).send()
+    };
+    assert_eq!(refused(launch(None).await), "UnsupportedOperation");
+    assert_eq!(refused(launch(Some("optional")).await), "UnsupportedOperation");
+    launch(Some("required")).await.expect("an instance");
+    let modify = |tokens: &str| {
+        let call = account.ec2.modify_instance_metadata_options().instance_id(&before);
+        call.http_tokens(tokens.into()).send()
+    };
+    assert_eq!(refused(modify("optional").await), "UnsupportedOperation");
+    modify("required").await.expect("changed");
+}
+
+#[tokio::test]
+async fn tags_in_the_metadata_service_have_no_slash() {
+    let account = Account::new();
+    let subnet = account.subnet(&account.vpc().await).await;
+    let request = account.ec2.modify_instance_metadata_defaults();
+    request.instance_metadata_tags("enabled".into()).send().await.expect("defaults");
+    let launch = |key: &str, value: &str| {
+        let tags = tagged(ResourceType::Instance, key, value);
+        account.run(&subnet, key).tag_specifications(tags).send()
+    };
+    let refusal = launch("kubernetes.io/cluster/demo", "owned").await;
+    assert_eq!(refused(refusal), "InvalidParameterValue");
+    launch("Name", "demo").await.expect("an instance");
+}
+
+#[tokio::test]
 async fn states_take_the_time_they_are_given() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;

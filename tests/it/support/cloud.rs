@@ -256,6 +256,14 @@ impl Cloud {
         self.control("POST", "quotas", limits);
     }
 
+    /// Sets what an administrator or an organisation sets for us-west-2: `metadata_defaults` in the words
+    /// of EC2, `block_public_access` with `mode`.
+    pub(crate) fn account_settings(&self, settings: &Value) {
+        let mut settings = settings.clone();
+        settings["region"] = "us-west-2".into();
+        self.control("POST", "account_settings", &settings);
+    }
+
     /// Sets the seed for faults with a probability.
     pub(crate) fn dice(&self, seed: u64) {
         self.control("POST", "dice", &json!({ "seed": seed }));

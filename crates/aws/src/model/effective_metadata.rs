@@ -71,7 +71,7 @@ impl<T: Copy> Decision<T> {
     }
 }
 
-/// Who sets the defaults of an account (`ManagedBy`).
+/// Manager of the defaults of an account (`ManagedBy`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Manager {
@@ -95,7 +95,7 @@ pub struct AccountDefaults {
     pub instance_metadata_tags: Option<Switch>,
     /// True if EC2 rejects instances for which tokens are optional (`HttpTokensEnforced`).
     pub is_enforced: bool,
-    /// Who sets these defaults.
+    /// Manager of these defaults.
     pub managed_by: Manager,
     /// Text of the organisation for rejected changes (`ManagedExceptionMessage`).
     pub exception_message: Option<String>,
@@ -112,7 +112,7 @@ pub enum ImdsSupport {
     Unset,
 }
 
-/// What EC2 evaluates at a launch. `None` for a layer that could not be read.
+/// Layers that EC2 evaluates at a launch. `None` for a layer that could not be read.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchLayers<'layers> {
     /// Options of the request.
@@ -203,7 +203,7 @@ pub fn enforcement(tokens: Option<HttpTokens>, account: Option<&AccountDefaults>
     }
 }
 
-/// Why an option of an existing instance has its value.
+/// Cause of the value that an option of an existing instance has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
@@ -216,7 +216,7 @@ pub enum Cause {
     Unknown(Layer),
 }
 
-/// Returns why an option of an existing instance has the value `actual`, given the decision for a
+/// Returns the cause of the value `actual`, given the decision for a
 /// launch now.
 pub fn cause<T: Copy + PartialEq>(actual: T, launch: Decision<T>) -> Cause {
     match launch {

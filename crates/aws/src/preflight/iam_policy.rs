@@ -47,11 +47,14 @@ const MACHINE_LOOKUPS: &[&str] = &[
     "ec2:DescribeSubnets",
     "iam:GetInstanceProfile",
 ];
-/// Reads of the preflight: simulated policies, quotas and the amounts in use.
+/// Reads of the preflight: simulated policies, quotas and the amounts in use, settings of the account.
 const PREFLIGHT: &[&str] = &[
     "ec2:DescribeAddresses",
+    "ec2:DescribeImages",
     "ec2:DescribeTags",
+    "ec2:DescribeVpcBlockPublicAccessOptions",
     "ec2:DescribeVpcs",
+    "ec2:GetInstanceMetadataDefaults",
     "iam:GetRole",
     "iam:SimulatePrincipalPolicy",
     "servicequotas:GetAWSDefaultServiceQuota",
@@ -367,6 +370,7 @@ mod tests {
             ("sweep", &[SWEEP]),
             ("preflight/policy_simulator.rs", &[PREFLIGHT]),
             ("preflight/quotas.rs", &[PREFLIGHT]),
+            ("preflight/account_settings.rs", &[PREFLIGHT]),
             ("client/delete_blockers.rs", &[BLOCKERS]),
             ("installation.rs", &[INSTALLATION]),
         ] {

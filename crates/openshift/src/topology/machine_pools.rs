@@ -80,6 +80,10 @@ impl PoolSpec {
 /// Workers, which the cluster itself creates as soon as it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workers {
+    /// Name of the machine pool.
+    pub pool: String,
+    /// Settings of the metadata service.
+    pub metadata_service: MetadataService,
     /// Instance type.
     pub instance_type: String,
     /// Number of workers.

@@ -49,7 +49,9 @@ impl<'a> PlacedConfig<'a> {
         let workers = self.pools.iter().filter(|(pool, _)| !pool.is_control_plane());
         let workers = workers.filter_map(|(pool, place)| {
             let instance_type = place.as_ref()?.instance_type.clone();
-            Some(Workers { instance_type, replicas: pool.machines.replicas })
+            let machines = &pool.machines;
+            let (pool, metadata_service) = (machines.name.clone(), machines.aws.metadata_service);
+            Some(Workers { pool, metadata_service, instance_type, replicas: machines.replicas })
         });
         workers.collect()
     }

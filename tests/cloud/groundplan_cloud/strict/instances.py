@@ -84,6 +84,14 @@ def run_instances(self, moto):
     for specification in params.get("TagSpecifications", []):
         no_key_twice(specification.get("Tags", []))
     params["MetadataOptions"] = metadata_options.inherited(self, ami, params.get("MetadataOptions"))
+    metadata_options.enforce(self, params["MetadataOptions"])
+    keys = [
+        tag["Key"]
+        for specification in params.get("TagSpecifications", [])
+        if specification.get("ResourceType") == "instance"
+        for tag in specification.get("Tags", [])
+    ]
+    metadata_options.refuse_tag_keys(params["MetadataOptions"], keys)
     for mapping in params.get("BlockDeviceMappings", []):
         ebs = mapping.get("Ebs")
         if ebs is not None and not ebs.get("SnapshotId"):

@@ -1,6 +1,8 @@
-"""Instance metadata options: values checked, omitted fields kept, `pending` before `applied`."""
+"""Instance metadata options: values checked, omitted fields kept, `pending` before `applied`, and what
+the account enforces."""
 
 import copy
+import re
 
 from moto.core.responses import ActionResult
 from moto.ec2.responses import EC2Response
@@ -23,6 +25,9 @@ ATTRIBUTES = {
 }
 HOPS = range(1, 65)
 NO_PREFERENCE = "no-preference"
+# Settings of the account that are no defaults of an option.
+ENFORCED = "HttpTokensEnforced"
+TAG_KEY = re.compile(r"[0-9a-zA-Z\-_+=,.@:]{1,255}")
 
 
 def check(options):
@@ -49,7 +54,35 @@ def inherited(self, ami, wanted):
         else {}
     )
     account = world_of(self).metadata_defaults.get(self.region, {})
-    return {**image, **account, **(wanted or {})}
+    defaults = {field: value for field, value in account.items() if field in ATTRIBUTES}
+    return {**image, **defaults, **(wanted or {})}
+
+
+def enforce(self, options):
+    """Enforcement is evaluated after the order of precedence. The text is that of EC2
+    (aws-games/cloud-game-development-toolkit issue 918)."""
+    account = world_of(self).metadata_defaults.get(self.region, {})
+    if account.get(ENFORCED) == "enabled" and options.get("HttpTokens") != "required":
+        refuse(
+            "UnsupportedOperation",
+            "You can't launch instances with IMDSv1 because httpTokensEnforced is enabled for this account. Either "
+            "launch the instance with httpTokens=required or contact your account owner to disable "
+            "httpTokensEnforced using the ModifyInstanceMetadataDefaults API or the account settings in the EC2 "
+            "console.",
+        )
+
+
+def refuse_tag_keys(options, keys):
+    """Tags in the metadata service have keys without `/` (text: kubernetes/cloud-provider-aws issue 762)."""
+    if options.get("InstanceMetadataTags") != "enabled":
+        return
+    for key in keys:
+        if not TAG_KEY.fullmatch(key) or key in (".", "..", "_index"):
+            refuse(
+                "InvalidParameterValue",
+                f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{{1,255}}), and "
+                "must not be a reserved name ('.', '..', '_index')",
+            )
 
 
 @mend(EC2Response)
@@ -59,6 +92,9 @@ def modify_instance_metadata_options(self, _moto):
     check(params)
     if not params:
         refuse("MissingParameter", "The request must contain at least one metadata option.")
+    if params.get("HttpTokens") == "optional":
+        enforce(self, params)
+    refuse_tag_keys(params, [tag["key"] for tag in instance.get_tags()])
     self.error_on_dryrun()
     if instance.state not in ("running", "stopped"):
         refuse(
@@ -84,20 +120,40 @@ def modify_instance_metadata_defaults(self):
     """-1 and `no-preference` take the account's opinion back."""
     fields = [field for field in ATTRIBUTES if field in self.params and field != "HttpProtocolIpv6"]
     defaults = world_of(self).metadata_defaults.setdefault(self.region, {})
-    given = {field: self.params[field] for field in fields}
+    if defaults.get("ManagedBy") == "declarative-policy":
+        text = defaults.get("ManagedExceptionMessage", "")
+        refuse("DeclarativePolicyViolation", f"This functionality is restricted by a declarative policy. {text}")
+    given = {field: self.params[field] for field in [*fields, *([ENFORCED] if ENFORCED in self.params else [])]}
     kept = {f: v for f, v in given.items() if v not in (NO_PREFERENCE, -1)}
     check(kept)
+    if kept.get(ENFORCED) not in (None, "enabled", "disabled"):
+        refuse("InvalidParameterValue", f"Value ({kept[ENFORCED]}) for parameter {ENFORCED} is invalid.")
     self.error_on_dryrun()
-    for field in fields:
+    for field in given:
         defaults.pop(field, None)
     defaults.update(kept)
     return ActionResult({"Return": True})
 
 
 def get_instance_metadata_defaults(self):
+    self.error_on_dryrun()
     defaults = world_of(self).metadata_defaults.get(self.region, {})
-    return ActionResult({"AccountLevel": {**defaults, "ManagedBy": "account"} if defaults else {}})
+    return ActionResult({"AccountLevel": {"ManagedBy": "account", **defaults} if defaults else {}})
 
 
+def describe_vpc_block_public_access_options(self):
+    here = world_of(self).block_public_access
+    options = {
+        "AwsAccountId": self.current_account,
+        "AwsRegion": self.region,
+        "State": "update-complete" if here else "default-state",
+        "InternetGatewayBlockMode": here.get("mode", "off"),
+        "ManagedBy": here.get("managed_by", "account"),
+        "ExclusionsAllowed": "allowed",
+    }
+    return ActionResult({"VpcBlockPublicAccessOptions": options})
+
+
+EC2Response.describe_vpc_block_public_access_options = describe_vpc_block_public_access_options
 EC2Response.modify_instance_metadata_defaults = modify_instance_metadata_defaults
 EC2Response.get_instance_metadata_defaults = get_instance_metadata_defaults
