@@ -9,7 +9,7 @@ pub enum Exit {
     Done = 0,
     /// Failure. Completed work is recorded.
     Failed = 1,
-    /// Pending changes or drift, only with `plan --detailed-exitcode`.
+    /// Pending changes or drift, only with `plan --detailed-exitcode`; findings of an audit.
     Changes = 2,
     /// Missing or invalid input file: install-config, manifest, assets, stream, metadata.json,
     /// kubeconfig of a wait.
@@ -51,7 +51,7 @@ impl Exit {
             Exit::Done => "done, or nothing to do",
             Exit::Failed => "failed; completed steps are recorded, run again to continue",
             Exit::Changes => {
-                "changes are pending, or there is drift (only with plan --detailed-exitcode)"
+                "changes or drift (only with plan --detailed-exitcode), or findings of an audit"
             }
             Exit::ConfigInvalid => "the install-config or another input file is missing or invalid",
             Exit::Locked => "the state is locked by another run",

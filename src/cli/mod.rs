@@ -195,6 +195,7 @@ async fn dispatch(arguments: &CliArguments, ui: &mut Ui) -> Result<Exit> {
         Command::Policy(arguments) => commands::policy::run(arguments, common, ui),
         Command::Config(arguments) => commands::config::run(arguments, common, ui),
         Command::Clusters(arguments) => commands::clusters::run(arguments, common, ui).await,
+        Command::Imds(arguments) => commands::imds::run(arguments, common, ui, &stop).await,
         Command::Explain(arguments) => commands::explain::run(arguments, ui),
         Command::Completions(arguments) => commands::completions::run(arguments, ui),
         Command::Man(arguments) => commands::man::run(arguments, ui),

@@ -164,7 +164,7 @@ pub fn internet(
     let finding = match is_own {
         true => Diagnostic::error(Code::InternetGatewayBlocked, summary),
         false => Diagnostic::warning(Code::InternetGatewayBlocked, summary).with_detail(
-            "an exclusion may cover the existing network: groundplan does not read them",
+            "an exclusion may cover the existing network: exclusions are not read",
         ),
     };
     let who = match block.managed_by {

@@ -168,6 +168,7 @@ codes! {
     }
     Preflight "Preflight" {
         DryRunExecuted = "dry-run-executed", [7]: "the endpoint executed a call that was meant as a dry run";
+        AuditIncomplete = "audit-incomplete", [2]: "a part of an audit could not be read";
         PreflightIncomplete = "preflight-incomplete", [0]: "a check before the apply could not be made";
     }
     Cloud "Calls to AWS" {

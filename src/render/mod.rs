@@ -19,6 +19,7 @@ pub mod document;
 pub mod dot;
 #[cfg(test)]
 mod golden;
+pub mod imds;
 pub mod installation;
 pub mod json;
 pub mod markdown;

@@ -8,6 +8,7 @@ mod files;
 mod foreign;
 mod handler;
 mod identity;
+mod imds;
 mod in_s3;
 mod layouts;
 mod life;

@@ -32,6 +32,7 @@
 //!
 //! 1. `provider`: the engine's provider, by the registry; [`machine_calls`]: typed calls of the machine
 //!    controller; [`adopt`]: state entries for untracked resources; [`preflight`]: permissions, dry runs and quotas, before the first change;
+//!    [`imds_audit`]: metadata options of running machines of any cluster;
 //!    `before_deletion`: protections and attachments of resources that a plan deletes; `installation`:
 //!    reads that explain why a new cluster is late.
 //! 2. [`registry`]: every kind, once.
@@ -58,6 +59,7 @@ pub mod before_deletion;
 #[cfg(feature = "sdk")]
 mod client;
 pub mod facts;
+pub mod imds_audit;
 #[cfg(feature = "sdk")]
 pub mod installation;
 pub mod kinds;

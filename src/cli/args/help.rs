@@ -38,6 +38,8 @@ const USED: &[(&[&str], &[&[&str]])] = &[
     (&["graph"], &[DESIRED, STATE, CLOUD]),
     (&["schema"], &[]),
     (&["clusters"], &[&["state"], OUTPUT]),
+    (&["imds"], &[]),
+    (&["imds", "audit"], &[STATE, CLOUD, OUTPUT]),
     (&["explain"], &[]),
     (&["completions"], &[]),
     (&["man"], &[]),

@@ -8,6 +8,7 @@ mod destroying;
 mod documents;
 mod explain;
 mod help;
+mod imds;
 mod installation;
 mod machines;
 mod planning;
@@ -29,6 +30,7 @@ pub use self::destroying::*;
 pub use self::documents::*;
 pub use self::explain::*;
 pub(crate) use self::help::command as definition;
+pub use self::imds::*;
 pub use self::installation::*;
 pub use self::machines::*;
 pub use self::planning::*;
@@ -172,6 +174,7 @@ pub enum Command {
     Schema(SchemaArgs),
     Policy(PolicyArgs),
     Clusters(ClustersArgs),
+    Imds(ImdsArgs),
     Config(ConfigArgs),
     Explain(ExplainArgs),
     Completions(CompletionsArgs),

@@ -73,6 +73,8 @@ pub enum PolicyTask {
     Controller,
     /// `groundplan wait-for` with explanations from AWS; reads only
     Wait,
+    /// `groundplan imds audit`; reads only
+    Audit,
     /// `groundplan termination-handler`, which needs no policy
     Handler,
 }

@@ -64,6 +64,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("--assets", "assets"),
     ("--cluster", "demo"),
     ("--config", "install-config.yaml"),
+    ("--days", "30"),
     ("--exclude", "swept"),
     ("--expect", "'+12 ~0 -0'"),
     ("--force-foreign", "security_group.master"),

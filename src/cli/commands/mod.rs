@@ -9,6 +9,7 @@ pub(crate) mod destroy;
 pub(crate) mod explain;
 pub(crate) mod gather;
 pub(crate) mod graph;
+pub(crate) mod imds;
 #[cfg(feature = "kubernetes")]
 pub(crate) mod machine_controller;
 pub(crate) mod machines;

@@ -46,6 +46,7 @@ fn task(given: PolicyTask) -> Option<Task> {
         PolicyTask::Machines => Some(Task::Machines),
         PolicyTask::Controller => Some(Task::Controller),
         PolicyTask::Wait => Some(Task::Wait),
+        PolicyTask::Audit => Some(Task::Audit),
         PolicyTask::Handler => None,
     }
 }

@@ -86,7 +86,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
     }
 }
 
-fn no_region() -> CommandError {
+pub(crate) fn no_region() -> CommandError {
     let diagnostic = Diagnostic::error(Code::RegionMissing, "the region of the cluster is unknown")
         .with_hint(
             "pass --region, or set AWS_REGION, AWS_DEFAULT_REGION or the `region` of the profile",

@@ -15,7 +15,7 @@ SCOPE = re.compile(r"Credential=([^/,&\s]+)/[^/]*/([^/]+)/([^/]+)/aws4_request")
 ACCOUNT_IN_KEY = re.compile(r"([0-9]{12})$")
 
 # Names as the SDKs and our own throttle use them, from the names in signatures.
-SERVICES = {"elasticloadbalancing": "elbv2"}
+SERVICES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch"}
 REST = {"s3", "route53"}
 # Classic load balancers answer at the same address, by another version of the API.
 CLASSIC = b"Version=2012-06-01"
@@ -86,7 +86,10 @@ def has_expired(environ, ahead):
 
 
 def query(environ, body):
-    """EC2, ELB, IAM and STS put everything into a form; the tagging API names its target."""
+    """EC2, ELB, IAM and STS put everything into a form; the tagging API names its target, CloudWatch
+    has a path."""
+    if environ.get("HTTP_SMITHY_PROTOCOL"):
+        return environ["PATH_INFO"].rpartition("/")[2], {}
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         return target.rpartition(".")[2], {}

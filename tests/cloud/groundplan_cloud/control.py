@@ -250,6 +250,21 @@ def back_up(account, wanted, everywhere):
         return {"made": backups.back_up(backend, wanted["instance"])}
 
 
+def set_metrics(account, wanted, everywhere):
+    """Requests without a token: `{"i-1": {"MetadataNoToken": {"1": 9}}}` are 9 requests a day ago; null for an
+    instance leaves it without values."""
+    del everywhere
+    here = world(account)
+    for instance, counts in wanted.items():
+        if counts is None:
+            here.unmeasured.add(instance)
+            continue
+        for metric, days in counts.items():
+            for ago, count in days.items():
+                here.metrics[instance, metric, int(ago)] = float(count)
+    return {}
+
+
 def set_account_settings(account, wanted, everywhere):
     """What an administrator or a declarative policy of the organisation sets for a region."""
     del everywhere
@@ -280,6 +295,7 @@ VERBS = {
     ("POST", "policy"): set_policy,
     ("POST", "quotas"): set_quotas,
     ("POST", "account_settings"): set_account_settings,
+    ("POST", "metrics"): set_metrics,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("POST", "backups"): back_up,

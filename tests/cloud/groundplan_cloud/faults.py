@@ -9,6 +9,8 @@ import time
 import uuid
 from xml.sax.saxutils import escape
 
+from . import metrics
+
 FIELDS = {
     "action",
     "service",
@@ -230,6 +232,8 @@ def error(call, status, code, message):
     elif call.service == "servicequotas":
         told = json.dumps({"__type": code, "Message": message}).encode()
         return status, [("Content-Type", "application/x-amz-json-1.1")], told
+    elif call.service == "cloudwatch":
+        return metrics.error(status, code, message)
     elif call.service == "s3":
         body = f"<Error>{inner}<RequestId>{request_id.hex[:16].upper()}</RequestId></Error>"
     else:

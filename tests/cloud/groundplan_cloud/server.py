@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import ThreadedWSGIServer
 
-from . import cached, control, faults, permissions, places, strict
+from . import cached, control, faults, metrics, permissions, places, strict
 from .calls import has_expired, identify
 from .connections import CONNECTIONS
 from .world import LOCK, world
@@ -91,6 +91,7 @@ class Front:
         answer = (
             forbidden(here, call, environ)
             or permissions.answer(here, call, body)
+            or metrics.answer(here, call, body)
             or places.answer(here, call)
             or self.ask_moto(call, environ, body)
         )

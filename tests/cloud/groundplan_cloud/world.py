@@ -60,6 +60,9 @@ class World:
         # Of a region, as an organisation's policy may set them, too.
         self.metadata_defaults = {}
         self.block_public_access = {}
+        # Requests without a token by instance, metric and day; see metrics.py.
+        self.metrics = {}
+        self.unmeasured = set()
         self.dice = random.Random(0)
         self.ahead = 0.0
         self.due = []

@@ -256,6 +256,11 @@ impl Cloud {
         self.control("POST", "quotas", limits);
     }
 
+    /// Sets requests without a token. `tests/cloud/README.md` describes the format.
+    pub(crate) fn metrics(&self, counts: &Value) {
+        self.control("POST", "metrics", counts);
+    }
+
     /// Sets what an administrator or an organisation sets for us-west-2: `metadata_defaults` in the words
     /// of EC2, `block_public_access` with `mode`.
     pub(crate) fn account_settings(&self, settings: &Value) {

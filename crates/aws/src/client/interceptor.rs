@@ -368,6 +368,7 @@ pub(crate) struct CallWithheld {
 fn named(bag: &ConfigBag) -> (&'static str, String) {
     let Some(metadata) = bag.load::<Metadata>() else { return (UNKNOWN, String::new()) };
     let service = match metadata.service() {
+        "CloudWatch" => "cloudwatch",
         "EC2" => "ec2",
         "Elastic Load Balancing" | "Elastic Load Balancing v2" => "elasticloadbalancing",
         "IAM" => "iam",

@@ -103,6 +103,7 @@ impl AwsSettings {
 /// [`Cause::ReadOnly`]: groundplan_engine::provider::Cause::ReadOnly
 #[derive(Debug)]
 pub struct Aws {
+    pub(crate) cloudwatch: aws_sdk_cloudwatch::Client,
     pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
     pub(crate) elb_classic: aws_sdk_elasticloadbalancing::Client,
@@ -160,6 +161,7 @@ impl Aws {
         let paths = settings.endpoints.contains_key("s3") || s3_is_elsewhere(config);
         let s3 = builder!(aws_sdk_s3, "s3").force_path_style(paths).build();
         Self {
+            cloudwatch: client!(aws_sdk_cloudwatch, "cloudwatch"),
             ec2: client!(aws_sdk_ec2, "ec2"),
             elb: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing"),
             elb_classic: client!(aws_sdk_elasticloadbalancing, "elasticloadbalancing"),

@@ -94,6 +94,15 @@ const BLOCKERS: &[&str] = &[
 /// Reads that explain why a new cluster is late.
 const INSTALLATION: &[&str] =
     &["ec2:DescribeInstances", "ec2:GetConsoleOutput", "elasticloadbalancing:DescribeTargetHealth"];
+/// Reads of an audit of metadata options.
+const AUDIT: &[&str] = &[
+    "cloudwatch:GetMetricData",
+    "ec2:DescribeImages",
+    "ec2:DescribeInstances",
+    "ec2:DescribeLaunchTemplateVersions",
+    "ec2:DescribeLaunchTemplates",
+    "ec2:GetInstanceMetadataDefaults",
+];
 /// Reads of a state in S3.
 const STATE_READS: &[&str] = &["s3:GetObject"];
 /// Writes of a state in S3.
@@ -123,6 +132,8 @@ pub enum Task {
     Controller,
     /// Waits for a new cluster. Reads only.
     Wait,
+    /// Audits of metadata options. Reads only.
+    Audit,
 }
 
 /// Parts of ARNs in a policy. The default allows all names in all accounts of the partition `aws`.
@@ -230,6 +241,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
             vec!["ec2:CreateTags", "ec2:DeleteTags", "iam:PassRole"],
         ],
         Task::Wait => vec![INSTALLATION.into()],
+        Task::Audit => vec![AUDIT.into()],
     };
     parts.into_iter().flatten().collect()
 }
@@ -287,7 +299,7 @@ impl PolicyScope {
         let services = match task {
             Task::Apply => &["elasticloadbalancing.amazonaws.com", "spot.amazonaws.com"][..],
             Task::Machines | Task::Controller => &["spot.amazonaws.com"],
-            Task::Plan | Task::Destroy | Task::Wait => return None,
+            Task::Plan | Task::Destroy | Task::Wait | Task::Audit => return None,
         };
         let arn = format!("arn:{}:iam::*:role/aws-service-role/*", self.partition);
         let action = ["iam:CreateServiceLinkedRole"];
@@ -297,7 +309,8 @@ impl PolicyScope {
     }
 
     fn volume_keys(&self, task: Task) -> Vec<Value> {
-        if self.volume_keys.is_empty() || matches!(task, Task::Plan | Task::Destroy | Task::Wait) {
+        let creates_none = matches!(task, Task::Plan | Task::Destroy | Task::Wait | Task::Audit);
+        if self.volume_keys.is_empty() || creates_none {
             return Vec::new();
         }
         let keys = &self.volume_keys;
@@ -318,7 +331,7 @@ impl PolicyScope {
         };
         let mut actions = STATE_READS.to_vec();
         let mut of_bucket = vec!["s3:ListBucket"];
-        if !matches!(task, Task::Plan | Task::Wait) {
+        if !matches!(task, Task::Plan | Task::Wait | Task::Audit) {
             actions.extend(STATE_WRITES);
             of_bucket.push("s3:GetBucketVersioning");
         }
@@ -338,8 +351,15 @@ mod tests {
     use crate::model::calls::permission;
     use crate::preflight::source_calls::calls_in;
 
-    const TASKS: [Task; 6] =
-        [Task::Plan, Task::Apply, Task::Destroy, Task::Machines, Task::Controller, Task::Wait];
+    const TASKS: [Task; 7] = [
+        Task::Plan,
+        Task::Apply,
+        Task::Destroy,
+        Task::Machines,
+        Task::Controller,
+        Task::Wait,
+        Task::Audit,
+    ];
     /// Maximum size of a managed policy in characters without white space ("IAM and AWS STS quotas"
     /// of the IAM user guide).
     const MANAGED_POLICY: usize = 6144;
@@ -373,6 +393,7 @@ mod tests {
             ("preflight/account_settings.rs", &[PREFLIGHT]),
             ("client/delete_blockers.rs", &[BLOCKERS]),
             ("installation.rs", &[INSTALLATION]),
+            ("imds_audit", &[AUDIT]),
         ] {
             assert_eq!(undeclared(source, declared), BTreeSet::new(), "{source}");
         }

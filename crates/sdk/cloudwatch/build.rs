@@ -1,0 +1,5 @@
+//! Selects the operations in `operations.txt` from the published crate.
+
+fn main() {
+    sdk_subset::build();
+}
