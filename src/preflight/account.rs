@@ -47,6 +47,29 @@ pub fn metadata(launches: &[Launch], account: AccountLayers, region: &str) -> Ve
     findings.into_iter().flatten().collect()
 }
 
+/// Returns the tokens of new machines whose request has no opinion on them, with the layer that decides.
+pub fn decided(launches: &[Launch], account: AccountLayers) -> Vec<String> {
+    let mut groups: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for launch in launches.iter().filter(|launch| launch.depends_on_image()) {
+        let value = match account.layers(launch).effective().http_tokens {
+            Decision::Known { value: HttpTokens::Required, by } => {
+                format!("session tokens are required by the {by}")
+            }
+            Decision::Known { value: HttpTokens::Optional, by } => {
+                format!("session tokens are optional by the {by}")
+            }
+            Decision::Unknown { unknown } => {
+                format!("session tokens are unknown, because the {unknown} could not be read")
+            }
+        };
+        groups.entry(value).or_default().push(&launch.subject);
+    }
+    let sentence = |(value, subjects): (String, Vec<&str>)| {
+        format!("no `authentication` for {}: {value}", subjects.join(", "))
+    };
+    groups.into_iter().map(sentence).collect()
+}
+
 fn tokens(launches: &[Launch], account: AccountLayers, region: &str) -> Option<Diagnostic> {
     let mut rejected: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for launch in launches {
@@ -163,9 +186,8 @@ pub fn internet(
     let summary = format!("VPC Block Public Access blocks internet gateways in {region}");
     let finding = match is_own {
         true => Diagnostic::error(Code::InternetGatewayBlocked, summary),
-        false => Diagnostic::warning(Code::InternetGatewayBlocked, summary).with_detail(
-            "an exclusion may cover the existing network: exclusions are not read",
-        ),
+        false => Diagnostic::warning(Code::InternetGatewayBlocked, summary)
+            .with_detail("an exclusion may cover the existing network: exclusions are not read"),
     };
     let who = match block.managed_by {
         Manager::Account => "the account",
@@ -230,6 +252,28 @@ mod tests {
     fn an_image_that_could_not_be_read_refuses_nothing() {
         let account = AccountLayers { defaults: &enforced(), images: &BTreeMap::new() };
         assert_eq!(metadata(&[launch("instance.master-0", None)], account, "us-west-2"), []);
+    }
+
+    #[test]
+    fn without_an_opinion_the_deciding_layer_is_said() {
+        let machines = [
+            launch("instance.master-0", None),
+            launch("instance.master-1", Some(HttpTokens::Optional)),
+            launch("workers of the pool `worker`", None),
+        ];
+        let defaults = AccountDefaults::default();
+        let images = BTreeMap::from([("ami-1".to_owned(), ImdsSupport::V2)]);
+        let account = AccountLayers { defaults: &defaults, images: &images };
+        assert_eq!(
+            decided(&machines, account),
+            [
+                "no `authentication` for instance.master-0, workers of the pool `worker`: session tokens \
+              are required by the image"
+            ]
+        );
+        let unread = AccountLayers { defaults: &defaults, images: &BTreeMap::new() };
+        let words = decided(&machines, unread).join("\n");
+        assert!(words.contains("unknown, because the image could not be read"), "{words}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use groundplan_aws::imds_audit::{Window, uses};
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::account_settings as settings;
 use groundplan_aws::preflight::dry_run::{self, DryRunResult, DryRunTarget};
@@ -11,11 +12,13 @@ use groundplan_aws::preflight::quotas;
 use groundplan_aws::{Aws, Caller};
 use groundplan_engine::provider::{ProviderError, all};
 use groundplan_openshift::topology::Workers;
+use jiff::Timestamp;
 use tokio::time::timeout;
 
 use super::PreflightReport;
 use super::account::{self, AccountLayers};
 use super::demands::{self, PreflightInputs, QuotaRequirement};
+use super::imds_gate;
 use super::judge::{self, DeniedAction, QuotaUse, SimulatedDenial};
 use crate::render::{Code, Diagnostic, DiagnosticSeverity};
 
@@ -45,6 +48,7 @@ pub async fn preflight(
     let settings = settings.unwrap_or_else(|_| not_checked_note("settings of the account").into());
     report.findings.extend(settings.findings);
     report.notes.extend(settings.notes);
+    report.decided = settings.decided;
     let rehearsed = rehearsed.unwrap_or_else(|_| not_checked_note("dry runs").into());
     let denials = denials.unwrap_or_else(|_| Err(not_checked_note("the policy simulation")));
     let DryRunReport { allowed, mut denied, executed, note } = rehearsed;
@@ -57,6 +61,26 @@ pub async fn preflight(
     let findings = denied.iter().map(|denied| denied.finding(&caller.arn));
     report.findings.splice(0..0, findings);
     report
+}
+
+/// Checks the use of IMDSv1 on the machines whose tokens the plan makes required. Other plans make no
+/// calls.
+pub async fn gate(
+    aws: &Aws,
+    site: &PreflightInputs<'_>,
+    accepted: &[String],
+    days: u32,
+) -> PreflightReport {
+    let flips = imds_gate::flips(site.plan, site.state);
+    if flips.is_empty() {
+        return PreflightReport::default();
+    }
+    let ids: Vec<String> = flips.iter().map(|flip| flip.id.clone()).collect();
+    let window = Window::of_days(days, Timestamp::now().as_second());
+    match timeout(WITHIN, uses(aws, &ids, window)).await {
+        Ok(uses) => imds_gate::judge(&flips, &uses, accepted, days),
+        Err(_) => not_checked_note("the use of IMDSv1").into(),
+    }
 }
 
 fn not_checked_note(what: &str) -> Diagnostic {
@@ -265,6 +289,7 @@ async fn account_settings(
         let images = &images.unwrap_or_default();
         let layers = AccountLayers { defaults, images };
         report.findings.extend(account::metadata(&launches, layers, region));
+        report.decided = account::decided(&launches, layers);
     }
     let blocked = access.zip(block.flatten());
     let blocked = blocked.and_then(|(access, block)| account::internet(access, block, region));

@@ -261,7 +261,7 @@ impl<'a> PreflightInputs<'a> {
 }
 
 /// Returns the kinds that quotas of EC2 count as running instances.
-fn machine_kinds() -> impl Iterator<Item = &'static str> {
+pub(super) fn machine_kinds() -> impl Iterator<Item = &'static str> {
     KINDS.iter().filter(|facts| facts.quota == Some(QuotaCount::Vcpus)).map(KindFacts::name)
 }
 

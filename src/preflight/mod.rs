@@ -7,17 +7,19 @@
 //!
 //! - [`account`]: derives findings from settings of the account; pure.
 //! - [`demands`]: derives the required actions and quotas from a plan; pure.
+//! - [`imds_gate`]: derives findings from the use of IMDSv1; pure.
 //! - [`judge`]: derives findings from AWS's results; pure.
 //! - `ask`: queries AWS.
 
 pub mod account;
 mod ask;
 pub mod demands;
+pub mod imds_gate;
 pub mod judge;
 #[cfg(test)]
 mod tests;
 
-pub use ask::preflight;
+pub use ask::{gate, preflight};
 
 use crate::render::Diagnostic;
 
@@ -28,4 +30,6 @@ pub struct PreflightReport {
     pub findings: Vec<Diagnostic>,
     /// Warnings about checks that could not be completed. They never stop a run.
     pub notes: Vec<Diagnostic>,
+    /// Values that the account or the image decides, in sentences.
+    pub decided: Vec<String>,
 }

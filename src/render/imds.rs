@@ -270,7 +270,8 @@ fn text(finding: Finding) -> &'static str {
     }
 }
 
-fn day(second: i64) -> String {
+/// Returns the date of a time in seconds since 1970.
+pub(crate) fn day(second: i64) -> String {
     let time = Timestamp::from_second(second).unwrap_or_default().to_string();
     time.split('T').next().unwrap_or_default().to_owned()
 }

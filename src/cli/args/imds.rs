@@ -21,6 +21,20 @@ pub struct ImdsArgs {
 const AUDITING: &[Exit] =
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Usage];
 
+/// Condition of a plan that makes session tokens required.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ImdsGateArgs {
+    /// Make session tokens required although this machine still uses IMDSv1 (repeatable).
+    ///
+    /// Without it, a plan that changes `authentication` to `Required` ends with exit code 7 if CloudWatch
+    /// counts requests without a token on one of its machines. ADDRESS is an address, or one with `*`.
+    #[arg(long, value_name = "ADDRESS", hide_short_help = true)]
+    pub accept_imdsv1_use: Vec<String>,
+    /// Days for which the use of IMDSv1 counts.
+    #[arg(long, value_name = "DAYS", default_value_t = 7, hide_short_help = true, value_parser = clap::value_parser!(u32).range(1..=90))]
+    pub imdsv1_days: u32,
+}
+
 /// Check to make.
 #[expect(missing_docs, reason = "the documentation of a variant's arguments is its help")]
 #[derive(Debug, Subcommand)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use groundplan_engine::plan::guard::Expectation;
 
-use super::{DestroyedArgs, duration, file, help};
+use super::{DestroyedArgs, ImdsGateArgs, duration, file, help};
 use crate::cli::exit_code::Exit;
 
 /// Show the changes that an apply would make.
@@ -87,6 +87,9 @@ pub struct PlanningArgs {
     /// Forced replacements.
     #[command(flatten)]
     pub renewal: Renewal,
+    /// Condition of tokens that become required.
+    #[command(flatten)]
+    pub gate: ImdsGateArgs,
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,
@@ -150,6 +153,9 @@ pub struct ApplyingArgs {
     /// Forced replacements.
     #[command(flatten)]
     pub renewal: Renewal,
+    /// Condition of tokens that become required.
+    #[command(flatten)]
+    pub gate: ImdsGateArgs,
     /// Selected part of the plan.
     #[command(flatten)]
     pub part: TargetingArgs,

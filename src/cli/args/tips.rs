@@ -60,11 +60,13 @@ pub(super) fn without_misleading_ones(mut error: clap::Error, line: &[OsString])
 /// Values of options, as examples.
 const EXAMPLES: &[(&str, &str)] = &[
     ("--accept-danger", "demo"),
+    ("--accept-imdsv1-use", "instance.master-0"),
     ("--account", "123456789012"),
     ("--assets", "assets"),
     ("--cluster", "demo"),
     ("--config", "install-config.yaml"),
     ("--days", "30"),
+    ("--imdsv1-days", "30"),
     ("--exclude", "swept"),
     ("--expect", "'+12 ~0 -0'"),
     ("--force-foreign", "security_group.master"),

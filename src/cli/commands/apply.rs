@@ -45,6 +45,7 @@ pub(crate) async fn run(
         Ok(Box::new(InstallConfigSource::read(common, bootstrap, ui)?))
     };
     let planned = session.plan_or_saved(&read, saved, how, ui).await?;
+    planned.gate(&how.gate, ui).await?;
     if how.preflight {
         planned.preflight(ui).await?;
     }

@@ -80,6 +80,7 @@ impl Session<'_, ToPlan> {
             true => locked.close_with_drift(&live, &options, ui).await?,
             false => {
                 let planned = locked.plan(&live, &options, how.full, &how.guards, ui).await?;
+                planned.gate(&how.gate, ui).await?;
                 if how.preflight {
                     planned.preflight(ui).await?;
                 }

@@ -3,6 +3,7 @@
 use groundplan_engine::graph::Graph;
 use groundplan_openshift::topology::{Workers, partition};
 
+use crate::cli::args::ImdsGateArgs;
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
@@ -11,9 +12,26 @@ use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{PlanInputs, Planned, Purpose};
 use crate::preflight::demands::PreflightInputs;
-use crate::preflight::{PreflightReport, preflight as ask};
+use crate::preflight::{self, PreflightReport};
 
 impl<P: Purpose, I: PlanInputs> Planned<'_, P, I> {
+    /// Prints what is not known about the use of IMDSv1 on machines whose tokens become required.
+    ///
+    /// # Errors
+    /// If a machine still uses IMDSv1 and its use is not accepted, or a shutdown.
+    pub(crate) async fn gate(&self, gate: &ImdsGateArgs, ui: &mut Ui) -> Result<()> {
+        let nothing = Graph::default();
+        let site = PreflightInputs {
+            plan: &self.plan,
+            graph: self.inputs.graph().unwrap_or(&nothing),
+            state: self.inputs.state(self.held.state()),
+        };
+        let aws = self.connection.aws();
+        let asking = preflight::gate(aws, &site, &gate.accept_imdsv1_use, gate.imdsv1_days);
+        let asking = async { refuse(Box::pin(asking).await, ui) };
+        unless_stopped(self.session.stop, asking).await
+    }
+
     /// Prints all warnings of the preflight.
     ///
     /// # Errors
@@ -40,7 +58,12 @@ async fn judged(
     let region = site.state.cluster.as_ref().map_or("", |cluster| cluster.region.as_str());
     let partition = partition(region).name;
     let (aws, caller) = (connection.aws(), connection.caller());
-    let PreflightReport { findings, notes } = ask(aws, caller, partition, site, workers).await;
+    refuse(preflight::preflight(aws, caller, partition, site, workers).await, ui)
+}
+
+fn refuse(report: PreflightReport, ui: &mut Ui) -> Result<()> {
+    let PreflightReport { findings, notes, decided } = report;
+    decided.iter().try_for_each(|value| ui.talk(&format!("note: {value}")))?;
     for note in notes {
         ui.diagnostic(&note)?;
     }

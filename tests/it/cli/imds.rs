@@ -124,7 +124,7 @@ async fn c85_the_number_of_calls_is_flat() {
     // A page of EC2 has up to 1,000 machines, and a call of CloudWatch 500 metrics.
     assert_eq!(
         calls.len(),
-        10,
+        9,
         "{:?}",
         calls.iter().map(|call| &call["action"]).collect::<Vec<_>>()
     );
@@ -159,4 +159,60 @@ fn c85_an_audit_needs_a_cluster_and_a_region() {
     assert!(ran.err.contains("demo"), "{}", ran.err);
     desk.expect(64, &["imds", "audit", "--days", "0"]);
     desk.expect(64, &["imds", "audit", "--all-clusters", "--infra-id", "demo-x7k2p"]);
+}
+
+#[test]
+fn c86_tokens_become_required_only_where_v1_is_not_used_or_its_use_is_accepted() {
+    let desk = Desk::new();
+    desk.write_config("Optional", "a");
+    desk.apply();
+    let (master, bootstrap) = (desk.id_of("instance.master-0"), desk.id_of("instance.bootstrap"));
+    desk.cloud.metrics(&json!({master.clone(): {"MetadataNoToken": {"0": 1204}}}));
+    desk.write_config("Required", "a");
+    desk.cloud.clear_requests();
+    for arguments in [&["plan"][..], &["apply", "--auto-approve"]] {
+        let ran = desk.expect(7, arguments);
+        assert!(ran.out.contains("Plan: "), "the plan is shown: {}", ran.out);
+        assert!(
+            ran.err.contains("error[tokenless-requests]: a machine answered requests"),
+            "{}",
+            ran.err
+        );
+        let detail = format!("instance.master-0 ({master}): 1204 requests, last on ");
+        assert!(ran.err.contains(&detail), "{}", ran.err);
+        assert!(!ran.err.contains(&bootstrap), "only the machine with use: {}", ran.err);
+    }
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    let accept = ["--accept-imdsv1-use", "instance.master-*"];
+    desk.expect(0, &[&["apply", "--auto-approve"][..], &accept].concat());
+    desk.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn c86_an_unknown_use_is_a_warning() {
+    let desk = Desk::new();
+    desk.write_config("Optional", "a");
+    desk.apply();
+    desk.cloud.deny(&["cloudwatch:GetMetricData"]);
+    desk.write_config("Required", "a");
+    let ran = desk.expect(0, &["apply", "--auto-approve"]);
+    assert!(ran.err.contains("warning[tokenless-unknown]"), "{}", ran.err);
+    assert!(ran.err.contains("hint: allow cloudwatch:GetMetricData"), "{}", ran.err);
+}
+
+#[test]
+fn c86_without_an_opinion_the_plan_says_what_decides() {
+    let desk = Desk::new();
+    desk.cloud.account_settings(&json!({"metadata_defaults": {"HttpTokens": "required"}}));
+    let path = desk.path("install-config.yaml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let silent: String = text
+        .lines()
+        .filter(|line| !line.contains("authentication:") && !line.contains("metadataService:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(&path, silent).unwrap();
+    let ran = desk.expect(0, &["plan", "--preflight"]);
+    let note = "session tokens are required by the account default";
+    assert!(ran.err.contains(note), "{}", ran.err);
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 #[cfg(feature = "sdk")]
-pub use self::read::{Scope, read};
+pub use self::read::{Scope, read, uses};
 use crate::model::effective_metadata::{
     AccountDefaults, Cause, EffectiveOptions, ImdsSupport, LaunchLayers, cause,
 };

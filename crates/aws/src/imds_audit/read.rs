@@ -11,9 +11,9 @@ use aws_sdk_ec2::types::{self, Filter, InstanceMetadataOptionsState};
 use aws_smithy_types::DateTime;
 use groundplan_engine::provider::ProviderError;
 
-use super::{Audit, AuditedMachine, AuditedTemplate, DAY, UnreadPart, UseOfV1, Window};
+use super::{Audit, AuditedMachine, AuditedTemplate, DAY, Judged, UnreadPart, UseOfV1, Window};
 use crate::Aws;
-use crate::client::ec2::{Ec2Object, filter, pages};
+use crate::client::ec2::{Ec2Object, by_ids, filter, pages};
 use crate::client::instances::live_metadata_options;
 use crate::client::resource_type::Result;
 use crate::model::metadata_options::{HopLimit, HttpTokens, MetadataOptions, Switch};
@@ -88,6 +88,22 @@ pub async fn read(aws: &Aws, scope: &Scope, window: Window) -> Result<Audit> {
         }
     }
     Ok(audit)
+}
+
+/// Returns the use of IMDSv1 by these instances, by ID.
+///
+/// # Errors
+/// If EC2 or CloudWatch returns an error.
+pub async fn uses(aws: &Aws, ids: &[String], window: Window) -> Result<BTreeMap<String, Judged>> {
+    let found = by_ids::<types::Instance>(aws, ids.iter().map(String::as_str));
+    let (found, metrics) = tokio::join!(found, metrics(aws, ids, window));
+    let (found, mut metrics) = (found?, metrics?);
+    let judged = |id: &String| {
+        let launched_at = found.get(id).and_then(types::Instance::launch_time);
+        let used = metrics.remove(id).unwrap_or_default();
+        (id.clone(), used.judged(window, launched_at.map(DateTime::secs)))
+    };
+    Ok(ids.iter().map(judged).collect())
 }
 
 impl Audit {

@@ -58,6 +58,7 @@ async fn apply(
     // Manifests have no bootstrap machine.
     let read = |_, ui: &mut Ui| read(&arguments.manifests, ui);
     let planned = session.plan_or_saved(&read, saved, how, ui).await?;
+    planned.gate(&how.gate, ui).await?;
     if how.preflight {
         planned.preflight(ui).await?;
     }
