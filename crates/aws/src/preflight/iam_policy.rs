@@ -14,26 +14,7 @@ use crate::model::calls::is_read;
 use crate::registry::KINDS;
 use groundplan_engine::graph::Resource;
 
-/// Reads before planning: zones, images, networks, hosted zones, and the owners of a cluster's name.
-const LOOKUPS: &[&str] = &[
-    "ec2:DescribeAvailabilityZones",
-    "ec2:DescribeCapacityReservations",
-    "ec2:DescribeImages",
-    "ec2:DescribeInstanceTypeOfferings",
-    "ec2:DescribeInstanceTypes",
-    "ec2:DescribeInstances",
-    "ec2:DescribeKeyPairs",
-    "ec2:DescribePlacementGroups",
-    "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeTags",
-    "iam:GetInstanceProfile",
-    "iam:GetRole",
-    "route53:GetHostedZone",
-    "route53:ListHostedZonesByName",
-];
-/// Lookups for the Machines of manifests.
+/// Lookups for machines, of a cluster as well as of manifests.
 const MACHINE_LOOKUPS: &[&str] = &[
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeCapacityReservations",
@@ -46,6 +27,15 @@ const MACHINE_LOOKUPS: &[&str] = &[
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "iam:GetInstanceProfile",
+];
+/// Lookups for a cluster, besides those for its machines: routes, roles, hosted zones, and the owners
+/// of a cluster's name.
+const CLUSTER_LOOKUPS: &[&str] = &[
+    "ec2:DescribeRouteTables",
+    "ec2:DescribeTags",
+    "iam:GetRole",
+    "route53:GetHostedZone",
+    "route53:ListHostedZonesByName",
 ];
 /// Reads of the preflight: simulated policies, quotas and the amounts in use, settings of the account.
 const PREFLIGHT: &[&str] = &[
@@ -207,13 +197,18 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
     let machines = &[Machine::SCHEMA.kind, LoadBalancerAttachment::SCHEMA.kind][..];
     let refresh = |facts: &KindFacts| facts.actions.refresh.to_vec();
     let parts: Vec<Vec<&str>> = match task {
-        Task::Plan => vec![of_kinds(refresh, None), LOOKUPS.into(), SWEEP.into(), BLOCKERS.into()]
-            .into_iter()
-            .chain([protections()])
-            .collect(),
+        Task::Plan => vec![
+            of_kinds(refresh, None),
+            MACHINE_LOOKUPS.into(),
+            CLUSTER_LOOKUPS.into(),
+            SWEEP.into(),
+            BLOCKERS.into(),
+            protections(),
+        ],
         Task::Apply => vec![
             of_kinds(|facts| without_untracked(facts, Actions::all), None),
-            LOOKUPS.into(),
+            MACHINE_LOOKUPS.into(),
+            CLUSTER_LOOKUPS.into(),
             PREFLIGHT.into(),
             BLOCKERS.into(),
         ],
@@ -386,7 +381,7 @@ mod tests {
     #[test]
     fn every_read_outside_the_kinds_is_declared() {
         for (source, declared) in [
-            ("lookups", &[LOOKUPS][..]),
+            ("lookups", &[MACHINE_LOOKUPS, CLUSTER_LOOKUPS][..]),
             ("sweep", &[SWEEP]),
             ("preflight/policy_simulator.rs", &[PREFLIGHT]),
             ("preflight/quotas.rs", &[PREFLIGHT]),
