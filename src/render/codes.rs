@@ -3,7 +3,7 @@
 //! The page of a code is `docs/errors/CODE.md`; `groundplan explain CODE` prints it. Findings in an
 //! install-config or manifest have the name of their rule as their code.
 
-use groundplan_aws::FaultSituation;
+use groundplan_aws::{BucketProblem, FaultSituation};
 use groundplan_engine::event::{FaultKind, ReportedError};
 use groundplan_engine::plan::guard::Violation;
 use groundplan_engine::provider::ProviderError;
@@ -122,6 +122,9 @@ codes! {
         StateUnreadable = "state-unreadable", [1]: "a file of the state cannot be read";
         StateUnwritable = "state-unwritable", [1]: "a file of the state cannot be written";
         StateStoreUnfit = "state-store-unfit", [1]: "the object store does not support conditional writes";
+        StateBucketMissing = "state-bucket-missing", [1]: "the bucket of the state does not exist";
+        StateBucketElsewhere = "state-bucket-elsewhere", [1]: "the bucket of the state is in another region";
+        StateBucketDenied = "state-bucket-denied", [1]: "the credentials may not use the bucket of the state";
         StateForeign = "state-foreign", [7]: "the state belongs to another cluster, or to machines";
         StateNotMoved = "state-not-moved", [1, 7]: "`state migrate` did not move the state";
         StateNotPushed = "state-not-pushed", [7]: "`state push` did not replace the state";
@@ -261,9 +264,19 @@ impl Code {
             StateError::Fenced { .. } => Code::LockLost,
             StateError::Stopping => Code::Stopped,
             StateError::ReadOnly => Code::ReadOnly,
-            StateError::Bucket { source, .. } => Code::of_call(source),
+            StateError::Bucket { source, .. } => Code::of_bucket(source),
             StateError::Unconditional { .. } => Code::StateStoreUnfit,
             StateError::NoRun { .. } | StateError::OutOfStep { .. } => Code::InternalError,
+        }
+    }
+
+    /// Returns the code for a failed call to the bucket of a state.
+    fn of_bucket(error: &ProviderError) -> Code {
+        match error.code.as_deref().and_then(BucketProblem::of) {
+            Some(BucketProblem::Missing) => Code::StateBucketMissing,
+            Some(BucketProblem::Elsewhere) => Code::StateBucketElsewhere,
+            Some(BucketProblem::Denied) => Code::StateBucketDenied,
+            None => Code::of_call(error),
         }
     }
 
@@ -370,12 +383,22 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_the_bucket_has_the_code_of_its_call() {
+    fn a_failure_of_the_bucket_has_its_own_code_or_that_of_its_call() {
         let path = PathBuf::from("s3://bucket/demo");
-        let source = failed("GetObject", "AccessDenied");
-        let denied = StateError::Bucket { action: "read", path: path.clone(), source };
-        assert_eq!(Code::of_state(&denied), Code::CallDenied);
-        assert_eq!(Code::of_lock(&LockError::Backend(denied)), Code::CallDenied);
+        for (code, expected) in [
+            ("AccessDenied", Code::StateBucketDenied),
+            ("403", Code::StateBucketDenied),
+            ("NoSuchBucket", Code::StateBucketMissing),
+            ("PermanentRedirect", Code::StateBucketElsewhere),
+            ("ExpiredToken", Code::CredentialsExpired),
+            ("RequestTimeTooSkewed", Code::ClockSkewed),
+            ("InvalidRequest", Code::CallFailed),
+        ] {
+            let source = failed("GetObject", code);
+            let error = StateError::Bucket { action: "read", path: path.clone(), source };
+            assert_eq!(Code::of_state(&error), expected, "{code}");
+            assert_eq!(Code::of_lock(&LockError::Backend(error)), expected, "{code}");
+        }
         let held = LockError::HeldUnnamed(path);
         assert_eq!(Code::of_lock(&held), Code::StateLocked);
     }

@@ -89,4 +89,6 @@ pub use client::{Aws, AwsSettings, Caller};
 pub use model::Tags;
 pub use registry::schemas;
 #[cfg(feature = "sdk")]
-pub use s3_state_store::{Encryption, S3StateStore, S3StateStoreSettings, configured_region};
+pub use s3_state_store::{
+    BucketProblem, Encryption, S3StateStore, S3StateStoreSettings, configured_region,
+};

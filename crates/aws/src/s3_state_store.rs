@@ -74,6 +74,36 @@ pub struct S3StateStore {
     page: Option<i32>,
 }
 
+/// The problem with the bucket of a state, as far as the user acts on it in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketProblem {
+    /// The bucket does not exist.
+    Missing,
+    /// The bucket is in another region, and S3 did not report which.
+    Elsewhere,
+    /// The credentials may not use the bucket. S3 gives the same response for a bucket of another
+    /// account as for a missing permission.
+    Denied,
+}
+
+impl BucketProblem {
+    /// Returns the problem that an error code of S3 is about. `None` for another error.
+    pub fn of(code: &str) -> Option<Self> {
+        match code {
+            NO_BUCKET => Some(BucketProblem::Missing),
+            // A response without a body has its status as code.
+            "AccessDenied" | "AllAccessDisabled" | "403" => Some(BucketProblem::Denied),
+            "PermanentRedirect"
+            | "TemporaryRedirect"
+            | "AuthorizationHeaderMalformed"
+            | "IllegalLocationConstraintException"
+            | "301"
+            | "307" => Some(BucketProblem::Elsewhere),
+            _ => None,
+        }
+    }
+}
+
 /// The client for the bucket's region, as far as S3 has reported it.
 #[derive(Clone, Debug)]
 struct RegionClient {
@@ -176,13 +206,31 @@ impl S3StateStore {
 
     fn hint(&self, code: &str) -> Option<String> {
         let name = &self.settings.name;
+        if let Some(problem) = BucketProblem::of(code) {
+            return Some(self.remedy(problem));
+        }
         let hint = match code {
-            NO_BUCKET => format!(
-                "check the name of the bucket and the account of the credentials; to create the \
-                 bucket with versioning: aws s3 mb s3://{name} && aws s3api put-bucket-versioning \
-                 --bucket {name} --versioning-configuration Status=Enabled"
+            "NotImplemented" | "501" => format!(
+                "the store of {name} lacks an operation that a state needs, such as conditional \
+                 writes: use a bucket of AWS S3, another store, or a folder with --state"
             ),
-            "AccessDenied" | "AllAccessDisabled" | "403" => {
+            _ if code.starts_with("KMS.") => {
+                "check that the key exists in the bucket's region and is enabled".to_owned()
+            }
+            _ => return None,
+        };
+        Some(hint)
+    }
+
+    fn remedy(&self, problem: BucketProblem) -> String {
+        let name = &self.settings.name;
+        match problem {
+            BucketProblem::Missing => format!(
+                "check the name in {SETTING}; to create the bucket with versioning: aws s3 mb \
+                 s3://{name} && aws s3api put-bucket-versioning --bucket {name} \
+                 --versioning-configuration Status=Enabled"
+            ),
+            BucketProblem::Denied => {
                 let kms = match &self.settings.encryption {
                     Encryption::S3 => String::new(),
                     Encryption::Kms(key) => {
@@ -191,30 +239,16 @@ impl S3StateStore {
                 };
                 format!(
                     "allow s3:ListBucket on arn:aws:s3:::{name}, and s3:GetObject, s3:PutObject \
-                     and s3:DeleteObject on arn:aws:s3:::{name}/*{kms}; or use a bucket of this \
-                     account"
+                     and s3:DeleteObject on arn:aws:s3:::{name}/*{kms}; names of buckets are unique \
+                     over all accounts, so if the bucket is not yours, set another one in {SETTING}"
                 )
             }
-            "NotImplemented" | "501" => format!(
-                "the store of {name} lacks an operation that a state needs, such as conditional \
-                 writes: use a bucket of AWS S3, another store, or a folder with --state"
-            ),
-            "PermanentRedirect"
-            | "TemporaryRedirect"
-            | "AuthorizationHeaderMalformed"
-            | "IllegalLocationConstraintException"
-            | "301"
-            | "307" => format!(
+            BucketProblem::Elsewhere => format!(
                 "{name} is in another region than {}: set AWS_REGION to the region that `aws s3api \
                  get-bucket-location --bucket {name}` prints, and unset AWS_ENDPOINT_URL",
                 self.here().region
             ),
-            _ if code.starts_with("KMS.") => {
-                "check that the key exists in the bucket's region and is enabled".to_owned()
-            }
-            _ => return None,
-        };
-        Some(hint)
+        }
     }
 
     async fn read(&self, key: &str) -> Result<Option<StoredObject>, ProviderError> {
@@ -385,6 +419,8 @@ impl ObjectStore for S3StateStore {
 }
 
 const NO_BUCKET: &str = "NoSuchBucket";
+/// The settings that name the bucket.
+const SETTING: &str = "--state (GROUNDPLAN_STATE, or `state` of groundplan.toml)";
 /// Error codes for a concurrent write of the same object by another process.
 const CONFLICTS: [&str; 2] = ["ConditionalRequestConflict", "OperationAborted"];
 

@@ -20,10 +20,11 @@ pub(crate) async fn run(_: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Resu
             Err(failure) => failures.push(failure),
         }
     }
-    if clusters.is_empty() && failures.is_empty() && is_state_of_one(&common.state) {
+    let has_none = clusters.is_empty() && failures.is_empty();
+    if has_none && is_state_of_one(&common.state, common).await? {
         return Err(state_of_one(&common.state));
     }
-    if clusters.is_empty() && failures.is_empty() {
+    if has_none {
         ui.talk(&format!("{} has no clusters.", common.state))?;
     } else {
         let rows: Vec<_> = clusters.iter().map(|(name, one)| row(name, one)).collect();

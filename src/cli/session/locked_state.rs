@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use groundplan_aws::schemas;
+use groundplan_aws::{BucketProblem, schemas};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::provider::Schemas;
 use groundplan_engine::state::backend::StateBackend;
@@ -322,6 +322,11 @@ pub(crate) fn binding(state: &State) -> LookupCache {
 }
 
 pub(crate) fn locked(error: &LockError) -> CommandError {
+    if let LockError::Backend(error) = error
+        && let Some(diagnostic) = bucket_problem(error)
+    {
+        return CommandError::new(Exit::Failed, diagnostic);
+    }
     let exit = if error.is_held() { Exit::Locked } else { Exit::Failed };
     let mut diagnostic = Diagnostic::could_not(Code::of_lock(error), "lock the state", error);
     diagnostic.hint = remedies::of_lock(error);
@@ -339,9 +344,31 @@ pub(crate) fn unusable(error: &StateError) -> CommandError {
             );
         return CommandError::new(Exit::Failed, diagnostic);
     }
+    if let Some(diagnostic) = bucket_problem(error) {
+        return CommandError::new(Exit::Failed, diagnostic);
+    }
     let mut diagnostic = Diagnostic::could_not(Code::of_state(error), "use the state", error);
     diagnostic.hint = error.hint();
     CommandError::new(Exit::Failed, diagnostic)
+}
+
+/// Returns the error for a bucket that is missing, elsewhere or not allowed; `None` for another error.
+fn bucket_problem(error: &StateError) -> Option<Diagnostic> {
+    let StateError::Bucket { action, path, source } = error else { return None };
+    let is = match BucketProblem::of(source.code.as_deref()?)? {
+        BucketProblem::Missing => "does not exist",
+        BucketProblem::Elsewhere => "is in another region",
+        BucketProblem::Denied => "cannot be used with these credentials",
+    };
+    let path = path.display().to_string();
+    let location = path.trim_start_matches("s3://");
+    let bucket = location.split('/').next().unwrap_or(location);
+    let summary = format!("the bucket `{bucket}` of the state {is}");
+    let mut diagnostic = Diagnostic::error(Code::of_state(error), summary)
+        .with_detail(format!("could not {action} {path}"))
+        .with_detail(source.to_string());
+    diagnostic.hint = error.hint();
+    Some(diagnostic)
 }
 
 /// Returns the file that the user named as a folder; `None` for another error.
@@ -359,6 +386,7 @@ fn file_in_place_of_folder(error: &StateError) -> Option<&Path> {
 
 #[cfg(test)]
 mod tests {
+    use groundplan_engine::provider::{ErrorClass, ProviderError};
     use groundplan_engine::state::location::StateLocation;
 
     use super::*;
@@ -389,6 +417,40 @@ mod tests {
         assert_eq!(diagnostic.code, Code::StateUnreadable);
         assert_eq!(diagnostic.summary, format!("the state location {} is a file", file.display()));
         assert!(diagnostic.hint.as_ref().unwrap().contains("--state"), "{diagnostic:?}");
+    }
+
+    #[test]
+    fn a_bucket_that_cannot_be_used_is_named_with_its_problem() {
+        for (code, is) in [
+            (
+                "NoSuchBucket",
+                "error[state-bucket-missing]: the bucket `acme` of the state does not exist\n",
+            ),
+            (
+                "PermanentRedirect",
+                "error[state-bucket-elsewhere]: the bucket `acme` of the state is in another region\n",
+            ),
+            (
+                "AccessDenied",
+                "error[state-bucket-denied]: the bucket `acme` of the state cannot be used with these \
+                 credentials\n",
+            ),
+            ("InternalError", "error[call-failed]: could not "),
+        ] {
+            let source =
+                ProviderError::new(ErrorClass::Permanent, "GetObject", "no").with_code(code);
+            let path = "s3://acme/prod/demo/lock.json".into();
+            let error = StateError::Bucket { action: "lock", path, source };
+            let read = unusable(&error);
+            for failed in [read, locked(&LockError::Backend(error))] {
+                let mut written = Vec::new();
+                failed.diagnostics[0].write(&mut anstream::StripStream::new(&mut written)).unwrap();
+                let text = String::from_utf8(written).unwrap();
+                assert!(text.starts_with(is), "{text}");
+                assert!(text.contains("lock s3://acme/prod/demo/lock.json\n"), "{text}");
+                assert!(text.contains(&format!("  GetObject: {code}: no\n")), "{text}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@ use groundplan_engine::state::local::LocalBackend;
 use groundplan_engine::state::location::StateLocation;
 use groundplan_openshift::diagnostics::nearest;
 
+use crate::cli::args::CommonArgs;
 use crate::cli::exit_code::Exit;
-use crate::cli::output::command_error::CommandError;
-use crate::cli::session::state_backend::recorded_clusters;
+use crate::cli::output::command_error::{CommandError, Result};
+use crate::cli::session::state_backend::{read_back, recorded_clusters};
 use crate::render::{Code, Diagnostic};
 
 /// Returns the error for a cluster without recorded state in the location of the states. The details
@@ -30,7 +31,8 @@ pub(crate) fn nothing_recorded(name: &str, states: &StateLocation) -> CommandErr
     }
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None if is_state_of_one(states) => too_deep(states),
+        None if is_folder_of_one(states) => too_deep(states),
+        None if may_be_of_one(states, name) => format!("if {}", too_deep(states)),
         None => "check the name and --state; `groundplan recover` rebuilds a lost state, and \
                  `groundplan destroy --infra-id ID` deletes a cluster that has none"
             .to_owned(),
@@ -45,9 +47,22 @@ pub(crate) fn state_of_one(states: &StateLocation) -> CommandError {
     CommandError::new(Exit::Failed, diagnostic)
 }
 
-/// Returns true for the folder of one state. False for a bucket, which needs a call.
-pub(crate) fn is_state_of_one(states: &StateLocation) -> bool {
+/// Returns true for the location of one state in place of a location of states.
+pub(crate) async fn is_state_of_one(states: &StateLocation, common: &CommonArgs) -> Result<bool> {
+    match states {
+        StateLocation::Folder(_) => Ok(is_folder_of_one(states)),
+        StateLocation::Bucket { prefix, .. } if prefix.is_empty() => Ok(false),
+        StateLocation::Bucket { .. } => Ok(read_back(states, common).await?.is_some()),
+    }
+}
+
+fn is_folder_of_one(states: &StateLocation) -> bool {
     matches!(states, StateLocation::Folder(folder) if LocalBackend::is_state(folder))
+}
+
+/// Returns true for a bucket whose prefix ends with the name of the cluster. Makes no call.
+fn may_be_of_one(states: &StateLocation, name: &str) -> bool {
+    matches!(states, StateLocation::Bucket { prefix, .. } if prefix.rsplit('/').next() == Some(name))
 }
 
 /// Returns the hint for a `--state` that is one folder too deep.
@@ -57,7 +72,11 @@ fn too_deep(states: &StateLocation) -> String {
             Some("") => ".".to_owned(),
             _ => above.display().to_string(),
         }),
-        StateLocation::Bucket { .. } => None,
+        StateLocation::Bucket { bucket, prefix } => {
+            let above = prefix.rsplit_once('/').map_or("", |(above, _)| above);
+            let above = StateLocation::Bucket { bucket: bucket.clone(), prefix: above.to_owned() };
+            Some(above.to_string())
+        }
     };
     let above = above.unwrap_or_else(|| "LOCATION".to_owned());
     format!("{states} is the state of one cluster: pass the folder above it, --state {above}")
@@ -114,12 +133,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let states = StateLocation::Folder(folder.path().to_owned());
         recorded(&states, "prod");
-        assert!(!is_state_of_one(&states));
+        assert!(!is_folder_of_one(&states) && is_folder_of_one(&states.of("prod")));
         let deep = states.of("prod");
         let hint = format!("pass the folder above it, --state {states}");
         for error in [state_of_one(&deep), nothing_recorded("prod", &deep)] {
             let given = error.diagnostics[0].hint.clone().unwrap();
             assert!(given.ends_with(&hint), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_ends_with_the_cluster_has_the_prefix_above_it_as_its_hint() {
+        for (states, above) in
+            [("s3://acme/clusters/prod", "s3://acme/clusters"), ("s3://acme/prod", "s3://acme")]
+        {
+            let hint = |name| {
+                let error = nothing_recorded(name, &states.parse().unwrap());
+                error.diagnostics[0].hint.clone().unwrap()
+            };
+            let expected = format!(
+                "if {states} is the state of one cluster: pass the folder above it, --state {above}"
+            );
+            assert_eq!(hint("prod"), expected);
+            assert!(hint("other").contains("groundplan recover"));
         }
     }
 

@@ -102,6 +102,10 @@ async fn a_cluster_lives_and_ends_with_its_state_in_s3() {
     let line = clusters.out.lines().nth(1).expect("a cluster");
     assert!(line.starts_with("demo ") && line.contains(" us-west-2 "), "{}", clusters.out);
     assert!(line.contains(" apply ") && line.ends_with(" -"), "{}", clusters.out);
+    let too_deep = format!("{}/demo", team.backend());
+    let of_one = team.desk.expect(1, &["clusters", "--state", &too_deep]);
+    let hint = format!("pass the folder above it, --state {}\n", team.backend());
+    assert!(of_one.err.contains(&hint), "{}", of_one.err);
     team.expect(0, &["destroy", "--auto-approve"]);
     let again = team.expect(0, &["destroy", "--auto-approve"]);
     assert!(again.out.contains("0 destroyed"), "{}", again.out);
@@ -238,9 +242,12 @@ async fn a_state_moves_between_a_folder_and_a_bucket_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_nobody_made_is_an_error_that_says_how_to_make_it() {
     let desk = Desk::new();
-    let ran = desk.expect(1, &["plan", "--state", "s3://nobody-made-this/clusters"]);
+    let ran = desk.expect(1, &["plan", "--state", "s3://not-created-yet/clusters"]);
+    let summary =
+        "error[state-bucket-missing]: the bucket `not-created-yet` of the state does not exist";
+    assert!(ran.err.contains(summary), "{}", ran.err);
     assert!(ran.err.contains("NoSuchBucket"), "{}", ran.err);
-    assert!(ran.err.contains("aws s3 mb s3://nobody-made-this"), "{}", ran.err);
+    assert!(ran.err.contains("aws s3 mb s3://not-created-yet"), "{}", ran.err);
 }
 
 #[tokio::test(flavor = "multi_thread")]

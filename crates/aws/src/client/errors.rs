@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ec2::error::{ProvideErrorMetadata, SdkError};
@@ -17,6 +17,7 @@ use groundplan_engine::state::error::StateError;
 
 use super::hints;
 use crate::client::account::WrongAccount;
+use crate::client::clock;
 use crate::client::connection_failure::ConnectionFailure;
 use crate::client::interceptor::CallWithheld;
 use crate::model::calls::is_read;
@@ -44,6 +45,11 @@ where
         .or_else(|| error.raw_response().and_then(request_id_in_body));
     if explained.code.as_deref().is_some_and(is_throttle) {
         explained.hint = Some(THROTTLED_HINT.to_owned());
+    }
+    let code = explained.code.as_deref();
+    if code.is_some_and(|code| clock::is_about_time(code, &explained.message)) {
+        let ahead = clock::ahead(error.raw_response(), &explained.message, SystemTime::now());
+        explained.hint = Some(clock::hint(ahead));
     }
     if explained.hint.is_none() {
         explained.hint = hints::hint(service, &explained);
@@ -589,6 +595,15 @@ mod tests {
             (400, "SomethingNewLimitExceeded", "too many", "the quota that the message names"),
             (400, "InvalidAMIID.NotFound", "The image id", "amiID"),
             (401, "OptInRequired", "You are not subscribed", "enable the region"),
+            (400, "RequestExpired", "Request has expired.", "timedatectl"),
+            (403, "SignatureDoesNotMatch", "The request signature", "AWS_SECRET_ACCESS_KEY"),
+            (
+                403,
+                "SignatureDoesNotMatch",
+                "Signature expired: 20261201T100000Z is now earlier than 20261201T101500Z \
+                 (20261201T102000Z - 5 min.)",
+                "20 minutes behind that of AWS",
+            ),
             (400, "PendingVerification", "Your request", "four hours"),
             (
                 400,

@@ -2,6 +2,7 @@
 
 use groundplan_engine::provider::ProviderError;
 
+use super::clock;
 use super::errors::is_throttle;
 
 /// Our error code for missing credentials.
@@ -74,6 +75,9 @@ impl FaultSituation {
         if message.contains(TOKENS_ENFORCED) {
             return Some(FaultSituation::TokensRequired);
         }
+        if clock::is_about_time(code, message) {
+            return Some(FaultSituation::ClockSkewed);
+        }
         let situation = match code {
             NO_CREDENTIALS => FaultSituation::CredentialsMissing,
             WRONG_ACCOUNT => FaultSituation::AccountMismatch,
@@ -86,8 +90,8 @@ impl FaultSituation {
             | "UnrecognizedClientException"
             | "AuthFailure"
             | "InvalidAccessKeyId"
+            | "InvalidSignatureException"
             | "SignatureDoesNotMatch" => FaultSituation::CredentialsRejected,
-            "RequestExpired" | "RequestTimeTooSkewed" => FaultSituation::ClockSkewed,
             "OptInRequired" | "PendingVerification" | "Blocked" => FaultSituation::AccountNotReady,
             "UnauthorizedOperation"
             | "AccessDenied"
@@ -149,14 +153,10 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
                  {CREDENTIALS}"
             )
         }
-        "RequestExpired" | "RequestTimeTooSkewed" => {
-            "set the clock of this host (`timedatectl`), or renew temporary credentials, for example \
-             with `aws sso login`"
-                .to_owned()
-        }
-        "SignatureDoesNotMatch" => {
-            "check the secret access key (AWS_SECRET_ACCESS_KEY or ~/.aws/credentials) and the \
-             clock of this host (`timedatectl`)"
+        _ if clock::is_about_time(code, message) => clock::hint(None),
+        "SignatureDoesNotMatch" | "InvalidSignatureException" => {
+            "check the secret access key (AWS_SECRET_ACCESS_KEY or ~/.aws/credentials), which does \
+             not belong to the access key ID"
                 .to_owned()
         }
         "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
@@ -222,8 +222,10 @@ pub fn fails_every_call(error: &ProviderError) -> bool {
             "ExpiredTokenException",
             "InvalidAccessKeyId",
             "InvalidClientTokenId",
+            "InvalidSignatureException",
             "OptInRequired",
             "RequestExpired",
+            "RequestInTheFuture",
             "RequestTimeTooSkewed",
             "SignatureDoesNotMatch",
             "TokenRefreshRequired",
@@ -322,8 +324,8 @@ mod tests {
     /// Codes with a hint, each group of the table once.
     const HINTED: &str = "NoCredentials WrongAccount InvalidEndpoint EndpointUnreachable \
          ExpiredToken ExpiredTokenException TokenRefreshRequired InvalidClientTokenId UnrecognizedClientException \
-         AuthFailure InvalidAccessKeyId RequestExpired RequestTimeTooSkewed SignatureDoesNotMatch \
-         UnauthorizedOperation AccessDenied AccessDeniedException InvalidAMIID.NotFound \
+         AuthFailure InvalidAccessKeyId RequestExpired RequestTimeTooSkewed RequestInTheFuture \
+         SignatureDoesNotMatch InvalidSignatureException UnauthorizedOperation AccessDenied AccessDeniedException InvalidAMIID.NotFound \
          InvalidAMIID.Unavailable InvalidAMIID.Malformed InvalidKeyPair.NotFound OptInRequired \
          PendingVerification Blocked AuthFailure.ServiceLinkedRoleCreationNotPermitted Unsupported \
          OperationNotPermitted DependencyViolation InsufficientFreeAddressesInSubnet \
@@ -355,6 +357,10 @@ mod tests {
             of("RunInstances", "InvalidParameter", enforced),
             Some(FaultSituation::TokensRequired)
         );
+        let expired = "Signature expired: 20261201T100000Z is now earlier than 20261201T101500Z";
+        let signature = |message| of("GetCallerIdentity", "SignatureDoesNotMatch", message);
+        assert_eq!(signature(expired), Some(FaultSituation::ClockSkewed));
+        assert_eq!(signature("does not match"), Some(FaultSituation::CredentialsRejected));
         assert_eq!(of("StopInstances", "OperationNotPermitted", ""), None);
         assert_eq!(of("CreateVpc", "InvalidVpcRange", ""), None);
     }

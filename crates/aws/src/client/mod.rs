@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod batch;
 pub(crate) mod capacity;
+mod clock;
 mod connection_failure;
 mod credentials;
 pub(crate) mod delete_blockers;
