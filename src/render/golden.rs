@@ -38,6 +38,7 @@ const DESCRIBE: Describe = Describe {
     summary: plan_review::summary,
     is_part: plan_review::is_part,
     billed: plan_review::billed,
+    volumes: plan_review::volumes,
     danger: plan_review::danger,
     schema: |kind| schemas().schema(kind),
 };

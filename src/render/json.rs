@@ -257,6 +257,11 @@ pub(super) fn planned_for_programs(
     if !texts.is_empty() {
         fields["summary"] = texts.into();
     }
+    let kind = change.address.kind();
+    let volumes = change.after.as_ref().and_then(|after| (describe.volumes)(kind, after));
+    if let Some(volumes) = volumes {
+        fields["volumes"] = json!(volumes);
+    }
     fields
 }
 

@@ -19,6 +19,7 @@ pub(super) use self::drift::{
     ShownDrift, class_name, drift, drift_counts, drift_lines, ignored_in_words, left_lines,
 };
 pub(super) use self::words::reason;
+use groundplan_aws::model::volume::PlannedVolume;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Schema;
 use groundplan_engine::plan::billing::BilledBy;
@@ -84,6 +85,8 @@ pub struct Describe {
     pub is_part: fn(kind: &str) -> bool,
     /// Returns the billed items of a resource with these inputs.
     pub billed: BilledBy,
+    /// Returns the volumes of a machine with these inputs. `None` for a kind without volumes.
+    pub volumes: fn(kind: &str, inputs: &Value) -> Option<Vec<PlannedVolume>>,
     /// Returns the dangers of a plan: changes that an installed cluster does not survive.
     pub danger: fn(plan: &Plan) -> Vec<String>,
 }
@@ -255,10 +258,12 @@ impl PlanView<'_> {
         for sentence in &entry.summary.sentences {
             self.line(out, &format!("      {}", screen::one_line(sentence)), 8)?;
         }
-        self.write_fields(out, change)
+        self.write_fields(out, entry)
     }
 
-    fn write_fields(&self, out: &mut dyn Write, change: &Change) -> io::Result<()> {
+    /// Writes the changed fields. Those of a group hold for each of its members.
+    fn write_fields(&self, out: &mut dyn Write, entry: &Entry<'_>) -> io::Result<()> {
+        let change = entry.first();
         let creates = matches!(change.action, Action::Create | Action::Finish);
         // Unknown values of a replacement are a consequence of the new object and do not explain
         // the reason.
@@ -284,16 +289,19 @@ impl PlanView<'_> {
                 Some(lines) => {
                     writeln!(out, "      {}:{forces}", screen::one_line(&field.path))?;
                     for line in lines {
-                        writeln!(out, "        {line}")?;
+                        writeln!(out, "        {}", entry.of_all(line))?;
                     }
                 }
-                None if creates => self.line(out, &format!("      {}", as_created(field)), 8)?,
-                None => self.line(out, &format!("      {}{forces}", one_line(field)), 8)?,
+                None => {
+                    let text = if creates { as_created(field) } else { one_line(field) };
+                    self.line(out, &format!("      {}{forces}", entry.of_all(text)), 8)?;
+                }
             }
         }
         // The replacement does not have what nothing requests any more.
         for left in change.left.iter().filter(|_| change.action.replaces()) {
-            self.line(out, &format!("      {}", left_to_aws(&left.field)), 8)?;
+            let text = entry.of_all(left_to_aws(&left.field));
+            self.line(out, &format!("      {text}"), 8)?;
         }
         Ok(())
     }

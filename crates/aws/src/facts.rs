@@ -17,6 +17,7 @@ use crate::model::calls::is_read;
 use crate::model::calls::permission;
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
+use crate::model::volume::PlannedVolume;
 
 /// Proof that a kind has a line in the registry.
 #[diagnostic::on_unimplemented(
@@ -66,6 +67,10 @@ pub trait Kind: Resource + Registered {
     /// Returns the items that AWS bills for a resource with these inputs by amount and time. Empty for
     /// a kind that is free, or is billed by usage only. [`crate::model::billed`] has the items.
     fn billed(&self) -> Vec<BilledAmount>;
+    /// Returns the volumes that a machine with these inputs has. `None` for a kind without volumes.
+    fn volumes(&self) -> Option<Vec<PlannedVolume>> {
+        None
+    }
 }
 
 /// The reads that only compare what others added. Without the permission, refresh notes that it did
@@ -345,6 +350,8 @@ pub struct KindFacts {
     pub summary: fn(&Value, &Surroundings<'_>) -> Option<Summary>,
     /// [`Kind::billed`] of inputs. `None` if they are not the kind's inputs.
     pub billed: fn(&Value) -> Option<Vec<BilledAmount>>,
+    /// [`Kind::volumes`] of inputs. `None` also if they are not the kind's inputs.
+    pub volumes: fn(&Value) -> Option<Vec<PlannedVolume>>,
 }
 
 fn summary_of<K: Kind>(after: &Value, around: &Surroundings<'_>) -> Option<Summary> {
@@ -355,6 +362,11 @@ fn summary_of<K: Kind>(after: &Value, around: &Surroundings<'_>) -> Option<Summa
 fn billed_for<K: Kind>(inputs: &Value) -> Option<Vec<BilledAmount>> {
     let kind: K = serde_json::from_value(as_inputs(inputs)).ok()?;
     Some(kind.billed())
+}
+
+fn volumes_of<K: Kind>(inputs: &Value) -> Option<Vec<PlannedVolume>> {
+    let kind: K = serde_json::from_value(as_inputs(inputs)).ok()?;
+    kind.volumes()
 }
 
 /// Relation of a part to the resource that contains it.
@@ -395,6 +407,7 @@ impl KindFacts {
             subject: K::SUBJECT,
             summary: summary_of::<K>,
             billed: billed_for::<K>,
+            volumes: volumes_of::<K>,
         }
     }
 

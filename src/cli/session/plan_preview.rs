@@ -31,6 +31,7 @@ pub(crate) fn view<'a>(
         summary: plan_review::summary,
         is_part: plan_review::is_part,
         billed: plan_review::billed,
+        volumes: plan_review::volumes,
         danger: plan_review::danger,
         schema: |kind| schemas().schema(kind),
     };

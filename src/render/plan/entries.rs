@@ -2,7 +2,8 @@
 //!
 //! Alike changes have one action, one reason and the same inputs, apart from a number or suffix in
 //! their names. A group never contains a change that a reader must see alone: a protected resource,
-//! or a resource with drift.
+//! or a resource with drift. Alike parts of one resource, such as the registrations of masters and of
+//! the bootstrap machine in one target group, are one entry that names both.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -31,12 +32,24 @@ pub(in crate::render) struct Entry<'a> {
     /// Address, or the pattern that all addresses of the group fit.
     pub(in crate::render) name: String,
     pub(in crate::render) summary: Summary,
+    /// Own name of the first change, and the pattern that all names of the group fit. `None` for a
+    /// single change.
+    rename: Option<(String, String)>,
 }
 
 impl<'a> Entry<'a> {
     /// Returns the first change. The others of a group differ from it in their names only.
     pub(in crate::render) fn first(&self) -> &'a Change {
         self.changes[0]
+    }
+
+    /// Returns a line about the first change with the pattern of the group in place of its own name.
+    /// The line then holds for each member.
+    pub(in crate::render) fn of_all(&self, line: String) -> String {
+        match &self.rename {
+            Some((own, pattern)) => line.replace(own, pattern),
+            None => line,
+        }
     }
 
     /// Returns the reason and the facts, and for a group the number of its members.
@@ -70,10 +83,18 @@ pub(in crate::render) fn sections<'a>(
     let section = |(subject, changes): (Subject, Vec<&'a Change>)| {
         let groups = if full { alone(changes) } else { groups(changes, describe.is_part) };
         let entries = groups.into_iter().map(|(changes, name)| {
-            let summary = summary(changes[0], describe, &values);
-            Entry { summary: renamed(summary, changes[0], &changes), changes, name }
+            let variable = Variable::of(changes[0]).filter(|_| changes.len() > 1);
+            let rename = variable.map(|one| (one.own.to_owned(), one.pattern));
+            let mut entry = Entry { changes, name, summary: Summary::default(), rename };
+            let Summary { facts, sentences } = summary(entry.first(), describe, &values);
+            let of_all =
+                |texts: Vec<String>| texts.into_iter().map(|text| entry.of_all(text)).collect();
+            let summary = Summary { facts: of_all(facts), sentences: of_all(sentences) };
+            entry.summary = summary;
+            entry
         });
-        Section { subject, entries: entries.collect() }
+        let entries = entries.collect();
+        Section { subject, entries: if full { entries } else { joined(entries, describe.is_part) } }
     };
     sections.into_iter().map(section).collect()
 }
@@ -89,13 +110,73 @@ fn summary(change: &Change, describe: Describe, values: &ValuesAfter<'_>) -> Sum
     }
 }
 
-/// Replaces the own name of the first member in the summary of a group.
-fn renamed(summary: Summary, first: &Change, all: &[&Change]) -> Summary {
-    let Some(variable) = Variable::of(first).filter(|_| all.len() > 1) else { return summary };
-    let rename = |text: String| text.replace(variable.own, &variable.pattern);
-    Summary {
-        facts: summary.facts.into_iter().map(rename).collect(),
-        sentences: summary.sentences.into_iter().map(rename).collect(),
+/// Joins the entries of parts that differ in their source alone: their names have the same last segment,
+/// and their texts are the same after the first word. An entry takes the place of its first member.
+fn joined<'a>(entries: Vec<Entry<'a>>, is_part: fn(&str) -> bool) -> Vec<Entry<'a>> {
+    let mut joined: Vec<Entry<'a>> = Vec::new();
+    let mut places: HashMap<String, (usize, Vec<String>)> = HashMap::new();
+    for entry in entries {
+        let Some(part) = JoinedPart::of(&entry, is_part) else {
+            joined.push(entry);
+            continue;
+        };
+        match places.get_mut(&part.key) {
+            None => {
+                places.insert(part.key, (joined.len(), part.source));
+                joined.push(entry);
+            }
+            Some((place, sources)) => {
+                sources.extend(part.source);
+                let first = &mut joined[*place];
+                first.summary.facts = fact(sources, &part.rest).into_iter().collect();
+                first.name = part.name;
+                first.changes.extend(entry.changes);
+            }
+        }
+    }
+    joined
+}
+
+/// Returns the text of joined entries; `None` for entries without a text, as of a deletion.
+fn fact(sources: &[String], rest: &str) -> Option<String> {
+    let (last, others) = sources.split_last()?;
+    let before = if others.is_empty() { String::new() } else { others.join(", ") + " and " };
+    Some(format!("{before}{last} {rest}"))
+}
+
+/// Entry of parts that can share a line with others.
+struct JoinedPart {
+    /// Text that the entries of one line share.
+    key: String,
+    /// Pattern of the addresses of the line.
+    name: String,
+    /// First word of the text, the source; empty if the entry has no text.
+    source: Vec<String>,
+    /// Text after the source.
+    rest: String,
+}
+
+impl JoinedPart {
+    /// Returns the part; `None` for an entry that has a line of its own. An update or a replacement has
+    /// lines for its fields, which others do not share.
+    fn of(entry: &Entry<'_>, is_part: fn(&str) -> bool) -> Option<Self> {
+        let change = entry.first();
+        let (kind, action) = (change.address.kind(), change.action);
+        let is_joined = is_part(kind) && matches!(action, Action::Create | Action::Delete);
+        if !is_joined || key(change).is_none() || !entry.summary.sentences.is_empty() {
+            return None;
+        }
+        let (_, last) = change.address.name().rsplit_once('-')?;
+        let (source, rest) = match entry.summary.facts.as_slice() {
+            [] => (Vec::new(), String::new()),
+            [fact] => {
+                let (source, rest) = fact.split_once(' ')?;
+                (vec![source.to_owned()], rest.to_owned())
+            }
+            _ => return None,
+        };
+        let key = json!([action, change.reason, kind, last, rest]).to_string();
+        Some(Self { key, name: format!("{kind}.*-{last}"), source, rest })
     }
 }
 

@@ -96,6 +96,7 @@ pub(in crate::render) const DESCRIBE: Describe = Describe {
         };
         amount.map(item).into_iter().collect()
     },
+    volumes: |_, _| None,
     schema: |kind| match kind {
         "vpc" => Some(&SLOW),
         _ => None,
@@ -584,6 +585,64 @@ fn a_replacement_has_its_summary_and_three_alike_parts_are_one_line() {
     assert!(text.contains(line), "{text}");
     assert!(text.contains("  + target.master-*-api  3 alike: zone \"a\"\n"), "{text}");
     assert!(text.contains("  + instance.master-1  "), "{text}");
+}
+
+#[test]
+fn parts_that_differ_in_their_source_alone_share_a_line() {
+    let part = |address: &str, source: &str, group: &str| {
+        let mut after = serde_json::Map::new();
+        after.insert(source.to_owned(), group.into());
+        let after = Some(Value::Object(after));
+        Change { after, ..change(address, Action::Create, Reason::New) }
+    };
+    let master = |n: usize| {
+        let (address, source) = (format!("target.master-{n}-api"), format!("eni.master-{n}"));
+        part(&address, &source, "g")
+    };
+    let mut changes: Vec<Change> = (0..3).map(master).collect();
+    changes.push(part("target.bootstrap-api", "instance.bootstrap", "g"));
+    let text = written(&plan(changes.clone()), false);
+    let line = "  + target.*-api  4 alike: eni.master-* and instance.bootstrap \"g\"\n";
+    assert!(text.contains(line), "{text}");
+    assert!(!written(&plan(changes.clone()), true).contains("alike"));
+    changes[3] = part("target.bootstrap-api", "instance.bootstrap", "other");
+    let text = written(&plan(changes.clone()), false);
+    assert!(text.contains("  + target.bootstrap-api  instance.bootstrap \"other\"\n"), "{text}");
+    changes[3] = part("target.bootstrap-api", "instance.bootstrap", "g");
+    changes[3].protected = true;
+    assert!(written(&plan(changes), false).contains("  + target.bootstrap-api  "));
+}
+
+#[test]
+fn deletions_of_parts_share_a_line_and_replacements_do_not() {
+    let parts = |action| {
+        let names = ["master-0-api", "master-1-api", "bootstrap-api"];
+        let one = |name: &&str| change(&format!("target.{name}"), action, Reason::Destroy);
+        written(&plan(names.iter().map(one).collect()), false)
+    };
+    let text = parts(Action::Delete);
+    assert!(text.contains("  - target.*-api  3 alike: destroyed with the cluster\n"), "{text}");
+    assert!(!parts(Action::DeleteThenCreate).contains("alike"));
+}
+
+#[test]
+fn the_fields_of_a_group_hold_for_each_member() {
+    let replaced = |n: usize| {
+        let name = format!("worker-{n}");
+        let mut change =
+            change(&format!("machine.{name}"), Action::DeleteThenCreate, Reason::Requested);
+        change.fields = vec![
+            field("tags.Name", "old", name.as_str()),
+            FieldChange { replaces: true, ..field("type", "m5.large", "m6i.large") },
+            field("notes", "a\nb", format!("a\n{name}")),
+        ];
+        change
+    };
+    let text = written(&plan((0..6).map(replaced).collect()), false);
+    assert!(text.contains("-/+ machine.worker-*  6 alike: "), "{text}");
+    assert!(text.contains("tags.Name: \"old\" -> \"worker-*\"\n"), "{text}");
+    assert!(text.contains("type: \"m5.large\" -> \"m6i.large\" (forces replacement)"), "{text}");
+    assert!(!text.contains("worker-0"), "{text}");
 }
 
 /// Returns the foot of a plan that changes the number of disks.

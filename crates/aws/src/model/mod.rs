@@ -17,6 +17,7 @@ pub mod protection;
 pub mod quota;
 pub mod tags;
 pub mod untracked;
+pub mod volume;
 
 /// Tags as AWS stores them. groundplan manages only keys that it sets; other keys are never a
 /// difference.

@@ -6,6 +6,7 @@ mod machines;
 
 use std::collections::BTreeSet;
 
+use groundplan_aws::model::volume::PlannedVolume;
 use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Address;
@@ -44,6 +45,11 @@ pub fn is_part(kind: &str) -> bool {
 /// Returns the billed items of a resource with these inputs. Unknown kinds have none.
 pub fn billed(kind: &str, inputs: &Value) -> Vec<BilledAmount> {
     facts(kind).and_then(|facts| (facts.billed)(inputs)).unwrap_or_default()
+}
+
+/// Returns the volumes of a machine with these inputs. `None` for a kind without volumes.
+pub fn volumes(kind: &str, inputs: &Value) -> Option<Vec<PlannedVolume>> {
+    facts(kind).and_then(|facts| (facts.volumes)(inputs))
 }
 
 /// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced, deleted

@@ -18,6 +18,7 @@ use crate::model::ids::{
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
+use crate::model::volume::PlannedVolume;
 use crate::summary::{encryption, labelled, metadata_options, name, names, zone};
 
 /// Inputs of an instance.
@@ -217,6 +218,12 @@ impl Kind for Instance {
             groups,
             public.to_owned(),
         ])
+    }
+
+    fn volumes(&self) -> Option<Vec<PlannedVolume>> {
+        let InstanceRootVolume { device, kms_key, .. } = &self.root_volume;
+        let (device, kms_key) = (device.clone(), kms_key.clone());
+        Some(vec![PlannedVolume { device, encrypted: Some(true), kms_key }])
     }
 
     fn billed(&self) -> Vec<BilledAmount> {

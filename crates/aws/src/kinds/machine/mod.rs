@@ -24,6 +24,7 @@ use crate::model::ids::{
 };
 use crate::model::metadata_options::MetadataOptions;
 use crate::model::untracked::UntrackedKind;
+use crate::model::volume::PlannedVolume;
 use crate::summary::{encryption, labelled, metadata_options, name, names, phrase, zone};
 
 /// Inputs of a machine.
@@ -377,6 +378,15 @@ impl Kind for Machine {
         ])
     }
 
+    fn volumes(&self) -> Option<Vec<PlannedVolume>> {
+        let volume = |one: &MachineBlockDevice| PlannedVolume {
+            device: one.device.clone(),
+            encrypted: one.encrypted,
+            kms_key: one.kms_key.clone(),
+        };
+        Some(self.block_devices.iter().map(volume).collect())
+    }
+
     fn billed(&self) -> Vec<BilledAmount> {
         let category = match (&self.market, self.placement.tenancy.as_deref()) {
             (Some(PurchaseOption::Spot { .. }), _) => BilledCategory::SpotInstance,
@@ -456,6 +466,8 @@ mod tests {
             encrypted: None,
             kms_key: None,
         }];
+        let volume = PlannedVolume { device: "/dev/xvda".into(), encrypted: None, kms_key: None };
+        assert_eq!(machine.volumes(), Some(vec![volume]));
         machine.interface.public_address = Some(PublicAddress::Internet(true));
         machine.placement.tenancy = Some("dedicated".to_owned());
         assert_eq!(
