@@ -325,6 +325,7 @@ impl From<Option<FaultSituation>> for Code {
             Some(FaultSituation::SubnetFull) => Code::SubnetFull,
             Some(FaultSituation::DeletionProtected) => Code::DeletionProtected,
             Some(FaultSituation::InUse) => Code::ResourceInUse,
+            Some(FaultSituation::NameTaken) => Code::NameTaken,
             Some(FaultSituation::Throttled) => Code::Throttled,
             Some(FaultSituation::EndpointInvalid) => Code::EndpointInvalid,
             Some(FaultSituation::EndpointUnreachable) => Code::EndpointUnreachable,
@@ -357,6 +358,7 @@ mod tests {
         assert_eq!(code("RunInstances", "UnauthorizedOperation"), Code::CallDenied);
         assert_eq!(code("RunInstances", "WrongAccount"), Code::AccountMismatch);
         assert_eq!(code("DescribeVpcs", "RequestLimitExceeded"), Code::Throttled);
+        assert_eq!(code("CreateRole", "EntityAlreadyExists"), Code::NameTaken);
         assert_eq!(code("CreateVpc", "InvalidVpcRange"), Code::CallFailed);
         assert_eq!(
             Code::of_call(&ProviderError::new(ErrorClass::Ambiguous, "CreateVpc", "reset")),

@@ -108,8 +108,10 @@ impl Diagnostic {
     /// Returns an error for a failed call: call and error code, message of the cloud, request ID.
     pub fn fault(summary: impl Into<String>, fault: &ReportedError) -> Self {
         let mut diagnostic = Self::error(Code::of_fault(fault), summary);
-        let code = fault.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
-        diagnostic.detail.push(format!("{}{code}", fault.call));
+        if fault.code.as_deref() != Some("NotOurs") {
+            let code = fault.code.as_ref().map(|code| format!(": {code}")).unwrap_or_default();
+            diagnostic.detail.push(format!("{}{code}", fault.call));
+        }
         diagnostic.detail.extend(fault.message.lines().map(str::to_owned));
         if let Some(id) = &fault.request_id {
             diagnostic.detail.push(format!("request id: {id}"));
@@ -145,7 +147,7 @@ impl Diagnostic {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_engine::provider::ErrorClass;
+    use groundplan_engine::provider::{Cause, ErrorClass};
 
     use super::*;
 
@@ -169,6 +171,17 @@ mod tests {
              \x20 no more of these\n\
              \x20 request id: r-1\n\
              hint: choose another zone\n"
+        );
+    }
+
+    #[test]
+    fn a_taken_name_has_its_owner_and_no_internal_code() {
+        let error =
+            ProviderError::new(ErrorClass::Permanent, "GetRole", "the role r is taken by x")
+                .with_cause(Cause::NotOurs);
+        assert_eq!(
+            plain(&Diagnostic::call_failed("create iam_role.r", &error)),
+            "error[name-taken]: could not create iam_role.r\n  the role r is taken by x\n"
         );
     }
 

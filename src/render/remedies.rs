@@ -29,6 +29,9 @@ pub fn of_lock(error: &LockError) -> Option<String> {
 /// Returns the remedy for a lock that could not be force-unlocked.
 pub fn of_break(error: &UnlockError) -> Option<String> {
     match error {
+        UnlockError::Another { holder: Some(holder), .. } if holder.is_alive() == Some(true) => {
+            of_lock(&LockError::Held(holder.clone()))
+        }
         UnlockError::Another { holder, .. } => {
             let id = holder.as_ref().map_or(UNNAMED, |holder| &holder.id);
             Some(format!("to force-release that lock: groundplan unlock {id}"))
@@ -112,6 +115,9 @@ mod tests {
         assert!(of_lock(&LockError::Held(holder.clone())).unwrap().ends_with(&command));
         let another = UnlockError::Another { given: "7b0c".into(), holder: Some(holder) };
         assert!(of_break(&another).unwrap().ends_with(&command));
+        let here = Some(Box::new(LockHolder::this_process("apply")));
+        let another = UnlockError::Another { given: "7b0c".into(), holder: here };
+        assert!(of_break(&another).unwrap().contains("end it with `kill "), "it still runs");
     }
 
     #[test]

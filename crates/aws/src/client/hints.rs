@@ -23,6 +23,14 @@ const TOKENS_ENFORCED: &str = "httpTokensEnforced";
 const REQUIRE_TOKENS: &str =
     "set `metadataService.authentication: Required` in the machine pool's `platform.aws`";
 
+/// Error codes for a name that another object has: IAM, EC2, Elastic Load Balancing.
+const NAME_TAKEN: &[&str] = &[
+    "EntityAlreadyExists",
+    "InvalidGroup.Duplicate",
+    "DuplicateLoadBalancerName",
+    "DuplicateTargetGroupName",
+];
+
 /// Situation of a failed call, as far as the user acts on it in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultSituation {
@@ -60,6 +68,8 @@ pub enum FaultSituation {
     DeletionProtected,
     /// Another resource uses the one to delete.
     InUse,
+    /// Another object has the name.
+    NameTaken,
     /// AWS throttles the calls.
     Throttled,
     /// The configured endpoint is not a URL.
@@ -107,6 +117,7 @@ impl FaultSituation {
                 FaultSituation::DeletionProtected
             }
             "DependencyViolation" => FaultSituation::InUse,
+            _ if NAME_TAKEN.contains(&code) => FaultSituation::NameTaken,
             "InsufficientFreeAddressesInSubnet" => FaultSituation::SubnetFull,
             _ if is_throttle(code) => FaultSituation::Throttled,
             _ if code.starts_with("Insufficient") => FaultSituation::Capacity,
@@ -191,6 +202,11 @@ pub(crate) fn hint(service: &str, error: &ProviderError) -> Option<String> {
                 .to_owned()
         }
         "DependencyViolation" => "find and delete the resources that still use this one".to_owned(),
+        _ if NAME_TAKEN.contains(&code) => {
+            "run the same command again, in case a deleted object still had the name; if the error \
+             repeats, delete the object that has it, if it is unused, or choose another cluster name"
+                .to_owned()
+        }
         "InsufficientFreeAddressesInSubnet" => {
             "choose a larger subnet, or free addresses in this one".to_owned()
         }
@@ -330,7 +346,7 @@ mod tests {
          PendingVerification Blocked AuthFailure.ServiceLinkedRoleCreationNotPermitted Unsupported \
          OperationNotPermitted DependencyViolation InsufficientFreeAddressesInSubnet \
          InvalidKMSKey.InvalidState KMSKeyNotAccessibleFault InsufficientInstanceCapacity \
-         VpcLimitExceeded AddressLimitExceeded TooManyBuckets LimitExceeded TagLimitExceeded \
+         EntityAlreadyExists InvalidGroup.Duplicate VpcLimitExceeded AddressLimitExceeded TooManyBuckets LimitExceeded TagLimitExceeded \
          SomeOtherLimitExceeded";
 
     #[test]

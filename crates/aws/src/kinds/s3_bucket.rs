@@ -119,7 +119,10 @@ mod calls {
                     resolve_conflict(self.find(aws, creation).await, error)
                 }
                 Err(error) if error.is(&["BucketAlreadyExists"]) => {
-                    Err(taken("CreateBucket", &self.what(), "another account"))
+                    let hint = "create the manifests and Ignition files again: their infra ID gives \
+                                the bucket another name; names of buckets are unique over all \
+                                accounts";
+                    Err(taken("CreateBucket", &self.what(), "another account").with_hint(hint))
                 }
                 Err(error) => Err(error),
             }
