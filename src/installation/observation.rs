@@ -20,6 +20,8 @@ pub struct Observation {
     pub console: Reading<ConsoleRoute>,
     /// Nodes of the cluster.
     pub nodes: Reading<Vec<NodeStatus>>,
+    /// Machines whose instance could not be launched.
+    pub failed_machines: Reading<Vec<FailedMachine>>,
     /// Certificate signing requests that are neither approved nor denied.
     pub pending_requests: Reading<Vec<PendingRequest>>,
 }
@@ -34,6 +36,7 @@ impl Observation {
             operators: Reading::Unread,
             console: Reading::Unread,
             nodes: Reading::Unread,
+            failed_machines: Reading::Unread,
             pending_requests: Reading::Unread,
         }
     }
@@ -371,6 +374,35 @@ impl NodeStatus {
     }
 }
 
+/// Machine of the Machine API whose instance could not be launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedMachine {
+    /// Name.
+    pub name: String,
+    /// Message of the Machine, in which AWS's code is quoted.
+    pub message: String,
+}
+
+impl FailedMachine {
+    /// Returns the failure of a Machine; `None` for a Machine with an instance, or without a failure. The
+    /// message is `status.errorMessage`, or that of the condition `MachineCreation` of the provider.
+    pub fn of(name: &str, machine: &Value) -> Option<Self> {
+        let status = &machine["status"];
+        if status["providerStatus"]["instanceId"].as_str().is_some_and(|id| !id.is_empty()) {
+            return None;
+        }
+        let creation = || {
+            let conditions = status["providerStatus"]["conditions"].as_array()?;
+            let failed =
+                |one: &&Value| one["type"] == "MachineCreation" && one["status"] == "False";
+            conditions.iter().find(failed)?["message"].as_str()
+        };
+        let message = status["errorMessage"].as_str().or_else(creation)?;
+        let is_said = !message.trim().is_empty();
+        is_said.then(|| Self { name: name.to_owned(), message: message.to_owned() })
+    }
+}
+
 /// Certificate signing request without a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRequest {
@@ -415,6 +447,33 @@ mod tests {
         assert!(complete(Some(&map("complete")), Some(&member("True"))));
         // Before 4.4, the operator has no such condition.
         assert!(complete(Some(&map("complete")), Some(&with(&[]))));
+    }
+
+    #[test]
+    fn a_machine_without_an_instance_has_the_message_of_its_launch() {
+        let failed = |status: Value| FailedMachine::of("w-0", &json!({"status": status}));
+        let creation = |status: &str, message: &str| {
+            json!({"conditions": [
+                {"type": "MachineCreation", "status": status, "message": message}
+            ]})
+        };
+        let of = |message: &str| {
+            Some(FailedMachine { name: "w-0".to_owned(), message: message.to_owned() })
+        };
+        assert_eq!(failed(json!({"errorMessage": "no capacity"})), of("no capacity"));
+        let condition =
+            json!({"providerStatus": creation("False", "InsufficientInstanceCapacity")});
+        assert_eq!(failed(condition), of("InsufficientInstanceCapacity"));
+        let mut launched = creation("False", "an earlier attempt");
+        launched["instanceId"] = json!("i-1");
+        for status in [
+            json!({"providerStatus": launched, "errorMessage": "stopped later"}),
+            json!({"providerStatus": creation("True", "created")}),
+            json!({"providerStatus": creation("False", " ")}),
+            json!({"phase": "Provisioning"}),
+        ] {
+            assert_eq!(failed(status.clone()), None, "{status}");
+        }
     }
 
     #[test]

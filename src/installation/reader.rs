@@ -12,8 +12,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::observation::{
-    ApiProblem, ApiStatus, BootstrapStatus, Condition, ConsoleRoute, NodeStatus, Observation,
-    OperatorStatus, PendingRequest, Reading, VersionStatus,
+    ApiProblem, ApiStatus, BootstrapStatus, Condition, ConsoleRoute, FailedMachine, NodeStatus,
+    Observation, OperatorStatus, PendingRequest, Reading, VersionStatus,
 };
 use super::stages::Goal;
 use super::wait::ClusterReader;
@@ -62,9 +62,13 @@ impl ClusterReader for KubeReader {
         match self.goal {
             Goal::BootstrapComplete => Observation { bootstrap: self.bootstrap().await, ..seen },
             Goal::InstallComplete => {
-                let (version, operators, console) =
-                    tokio::join!(self.version(), self.operators(), self.console());
-                Observation { version, operators, console, ..seen }
+                let (version, operators, console, failed_machines) = tokio::join!(
+                    self.version(),
+                    self.operators(),
+                    self.console(),
+                    self.failed_machines()
+                );
+                Observation { version, operators, console, failed_machines, ..seen }
             }
         }
     }
@@ -157,6 +161,12 @@ impl KubeReader {
                 ready: Condition::find(&one.data, "Ready"),
             })
         })
+    }
+
+    async fn failed_machines(&self) -> Reading<Vec<FailedMachine>> {
+        let kind = ("machine.openshift.io", "v1beta1", "Machine");
+        let all = list(&self.api(kind, "machines", Some("openshift-machine-api"))).await;
+        each(all, |one| FailedMachine::of(&one.name_any(), &one.data))
     }
 
     async fn pending_requests(&self) -> Reading<Vec<PendingRequest>> {

@@ -1,8 +1,11 @@
 //! Causes of a late stage, as an observation shows them.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::Stage;
+use super::status::listed;
 use crate::installation::observation::{
     ApiStatus, NodeStatus, Observation, OperatorStatus, PendingRequest, VersionStatus,
 };
@@ -26,6 +29,7 @@ pub(super) fn reasons(stage: Stage, now: Timestamp, seen: &Observation) -> Vec<S
     {
         reasons.push(format!("ClusterVersion is failing: {}", first_line(&failing.message)));
     }
+    reasons.extend(failed_launches(seen));
     let nodes = seen.nodes.value().map_or(&[][..], Vec::as_slice);
     let nodes = nodes.iter().filter_map(NodeStatus::problem);
     let operators = seen.operators.value().map_or(&[][..], Vec::as_slice);
@@ -40,6 +44,30 @@ pub(super) fn reasons(stage: Stage, now: Timestamp, seen: &Observation) -> Vec<S
     }
     reasons
 }
+
+/// Returns one line for each message of Machines without an instance. Workers that are missing are often
+/// the cause of operators that are not available.
+fn failed_launches(seen: &Observation) -> Vec<String> {
+    let machines = seen.failed_machines.value().map_or(&[][..], Vec::as_slice);
+    let mut by_message: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for machine in machines {
+        by_message.entry(first_line(&machine.message)).or_default().push(&machine.name);
+    }
+    let line = |(message, names): (&str, Vec<&str>)| {
+        let subject = match names.as_slice() {
+            [one] => format!("Machine {one} has no instance"),
+            names => format!("{} Machines have no instance ({})", names.len(), listed(names)),
+        };
+        let is_capacity = message.contains("Insufficient") && message.contains("Capacity");
+        let advice = if is_capacity { CAPACITY } else { "" };
+        format!("{subject}: {message}{advice}")
+    };
+    by_message.into_iter().map(line).collect()
+}
+
+/// Advice for a launch for which AWS has no capacity.
+const CAPACITY: &str =
+    "; AWS has no capacity: wait, or choose another instance type or zone in the MachineSet";
 
 /// Returns the names of requests that are pending for a long time.
 pub(super) fn old_requests(now: Timestamp, seen: &Observation) -> Vec<&str> {

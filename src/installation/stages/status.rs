@@ -83,7 +83,8 @@ pub(super) fn console(in_stage: Duration, seen: &Observation) -> StageStatus {
     }
 }
 
-fn listed(names: &[&str]) -> String {
+/// Returns names as a list of limited length.
+pub(super) fn listed(names: &[&str]) -> String {
     match names.len().checked_sub(NAMED + 1) {
         None => names.join(", "),
         Some(rest) => format!("{} and {} more", names[..NAMED].join(", "), rest + 1),

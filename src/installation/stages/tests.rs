@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::installation::observation::{
-    ApiProblem, ApiStatus, BootstrapStatus, Condition, ConsoleRoute, NodeStatus, Observation,
-    OperatorStatus, PendingRequest, Reading, VersionStatus,
+    ApiProblem, ApiStatus, BootstrapStatus, Condition, ConsoleRoute, FailedMachine, NodeStatus,
+    Observation, OperatorStatus, PendingRequest, Reading, VersionStatus,
 };
 
 const START: &str = "2026-01-01T00:00:00Z";
@@ -360,6 +360,36 @@ fn a_late_installation_names_operators_with_their_first_line() {
             "ClusterVersion is failing: operator dns is degraded",
             "operator dns is degraded: pod crashes",
             "console: x"
+        ]
+    );
+}
+
+#[test]
+fn machines_without_an_instance_are_named_by_their_message() {
+    let mut script = Script::new(Goal::InstallComplete);
+    let machine = |name: &str, message: &str| FailedMachine {
+        name: name.to_owned(),
+        message: format!("{message}\nrequest id: r-{name}"),
+    };
+    let none = "InsufficientInstanceCapacity: we do not have sufficient m6i.large capacity";
+    let seen = Observation {
+        failed_machines: Reading::Read(vec![
+            machine("w-0", none),
+            machine("w-1", none),
+            machine("w-2", "InvalidKeyPair.NotFound"),
+        ]),
+        ..version("False", "False", "True", "waiting for ingress")
+    };
+    script.after(0, &seen);
+    script.after(1800, &seen);
+    assert_eq!(
+        script.late(&seen).unwrap()[..2],
+        [
+            format!(
+                "2 Machines have no instance (w-0, w-1): {none}; AWS has no capacity: wait, or choose \
+                 another instance type or zone in the MachineSet"
+            ),
+            "Machine w-2 has no instance: InvalidKeyPair.NotFound".to_owned(),
         ]
     );
 }
