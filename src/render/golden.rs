@@ -310,7 +310,7 @@ fn planned(folder: &Path) -> GoldenResult {
     } else {
         plan(&graph, &state, &observed, &schemas(), &options)
     };
-    warnings.extend(plan_review::plan_warnings(&plan));
+    let warnings = plan_review::warnings(&warnings, &plan);
     GoldenResult { case, config, graph, plan, warnings }
 }
 

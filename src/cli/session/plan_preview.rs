@@ -72,11 +72,6 @@ pub(crate) fn prices(path: &Path) -> Result<Prices> {
     })
 }
 
-/// Returns the plan warnings: of the install-config, and of the plan itself.
-pub(crate) fn plan_warnings(of_config: &[String], plan: &Plan) -> Vec<String> {
-    of_config.iter().cloned().chain(plan_review::plan_warnings(plan)).collect()
-}
-
 /// Returns an error with all violations of guards and policies, if there are any.
 pub(crate) fn enforce_guards(view: &PlanView<'_>, guards: &args::GuardArgs) -> Result<()> {
     let plan = view.plan;

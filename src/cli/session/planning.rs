@@ -12,6 +12,7 @@ use groundplan_engine::plan::{self, LiveState, Plan, PlanOptions};
 use groundplan_engine::secret::Secrets;
 use groundplan_engine::state::{Cluster, Entry, LookupCache, State};
 use groundplan_openshift::machine_api::asset_manifests::{AssetFit, AssetManifestError};
+use groundplan_openshift::plan_review;
 use groundplan_openshift::topology::{Compiled, IgnitionFile, Workers};
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ use crate::cli::session::desired_state::{CompileInputs, CompiledSource, DesiredS
 use crate::cli::session::ignition::{IgnitionUse, MissingIgnition};
 use crate::cli::session::locked_state::{OpenState, binding, now};
 use crate::cli::session::ownership::ensure_owned;
-use crate::cli::session::plan_preview::{enforce_guards, plan_warnings, view, view_in};
+use crate::cli::session::plan_preview::{enforce_guards, view, view_in};
 use crate::cli::session::saved_plan::{self, ReadPlan};
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::sole_owner::{
@@ -292,7 +293,7 @@ impl<'a, P: Purpose> Locked<'a, P, Desired> {
         ui: &mut Ui,
     ) -> Result<Planned<'a, P, Desired>> {
         let plan = self.computed(live, options);
-        let mut warnings = plan_warnings(&self.inputs.compiled.warnings, &plan);
+        let mut warnings = plan_review::warnings(&self.inputs.compiled.warnings, &plan);
         warnings.extend(self.not_compared());
         let ignition = self.inputs.ignition(&plan);
         warnings.extend(ignition.missing.values().map(MissingIgnition::warning));

@@ -6,17 +6,18 @@ mod machines;
 
 use std::collections::BTreeSet;
 
+use groundplan_aws::kinds::instance::Instance;
 use groundplan_aws::model::volume::PlannedVolume;
 use groundplan_aws::registry::facts;
 use groundplan_engine::event::Operation;
-use groundplan_engine::graph::Address;
+use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::billing::BilledAmount;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
 use groundplan_engine::plan::{Action, Change, DriftClass, Plan, Reason, Step};
 use serde_json::Value;
 
 pub use self::danger::danger;
-use crate::topology::is_control_plane;
+use crate::topology::{WITHOUT_ASSETS, is_control_plane};
 
 /// Returns the drift class of a path in a kind's inputs. Unknown kinds may grant access: the class
 /// of their differences is security.
@@ -50,6 +51,17 @@ pub fn billed(kind: &str, inputs: &Value) -> Vec<BilledAmount> {
 /// Returns the volumes of a machine with these inputs. `None` for a kind without volumes.
 pub fn volumes(kind: &str, inputs: &Value) -> Option<Vec<PlannedVolume>> {
     facts(kind).and_then(|facts| (facts.volumes)(inputs))
+}
+
+/// Returns the warnings of a compiled config that matter for its plan, then those of the plan.
+pub fn warnings(of_config: &[String], plan: &Plan) -> Vec<String> {
+    let creates = |change: &Change| {
+        let is_new = matches!(change.action, Action::Create | Action::Finish);
+        change.address.kind() == Instance::SCHEMA.kind && (is_new || change.action.replaces())
+    };
+    let creates_machines = plan.changes.iter().any(creates);
+    let matters = |warning: &&String| creates_machines || *warning != WITHOUT_ASSETS;
+    of_config.iter().filter(matters).cloned().chain(plan_warnings(plan)).collect()
 }
 
 /// Returns the warnings of a plan; none for a destroy. An etcd member goes with each replaced, deleted

@@ -93,6 +93,10 @@ impl Default for CompileOptions {
     }
 }
 
+/// Warning about machines without Ignition files. It matters for a plan that creates machines.
+pub const WITHOUT_ASSETS: &str =
+    "no --assets of openshift-install: the machines will boot, but no cluster will form";
+
 /// A compiled install-config.
 #[derive(Debug)]
 pub struct Compiled {
@@ -171,10 +175,7 @@ impl ClusterSpec {
     fn all_warnings(&self, assets: &Assets, recorded: &RecordedIgnition) -> Vec<String> {
         let mut warnings = self.warnings.clone();
         if assets.is_none() && recorded.is_none() {
-            warnings.push(
-                "no --assets of openshift-install: the machines will boot, but no cluster will form"
-                    .to_owned(),
-            );
+            warnings.push(WITHOUT_ASSETS.to_owned());
         }
         let tags = self.names.user_tags().len();
         if tags > naming::USER_TAGS_OF_AN_OBJECT {
