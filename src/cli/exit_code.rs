@@ -50,9 +50,7 @@ impl Exit {
         match self {
             Exit::Done => "done, or nothing to do",
             Exit::Failed => "failed; completed steps are recorded, run again to continue",
-            Exit::Changes => {
-                "changes or drift (only with plan --detailed-exitcode), or findings of an audit"
-            }
+            Exit::Changes => "changes or drift (plan --detailed-exitcode), or findings of an audit",
             Exit::ConfigInvalid => "the install-config or another input file is missing or invalid",
             Exit::Locked => "the state is locked by another run",
             Exit::Stale => "the saved plan is stale",

@@ -24,7 +24,7 @@ use groundplan_engine::event::Operation;
 use groundplan_engine::graph::Schema;
 use groundplan_engine::plan::billing::BilledBy;
 use groundplan_engine::plan::values::{Subject, Summary, Surroundings};
-use groundplan_engine::plan::{Action, Change, ChangeCounts, Classify, FieldChange, Plan};
+use groundplan_engine::plan::{Action, ChangeCounts, Classify, FieldChange, Plan};
 use groundplan_engine::provider::Schemas;
 use serde::Serialize;
 use serde_json::Value;

@@ -205,6 +205,18 @@ pub(super) const WRITING: &[Exit] = &[
     Exit::Usage,
 ];
 
+/// Exit codes of a command that applies a plan, a saved one too.
+pub(super) const APPLYING: &[Exit] = &[
+    Exit::Done,
+    Exit::Failed,
+    Exit::ConfigInvalid,
+    Exit::Locked,
+    Exit::Stale,
+    Exit::Stopped,
+    Exit::Refused,
+    Exit::Usage,
+];
+
 /// Cluster that a command is about.
 #[derive(Clone, Debug, Args)]
 pub struct ClusterArg {

@@ -50,7 +50,7 @@ pub struct ConfigShow {}
 /// them as unknown. Comments and layout of the rest stay. The copy contains the pull secret.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
-    "groundplan config export --for openshift-install --out assets/install-config.yaml
+    "groundplan config export --for openshift-install --out copy.yaml
 groundplan config export --for openshift-install > assets/install-config.yaml",
     &[Exit::Done, Exit::Failed, Exit::ConfigInvalid, Exit::Usage],
 ))]

@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[test]
+    fn examples_and_exit_codes_stay_on_their_lines() {
+        for_each(&mut |path, command| {
+            let end = |width| {
+                let help = at_width(command, width, true);
+                help[help.find("Example").expect("examples")..].to_owned()
+            };
+            assert_eq!(end(80), end(200), "{path:?}: a line of 78 characters fits");
+        });
+    }
+
+    #[test]
     fn every_command_says_which_shared_options_it_uses() {
         let mut commands = Vec::new();
         for_each(&mut |path, _| commands.push(path.join(" ")));

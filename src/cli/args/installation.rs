@@ -102,7 +102,7 @@ pub enum WaitForCommand {
     /// no member on the bootstrap machine.
     #[command(after_long_help = help::after(
         "groundplan wait-for bootstrap-complete --assets assets
-groundplan wait-for bootstrap-complete --kubeconfig auth/kubeconfig --console-output",
+groundplan wait-for bootstrap-complete --assets assets --console-output",
         WAITING,
     ))]
     BootstrapComplete(WaitForBootstrap),

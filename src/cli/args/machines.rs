@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{
-    ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, WaitArgs, cluster, help,
+    APPLYING, ApplyingArgs, GuardArgs, PlanningArgs, TargetingArgs, WRITING, WaitArgs, cluster,
+    help,
 };
 use crate::cli::exit_code::Exit;
 
@@ -131,7 +132,7 @@ pub enum MachinesCommand {
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan machines plan --manifests assets/openshift
-groundplan machines plan --manifests workers.yaml --manifests user-data.yaml --full",
+groundplan machines plan --manifests w.yaml --manifests user-data.yaml --full",
     &[Exit::Done, Exit::Failed, Exit::Changes, Exit::ConfigInvalid, Exit::Locked, Exit::Stopped,
       Exit::Refused, Exit::Usage],
 ))]
@@ -153,7 +154,7 @@ pub struct MachinesPlan {
     "groundplan machines apply --manifests machines
 groundplan machines apply --manifests machines --auto-approve --max-destroy 0
 groundplan machines apply --manifests machines machines.plan",
-    &Exit::ALL,
+    APPLYING,
 ))]
 pub struct MachinesApply {
     /// Plan saved with `machines plan --out`; `-` is standard input.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use groundplan_engine::plan::guard::Expectation;
 
-use super::{DestroyedArgs, ImdsGateArgs, duration, file, help};
+use super::{APPLYING, DestroyedArgs, ImdsGateArgs, duration, file, help};
 use crate::cli::exit_code::Exit;
 
 /// Show the changes that an apply would make.
@@ -22,7 +22,7 @@ use crate::cli::exit_code::Exit;
 #[command(after_long_help = help::after(
     "groundplan plan
 groundplan plan --out cluster.plan && groundplan apply cluster.plan
-groundplan plan --detailed-exitcode    # exit code 2 if there are changes or drift
+groundplan plan --detailed-exitcode    # exit code 2 for changes or drift
 groundplan plan --refresh-only         # drift only
 groundplan plan --destroy --out destroy.plan && groundplan apply destroy.plan
 groundplan plan --target instance.master-0 --expect '+0 ~1 -0'",
@@ -115,8 +115,8 @@ pub struct PlanningArgs {
 groundplan apply --assets assets --auto-approve
 groundplan apply --assets assets --wait    # until the cluster is installed
 groundplan apply cluster.plan
-groundplan apply --bootstrap --assets assets       # add the bootstrap again after its removal",
-    &Exit::ALL,
+groundplan apply --bootstrap --assets assets   # after `bootstrap destroy`",
+    APPLYING,
 ))]
 pub struct ApplyArgs {
     /// Plan saved with `plan --out` or `destroy --out`; `-` is standard input.

@@ -2,7 +2,9 @@
 
 use groundplan_engine::graph::Identity as KindIdentity;
 use groundplan_engine::plan::billing::{BilledAmount, BilledItem};
-use groundplan_engine::plan::{DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step};
+use groundplan_engine::plan::{
+    Change, DriftClass, IgnoreReason, IgnoredDifference, Op, Reason, Step,
+};
 use groundplan_engine::state::Cluster;
 use proptest::prelude::*;
 use serde_json::{Value, json};
