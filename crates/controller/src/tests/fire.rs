@@ -7,7 +7,7 @@ use std::time::Duration;
 use groundplan_aws::lookups::lookup::{FilterBy, Lookup};
 use groundplan_engine::provider::ErrorClass;
 use groundplan_engine::test_support::When;
-use groundplan_openshift::machine_api::types::{Machine, read};
+use groundplan_openshift::machine_api::types::{Machine, NAMESPACE, read};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -370,6 +370,10 @@ async fn a_secret_that_is_missing_costs_few_attempts_and_no_writes() {
     assert!((5..=9).contains(&reads), "{reads} attempts");
     assert_eq!(writes(&bench, "/machines/m/status"), 1, "{:#?}", bench.cluster.audit());
     assert_eq!((bench.told(), bench.ec2.count("create")), (vec!["FailedCreate".to_owned()], 0));
+    let events = bench.cluster.events();
+    let message = events[0]["message"].as_str().unwrap();
+    assert!(message.contains(&format!("the Secret {NAMESPACE}/missing")), "{message}");
+    assert!(message.contains("`userDataSecret.name`"), "{message}");
     controller.abort();
 }
 

@@ -161,12 +161,15 @@ impl MachineController {
         let name = config.user_data_secret.as_ref().map_or("", |secret| &secret.name);
         let secrets: Api<ClusterSecret> =
             Api::namespaced(self.client.clone(), &self.settings.namespace);
+        let namespace = &self.settings.namespace;
         let missing = |what: &str| {
             ReconcileError::DependencyNotReady(format!(
-                "the Secret {name} with the user data {what}"
+                "the Secret {namespace}/{name} with the user data {what}"
             ))
         };
-        let secret = secrets.get_opt(name).await?.ok_or_else(|| missing("does not exist"))?;
+        let absent = "does not exist: create it, or correct `userDataSecret.name`; the launch then \
+                      follows by itself";
+        let secret = secrets.get_opt(name).await?.ok_or_else(|| missing(absent))?;
         let data = secret.data.and_then(|mut data| data.remove("userData"));
         let data = data.ok_or_else(|| missing("has no key `userData`"))?.0;
         match data.is_empty() {
