@@ -248,6 +248,7 @@ mod tests {
                     resource["after"]["ingress"].as_array_mut().unwrap().push(everyone);
                 }
                 "vpc.main" => resource["action"] = json!("delete_then_create"),
+                "instance.master-2" => resource["volumes"][0]["encrypted"] = json!(null),
                 _ => {}
             }
         }
@@ -261,8 +262,28 @@ mod tests {
                 violation("imdsv2-required", "instance.master-1"),
                 violation("ssh-closed", "security_group_rules.master"),
                 violation("no-network-loss", "vpc.main"),
+                violation("volumes-encrypted", "instance.master-2"),
             ]
         );
+    }
+
+    #[test]
+    fn the_example_for_ssh_accepts_the_rule_of_the_bootstrap_until_its_removal() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let policies = files::read(&[root.join("docs/policies/network.yaml")]).unwrap();
+        let violated = |bootstrap: &str, from: u16| {
+            let ssh = json!({"protocol": "tcp", "ports": {"from": from, "to": 22},
+                             "peer": {"cidrs": ["0.0.0.0/0"]}});
+            let plan = json!({"operation": "apply", "resources": [
+                {"address": "instance.bootstrap", "kind": "instance", "action": bootstrap},
+                {"address": "security_group_rules.controlplane", "kind": "security_group_rules",
+                 "action": "keep", "after": {"ingress": [ssh]}},
+            ]});
+            evaluate(&policies, &plan).len()
+        };
+        assert_eq!(violated("create", 22), 0);
+        assert_eq!(violated("create", 0), 1, "more than ssh is open");
+        assert_eq!(violated("delete", 22), 1);
     }
 
     #[test]
