@@ -58,7 +58,7 @@ pub enum ImdsCommand {
 #[command(after_long_help = help::after(
     "groundplan imds audit
 groundplan imds audit --infra-id demo-x7k2p --region us-west-2
-groundplan imds audit --all-clusters --region us-west-2 --region eu-central-1 --json",
+groundplan imds audit --all-clusters --region us-west-2 --json",
     AUDITING,
 ))]
 pub struct ImdsAudit {
