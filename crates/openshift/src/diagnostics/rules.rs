@@ -246,6 +246,7 @@ rules! {
     MachineEndpoint = "machine-endpoint", Error, Manifests: "`metadataServiceOptions.httpEndpoint` is `Enabled` or absent, because no machine joins a cluster without it";
     MachineMetadataTags = "machine-metadata-tags", Error, Manifests: "`metadataServiceOptions.instanceMetadataTags` is `Disabled` or absent, because EC2 otherwise rejects tag keys with a `/`";
     MachineReach = "machine-reach", Warning, Manifests: "with `authentication: Required`, the hop limit is not 1, because pods outside the host network then get no token";
+    MachineConversion = "machine-conversion", Warning, Manifests: "with `authoritativeAPI: ClusterAPI`, `authentication` is set and the hop limit is absent or 1, because the conversion to Cluster API changes them";
     MachineType = "machine-type", Error, Manifests: "`instanceType` is a family and a size";
     MachineZone = "machine-zone", Error, Manifests: "`placement.availabilityZone` begins with the region";
     MachineGroups = "machine-groups", Error, Manifests: "`securityGroups` name a security group, by id or filters";

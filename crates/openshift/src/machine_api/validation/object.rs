@@ -73,6 +73,7 @@ fn machine(machine: &Machine) -> Vec<ObjectFinding> {
     let mut findings = names::of_object(&machine.metadata);
     findings.extend(names::cluster(labels, "metadata.labels"));
     findings.extend(spec(&machine.spec, "spec", Purpose::of(labels)));
+    findings.extend(conversion(&machine.spec.authoritative_api, &machine.spec, "spec"));
     findings
 }
 
@@ -93,7 +94,9 @@ fn machine_set(set: &MachineSet) -> Vec<ObjectFinding> {
     findings.extend(selector(&set.spec.selector, labels, TEMPLATE_LABELS));
     findings.extend(names::labels(labels, TEMPLATE_LABELS));
     findings.extend(names::cluster(labels, TEMPLATE_LABELS));
-    findings.extend(spec(&set.spec.template.spec, "spec.template.spec", Purpose::of(labels)));
+    let template = &set.spec.template.spec;
+    findings.extend(spec(template, "spec.template.spec", Purpose::of(labels)));
+    findings.extend(conversion(&set.spec.authoritative_api, template, "spec.template.spec"));
     findings
 }
 
@@ -214,6 +217,32 @@ fn spec(spec: &MachineSpec, at: &str, purpose: Purpose) -> Vec<ObjectFinding> {
     let findings = whole(value, &PROVIDER_CONFIG, judge);
     let of_node = names::labels(&spec.metadata.labels, &format!("{at}.metadata.labels"));
     findings.into_iter().map(|finding| finding.within(&path)).chain(of_node).collect()
+}
+
+/// Returns the metadata options that a conversion to Cluster API changes (openshift/cluster-capi-operator
+/// main, pkg/conversion/mapi2capi/aws.go: `HTTPTokens` is `optional` unless `authentication` is set, the
+/// hop limit is 1, and other fields do not exist).
+fn conversion(authoritative: &str, spec: &MachineSpec, at: &str) -> Option<ObjectFinding> {
+    if authoritative != "ClusterAPI" {
+        return None;
+    }
+    let config = read::<AwsMachineProviderConfig>(spec.provider_spec.value.as_ref()?).ok()?;
+    let options = &config.metadata_service_options;
+    let path = format!("{at}.providerSpec.value.metadataServiceOptions");
+    let finding = |field: &str, message: &str, expected: &str| {
+        let path = format!("{path}.{field}");
+        Some(ObjectFinding::new(Rule::MachineConversion, path, message).expected(expected))
+    };
+    if options.authentication.is_empty() {
+        let message = "is absent, and Cluster API sets `optional` with hop limit 1 in place of the \
+                       account default";
+        return finding("authentication", message, "`Required` or `Optional`");
+    }
+    if options.http_put_response_hop_limit.is_some_and(|hops| hops != 1) {
+        let message = "is lost: Cluster API sets hop limit 1";
+        return finding("httpPutResponseHopLimit", message, "1, or nothing");
+    }
+    None
 }
 
 impl Purpose {

@@ -49,11 +49,16 @@ const NOTHING: [&str; 0] = [];
 
 /// Returns a file with one machine whose provider config has these fields.
 fn file(fields: &[(&str, Value)]) -> String {
+    yaml::write(&machine(fields))
+}
+
+/// Returns a machine whose provider config has these fields.
+fn machine(fields: &[(&str, Value)]) -> Value {
     let mut config = worker();
     for (name, field) in fields {
         config[*name] = field.clone();
     }
-    yaml::write(&json!({
+    json!({
         "apiVersion": "machine.openshift.io/v1beta1",
         "kind": "Machine",
         "metadata": {
@@ -61,7 +66,7 @@ fn file(fields: &[(&str, Value)]) -> String {
             "labels": {"machine.openshift.io/cluster-api-cluster": "demo-x7k2p"},
         },
         "spec": {"providerSpec": {"value": config}},
-    }))
+    })
 }
 
 #[test]
@@ -886,4 +891,23 @@ fn every_rule_of_machines_is_broken_by_a_case() {
     let ours = Rule::ALL.iter().filter(|rule| rule.source() == RuleSource::MachineApi);
     let kept: Vec<_> = ours.filter(|rule| !broken.contains(rule)).collect();
     assert!(kept.is_empty(), "rules without a case: {kept:?}");
+}
+
+#[test]
+fn what_a_conversion_to_cluster_api_would_change_is_a_warning() {
+    let found = |authoritative: &str, options: Value| -> Vec<String> {
+        let mut object = machine(&[("metadataServiceOptions", options)]);
+        object["spec"]["authoritativeAPI"] = authoritative.into();
+        let findings = super::object::findings(super::kind::ManifestKind::Machine, &object);
+        let of_rule = findings.iter().filter(|one| one.rule == Rule::MachineConversion);
+        of_rule.map(|one| one.path.rsplit('.').next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found("ClusterAPI", json!({})), ["authentication"]);
+    assert_eq!(found("ClusterAPI", json!({"authentication": "Required"})), NOTHING);
+    let hops = json!({"authentication": "Required", "httpPutResponseHopLimit": 2});
+    assert_eq!(found("ClusterAPI", hops.clone()), ["httpPutResponseHopLimit"]);
+    for other in ["MachineAPI", ""] {
+        assert_eq!(found(other, json!({})), NOTHING);
+        assert_eq!(found(other, hops.clone()), NOTHING);
+    }
 }
