@@ -253,7 +253,7 @@ mod tests {
     use super::*;
     use crate::model::effective_metadata::Layer;
 
-    const NOW: i64 = 1_764_590_400 + 12 * 3600; // 2025-12-01T12:00:00Z
+    const NOW: i64 = 1_764_590_400; // 2025-12-01T12:00:00Z
 
     fn machine(tokens: Option<HttpTokens>) -> AuditedMachine {
         AuditedMachine {
