@@ -1,6 +1,7 @@
 //! Arguments of `policy`: documents for the administrators of an AWS account.
 
 use clap::{Args, Subcommand, ValueEnum};
+use groundplan_aws::model::partition::PARTITIONS;
 
 use super::help;
 use crate::cli::exit_code::Exit;
@@ -95,9 +96,9 @@ fn account(given: &str) -> Result<String, String> {
 }
 
 fn partition(given: &str) -> Result<String, String> {
-    let is_valid = given.starts_with("aws")
-        && given.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-    checked(given, is_valid, "an AWS partition, such as aws, aws-cn or aws-us-gov")
+    let names: Vec<&str> = PARTITIONS.iter().map(|one| one.name).collect();
+    let expected = format!("a partition of AWS: {}", names.join(", "));
+    checked(given, names.contains(&given), &expected)
 }
 
 fn kms_key(given: &str) -> Result<String, String> {

@@ -1,7 +1,8 @@
 //! Preflight of a command: permissions and quotas, checked before the first change.
 
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::Graph;
-use groundplan_openshift::topology::{Workers, partition};
+use groundplan_openshift::topology::Workers;
 
 use crate::cli::args::ImdsGateArgs;
 use crate::cli::exit_code::Exit;
@@ -56,7 +57,7 @@ async fn judged(
     ui: &mut Ui,
 ) -> Result<()> {
     let region = site.state.cluster.as_ref().map_or("", |cluster| cluster.region.as_str());
-    let partition = partition(region).name;
+    let partition = Partition::of_region(region).name;
     let (aws, caller) = (connection.aws(), connection.caller());
     refuse(preflight::preflight(aws, caller, partition, site, workers).await, ui)
 }

@@ -13,6 +13,7 @@ pub mod effective_metadata;
 pub mod ids;
 pub mod launch_errors;
 pub mod metadata_options;
+pub mod partition;
 pub mod protection;
 pub mod quota;
 pub mod tags;

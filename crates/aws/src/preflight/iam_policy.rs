@@ -11,6 +11,7 @@ use crate::facts::{Actions, KindFacts};
 use crate::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use crate::kinds::machine::Machine;
 use crate::model::calls::is_read;
+use crate::model::partition::Partition;
 use crate::registry::KINDS;
 use groundplan_engine::graph::Resource;
 
@@ -129,7 +130,7 @@ pub enum Task {
 /// Parts of ARNs in a policy. The default allows all names in all accounts of the partition `aws`.
 #[derive(Clone, Debug)]
 pub struct PolicyScope {
-    /// Partition: `aws`, `aws-cn`, `aws-us-gov`.
+    /// Name of the partition: `aws`, `aws-cn`, `aws-us-gov`.
     pub partition: String,
     /// Account ID of IAM entities. `None` means all accounts.
     pub account: Option<String>,
@@ -173,10 +174,8 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
     ];
     if actions.contains("iam:PassRole") {
         let mut passes = statement("PassRole", &["iam:PassRole"], &scope.iam(&["role"]));
-        let service = match scope.partition.as_str() {
-            "aws-cn" => "ec2.amazonaws.com.cn",
-            _ => "ec2.amazonaws.com",
-        };
+        let partition = Partition::named(&scope.partition).unwrap_or(Partition::of_region(""));
+        let service = partition.principal("ec2");
         passes["Condition"] = json!({"StringEquals": {"iam:PassedToService": service}});
         statements.push(passes);
     }

@@ -6,10 +6,10 @@ use groundplan_aws::kinds::hosted_zone::HostedZone;
 use groundplan_aws::kinds::load_balancer::LoadBalancer;
 use groundplan_aws::kinds::record::{DnsRecord, DnsRecordData};
 use groundplan_aws::model::ids::HostedZoneId;
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
-use super::iam::partition;
 use super::load_balancers::LoadBalancers;
 use super::naming::ResourceNames;
 use super::network::Network;
@@ -53,7 +53,7 @@ pub(super) fn resolve(
     Some(DnsSpec {
         domain: config.cluster_domain(),
         region: region.clone(),
-        has_aliases: partition(region).name != "aws-us-gov",
+        has_aliases: Partition::of_region(region).has_dns_aliases,
         private: fit(private)?,
         public: fit(public)?,
     })

@@ -5,6 +5,7 @@ use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
 use groundplan_aws::kinds::iam_role::IamRole;
 use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
 use groundplan_aws::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
@@ -93,48 +94,13 @@ impl IamBuilder<'_> {
     }
 }
 
-/// An AWS partition, with its own accounts and names.
-#[derive(Clone, Copy, Debug)]
-pub struct Partition {
-    /// The second part of ARNs in this partition.
-    pub name: &'static str,
-    /// DNS domain of the partition's services.
-    pub domain: &'static str,
-}
-
-impl Partition {
-    /// Returns the DNS domain in the names of service principals. In the European Sovereign Cloud, it
-    /// differs from the domain of the services (installer main, `clusterapi/iam.go`,
-    /// `getEC2ServicePrincipal`).
-    fn principal_domain(self) -> &'static str {
-        if self.name == "aws-eusc" { "amazonaws.com" } else { self.domain }
-    }
-}
-
-/// Returns the partition of a region by its name (`partitions.json` of the SDKs).
-pub fn partition(region: &str) -> Partition {
-    const PREFIXES: &[(&str, &str, &str)] = &[
-        ("cn-", "aws-cn", "amazonaws.com.cn"),
-        ("us-gov-", "aws-us-gov", "amazonaws.com"),
-        ("us-iso-", "aws-iso", "c2s.ic.gov"),
-        ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
-        ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
-        ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
-        ("eusc-", "aws-eusc", "amazonaws.eu"),
-        ("", "aws", "amazonaws.com"),
-    ];
-    let fits = |(prefix, _, _): &&(&str, &str, &str)| region.starts_with(prefix);
-    let (_, name, domain) = PREFIXES.iter().find(fits).expect("BUG: the last prefix is empty");
-    Partition { name, domain }
-}
-
 /// Returns the policy that lets EC2 assume the role for an instance.
 fn trust(partition: Partition) -> Value {
     json!({
         "Version": "2012-10-17",
         "Statement": [{
             "Effect": "Allow",
-            "Principal": {"Service": format!("ec2.{}", partition.principal_domain())},
+            "Principal": {"Service": partition.principal("ec2")},
             "Action": "sts:AssumeRole",
         }],
     })
@@ -229,17 +195,9 @@ mod tests {
 
     #[test]
     fn the_trusted_service_is_the_partitions_own() {
-        for (region, name, service) in [
-            ("us-west-2", "aws", "ec2.amazonaws.com"),
-            ("eu-south-2", "aws", "ec2.amazonaws.com"),
-            ("cn-north-1", "aws-cn", "ec2.amazonaws.com.cn"),
-            ("us-gov-west-1", "aws-us-gov", "ec2.amazonaws.com"),
-            ("us-iso-east-1", "aws-iso", "ec2.c2s.ic.gov"),
-            ("us-isob-east-1", "aws-iso-b", "ec2.sc2s.sgov.gov"),
-        ] {
-            let partition = partition(region);
-            assert_eq!(partition.name, name);
-            assert_eq!(trust(partition)["Statement"][0]["Principal"]["Service"], service);
-        }
+        let service =
+            |region| trust(Partition::of_region(region))["Statement"][0]["Principal"].clone();
+        assert_eq!(service("us-west-2"), json!({"Service": "ec2.amazonaws.com"}));
+        assert_eq!(service("cn-north-1"), json!({"Service": "ec2.amazonaws.com.cn"}));
     }
 }

@@ -2,6 +2,7 @@
 
 use groundplan_aws::kinds::ami_copy::AmiCopy;
 use groundplan_aws::model::ids::ImageId;
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Address, Graph, Input, Resource};
 use groundplan_engine::out;
 use groundplan_engine::state::{Record, State};
@@ -188,7 +189,7 @@ fn choose_for(
     }
     // AWS cannot copy images between partitions.
     match image(SOURCE_REGION) {
-        Some(id) if super::iam::partition(&region).name == "aws" => {
+        Some(id) if Partition::of_region(&region).is_public() => {
             Ok(RegionalImage { id, region: SOURCE_REGION.to_owned() })
         }
         _ => Err(CompileError::NotInStream { region }),

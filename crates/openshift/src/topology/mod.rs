@@ -55,7 +55,6 @@ pub mod validation;
 pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, ignition_file};
 pub use error::{CompileError, Size};
 pub use expiry::{CertificateValidity, FirstExpiry};
-pub use iam::{Partition, partition};
 pub use image::RecordedImage;
 pub use layout::Layout;
 pub use lookups::{Lookup, needed_lookups};

@@ -12,6 +12,7 @@ use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
 use groundplan_aws::model::ids::{DhcpOptionsId, HostedZoneId, RouteTableId, SubnetId, VpcId};
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
@@ -234,8 +235,7 @@ impl NetworkBuilder<'_> {
             "s3",
             &VpcEndpoint {
                 vpc: vpc.clone(),
-                // The reference uses this prefix in every partition.
-                service: format!("com.amazonaws.{}.s3", self.region),
+                service: Partition::s3_endpoint_service(self.region),
                 route_tables,
                 tags: self.names.nameless_tags(),
             },

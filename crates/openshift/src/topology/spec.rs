@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
 use groundplan_aws::model::ids::HostedZoneId;
+use groundplan_aws::model::partition::Partition;
 use groundplan_engine::state::Cluster;
 use ipnet::Ipv4Net;
 use secrecy::SecretString;
@@ -14,7 +15,6 @@ use secrecy::SecretString;
 use super::cidr::{self, Split};
 use super::dns::{self, DnsSpec};
 use super::existing::Existing;
-use super::iam::{Partition, partition};
 use super::image::{self, ImageSpec};
 use super::layout::Layout;
 use super::machine_pools::PoolSpec;
@@ -161,7 +161,7 @@ impl PlacedConfig<'_> {
         Ok(ClusterSpec {
             names,
             region: config.aws.region.clone(),
-            partition: partition(&config.aws.region),
+            partition: Partition::of_region(&config.aws.region),
             publish: config.publish,
             os_stream: config.os_image_stream.clone(),
             machine_networks: config.networking.machine_networks.clone(),

@@ -1,12 +1,12 @@
 //! Differences from the reference cluster for other configs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::*;
 use crate::test_support::example_cluster::ExampleCluster;
-use crate::topology::{Lookup, infra_id, needed_lookups};
+use crate::topology::{Layout, Lookup, infra_id, needed_lookups};
 
 #[test]
 fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
@@ -193,6 +193,19 @@ fn govcloud_has_cnames_and_every_region_its_own_domain() {
             }})
         );
     }
+    let aliases = |world: &ExampleCluster| {
+        inputs(&world.graph(), "record.api")["data"].get("alias").is_some()
+    };
+    for (region, has_aliases) in [
+        ("us-gov-east-1", false),
+        ("us-west-2", true),
+        ("cn-north-1", true),
+        ("eusc-de-east-1", true),
+        ("us-iso-east-1", true),
+    ] {
+        world.move_to(region);
+        assert_eq!(aliases(&world), has_aliases, "{region}");
+    }
     world.move_to("us-east-1");
     let graph = world.graph();
     assert_eq!(inputs(&graph, "dhcp_options.main")["domain_name"], "ec2.internal");
@@ -201,6 +214,41 @@ fn govcloud_has_cnames_and_every_region_its_own_domain() {
     assert_eq!(inputs(&graph, "vpc_endpoint.s3")["service"], "com.amazonaws.cn-north-1.s3");
     let trust = inputs(&graph, "iam_role.worker")["trust"].to_string();
     assert!(trust.contains("ec2.amazonaws.com.cn"), "{trust}");
+}
+
+/// Returns the inputs of each resource, without the name of the region.
+fn without_region(world: &ExampleCluster) -> BTreeMap<String, String> {
+    let region = &world.config.aws.region;
+    let graph = world.graph();
+    let of = |text: String| text.replace(region.as_str(), "REGION");
+    let nodes = graph.nodes().iter();
+    nodes.map(|node| (of(node.address.to_string()), of(node.inputs.to_string()))).collect()
+}
+
+#[test]
+fn a_cluster_in_another_partition_differs_in_principals_and_records_only() {
+    let standard = without_region(&ExampleCluster::standard());
+    let roles = ["iam_role.bootstrap", "iam_role.master", "iam_role.worker"];
+    let records = ["record.api", "record.api-int", "record.api-public"];
+    for (region, differences) in [
+        ("cn-north-1", &roles[..]),
+        ("us-gov-west-1", &records),
+        ("us-iso-east-1", &roles),
+        ("us-isob-east-1", &roles),
+        ("eu-isoe-west-1", &roles),
+        ("us-isof-south-1", &roles),
+        ("eusc-de-east-1", &[]),
+    ] {
+        let mut world = ExampleCluster::standard();
+        world.move_to(region);
+        let moved = without_region(&world);
+        let different = |address: &&String| standard.get(*address) != moved.get(*address);
+        let addresses: BTreeSet<_> = standard.keys().chain(moved.keys()).collect();
+        let found: Vec<_> = addresses.into_iter().filter(different).collect();
+        assert_eq!(found, differences, "{region}");
+        world.options.layout = Layout::of("4.20".parse().unwrap());
+        assert!(world.compile().is_ok(), "{region}");
+    }
 }
 
 #[test]
