@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use groundplan_aws::imds_audit::{Window, uses};
+use groundplan_aws::model::ids::PolicyArn;
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::account_settings as settings;
 use groundplan_aws::preflight::dry_run::{self, DryRunResult, DryRunTarget};
@@ -40,7 +41,7 @@ pub async fn preflight(
     let wanted = demands::permissions(site, &caller.account, partition);
     let (rehearsed, denials, counted, settings) = tokio::join!(
         timeout(WITHIN, dry_runs(aws, demands::rehearsals(site))),
-        timeout(WITHIN, simulate(aws, caller, &wanted)),
+        timeout(WITHIN, simulate(aws, caller, &wanted, demands::boundary(site))),
         timeout(WITHIN, count(aws, site, workers)),
         timeout(WITHIN, account_settings(aws, site, workers)),
     );
@@ -174,6 +175,7 @@ async fn simulate(
     aws: &Aws,
     caller: &Caller,
     wanted: &BTreeMap<String, BTreeSet<String>>,
+    boundary: Option<PolicyArn>,
 ) -> Result<BTreeMap<String, SimulatedDenial>, Diagnostic> {
     let unasked = |error: &ProviderError| {
         unknown("simulate the caller's policies", error, "allow iam:SimulatePrincipalPolicy")
@@ -188,7 +190,7 @@ async fn simulate(
         together.entry(resources).or_default().insert(action.clone());
     }
     let asked = together.iter().map(|(resources, actions)| {
-        policy_simulator::simulate(aws, &principal, actions, resources)
+        policy_simulator::simulate(aws, &principal, actions, resources, boundary.as_ref())
     });
     let mut denials: BTreeMap<String, SimulatedDenial> = BTreeMap::new();
     for judgements in all(asked.collect()).await {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::facts::{KindFacts, QuotaCount};
+use groundplan_aws::kinds::iam_role::IamRole;
 use groundplan_aws::kinds::instance::Instance;
 use groundplan_aws::kinds::internet_gateway::InternetGateway;
 use groundplan_aws::kinds::load_balancer::LoadBalancer;
 use groundplan_aws::kinds::swept::UntrackedResource;
 use groundplan_aws::model::calls::tags_only;
+use groundplan_aws::model::ids::PolicyArn;
 use groundplan_aws::model::metadata_options::{HttpTokens, MetadataOptions, metadata_options};
 use groundplan_aws::model::quota::Quota;
 use groundplan_aws::preflight::dry_run::{DryRunTarget, placeholder};
@@ -55,6 +57,22 @@ pub fn permissions(
         }
     }
     permissions
+}
+
+/// Returns the permissions boundary of the planned roles. `None` without one, or if they have
+/// different ones.
+pub fn boundary(site: &PreflightInputs) -> Option<PolicyArn> {
+    let is_role = |planned: &&PlannedStep| planned.address.kind() == IamRole::SCHEMA.kind;
+    let steps = site.planned();
+    let all: BTreeSet<Option<&str>> = steps
+        .iter()
+        .filter(is_role)
+        .map(|planned| planned.inputs["permissions_boundary"].as_str())
+        .collect();
+    match all.into_iter().collect::<Vec<_>>()[..] {
+        [Some(one)] => Some(one.into()),
+        _ => None,
+    }
 }
 
 /// Returns one dry run per action, with the inputs of the first resource that needs the action.
@@ -139,27 +157,36 @@ fn deleting(all: &[&'static str], address: &Address, inputs: &Value) -> Vec<&'st
     }
 }
 
-/// Returns the actions of this in-place update. A `null` among the inputs is no opinion and changes
-/// nothing.
+/// Returns the actions of this in-place update. A missing value among the inputs is no opinion and
+/// changes nothing, unless the schema makes the absence a request.
 fn changing(
     facts: &KindFacts,
     before: &Value,
     inputs: &Value,
     revert: &[UnmanagedDrift],
 ) -> Vec<&'static str> {
+    let has = |values: &Value, name: &str| values.get(name).is_some_and(|value| !value.is_null());
+    let is_request = |name: &str| facts.schema.absent.iter().any(|absent| absent.path == name);
+    let is_withdrawn = |name: &str| is_request(name) && has(before, name) && !has(inputs, name);
     let differs = |name: &str| {
-        let wanted = inputs.get(name).filter(|wanted| !wanted.is_null());
         let is_reverted = revert.iter().any(|drift| drift.field.input() == name);
-        is_reverted || wanted.is_some_and(|wanted| before.get(name) != Some(wanted))
+        let is_changed = has(inputs, name) && before.get(name) != inputs.get(name);
+        is_reverted || is_changed || is_withdrawn(name)
     };
-    let names: Vec<&String> = inputs.as_object().into_iter().flat_map(|all| all.keys()).collect();
-    let is_tags = |name: &&String| name.contains("tags");
+    let all = [before, inputs].map(|one| one.as_object().into_iter().flat_map(|all| all.keys()));
+    let names: BTreeSet<&String> = all.into_iter().flatten().collect();
+    let is_tags = |name: &str| name.contains("tags");
     let tags = names.iter().any(|name| is_tags(name) && differs(name));
     let rest = names.iter().any(|name| !is_tags(name) && differs(name));
+    let deletes = |action: &str| action.contains(":Delete");
     let taken = |action: &&&str| {
         let only = facts.updates_of.iter().find(|(_, actions)| actions.contains(action));
         match only {
-            Some((of, _)) => of.iter().any(|name| differs(name)),
+            // An input whose absence is a request has an action that deletes the value.
+            Some((of, actions)) => of.iter().any(|name| {
+                let deletion = is_request(name) && actions.iter().any(|one| deletes(one));
+                differs(name) && (!deletion || is_withdrawn(name) == deletes(action))
+            }),
             None if tags_only(action) => tags,
             None => rest,
         }

@@ -11,7 +11,7 @@ use groundplan_aws::model::untracked::UntrackedKind;
 use groundplan_aws::schemas;
 use groundplan_engine::graph::{Address, Graph};
 use groundplan_engine::plan::{
-    DriftClass, LiveState, Plan, PlanOptions, UnmanagedDrift, plan, plan_destroy,
+    DriftClass, LiveState, Op, Plan, PlanOptions, Step, UnmanagedDrift, plan, plan_destroy,
 };
 use groundplan_engine::provider::{ErrorClass, Observed, ProviderError};
 use groundplan_engine::state::{Record, RecordStatus, State};
@@ -20,7 +20,7 @@ use groundplan_openshift::topology::Workers;
 use serde_json::json;
 
 use super::demands::{
-    PreflightInputs, QuotaRequirement, instance_types, needs, permissions, rehearsals,
+    PreflightInputs, QuotaRequirement, boundary, instance_types, needs, permissions, rehearsals,
 };
 use super::judge::{DeniedAction, QuotaUse, SimulatedDenial, quota, simulated};
 
@@ -116,6 +116,41 @@ fn of_what_was_found_only_the_calls_of_its_type_are_asked_about() {
     let calls = rehearsals(&site);
     assert_eq!(calls.keys().copied().collect::<Vec<_>>(), ["ec2:TerminateInstances"]);
     assert_eq!(calls["ec2:TerminateInstances"].id, "i-1");
+}
+
+#[test]
+fn a_boundary_is_known_to_the_simulation_and_its_removal_takes_its_own_action() {
+    anew(|site| assert_eq!(boundary(site), None));
+    let mut world = ExampleCluster::standard();
+    let arn = "arn:aws:iam::123456789012:policy/boundary";
+    world.config.aws.permissions_boundary = Some(arn.into());
+    let bounded = world.graph();
+    let state = State::default();
+    let plan = planned(&bounded, &state);
+    let site = PreflightInputs { plan: &plan, graph: &bounded, state: &state };
+    assert_eq!(boundary(&site), Some(arn.into()));
+    let wanted = permissions(&site, "123456789012", "aws");
+    assert!(!wanted.contains_key("iam:PutRolePermissionsBoundary"), "a part of CreateRole");
+
+    let role = &bounded.get(&Address::from("iam_role.worker")).unwrap().inputs;
+    let mut without = role.clone();
+    without.as_object_mut().unwrap().remove("permissions_boundary");
+    let changes = |before: &serde_json::Value, after: &serde_json::Value| {
+        let address = Address::from("iam_role.worker");
+        let mut state = State::default();
+        let outputs = json!({"name": "r", "arn": "a"});
+        state.resources.insert(address.clone(), recorded(before.clone(), outputs));
+        let (before, inputs) = (before.clone(), after.clone());
+        let (after, revert) = (vec![], vec![]);
+        let op = Op::Update { address, generation: 1, before, inputs, after, revert };
+        let mut plan = planned(&Graph::default(), &State::default());
+        plan.steps.push(Step { op, after: vec![] });
+        let site = PreflightInputs { plan: &plan, graph: &Graph::default(), state: &state };
+        permissions(&site, "123456789012", "aws").into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(changes(role, &without), ["iam:DeleteRolePermissionsBoundary"]);
+    assert_eq!(changes(&without, role), ["iam:PutRolePermissionsBoundary"]);
+    assert_eq!(changes(role, role), Vec::<String>::new());
 }
 
 #[test]

@@ -18,14 +18,14 @@ use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{TargetGroup, TargetGroupOutputs};
-use groundplan_aws::model::ids::{BucketName, SubnetId, TargetGroupArn};
+use groundplan_aws::model::ids::{BucketName, PolicyArn, SubnetId, TargetGroupArn};
 use groundplan_engine::provider::{
     ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
 };
 use groundplan_engine::secret::Secrets;
 use world::{
-    Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, policy, profile,
-    role, standard_cluster, tags, target, trust, zone,
+    Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, managed_policy,
+    policy, profile, role, standard_cluster, tags, target, trust, zone,
 };
 
 use crate::support::kinds::{Contract, contract, kind_contract};
@@ -39,6 +39,76 @@ kind_contract! {
         let changes = [changed];
         (wanted, changes)
     }
+}
+
+#[tokio::test]
+async fn a_permissions_boundary_is_set_changed_and_removed_in_place() {
+    let bench = Bench::new();
+    let first = managed_policy(&bench, "first").await;
+    let second = managed_policy(&bench, "second").await;
+    let bounded =
+        |arn: &PolicyArn| IamRole { permissions_boundary: Some(arn.clone()), ..role("demo-role") };
+    bench.live_through("iam_role.changed", &bounded(&first), &bounded(&second)).await;
+    bench.live_through("iam_role.set", &role("demo-role"), &bounded(&first)).await;
+    bench.live_through("iam_role.removed", &bounded(&first), &role("demo-role")).await;
+}
+
+#[tokio::test]
+async fn a_boundary_of_others_is_no_difference_and_a_changed_one_of_ours_is() {
+    let bench = Bench::new();
+    let [ours, theirs] =
+        [managed_policy(&bench, "ours").await, managed_policy(&bench, "theirs").await];
+    let iam = aws_sdk_iam::Client::new(&bench.cloud.sdk_config());
+    let put = || {
+        let call = iam.put_role_permissions_boundary().role_name("demo-role");
+        call.permissions_boundary(theirs.as_str()).send()
+    };
+    let plain = bench.make_known("plain", &role("demo-role")).await;
+    put().await.unwrap();
+    assert_eq!(bench.observed(&plain).await, plain.inputs, "no opinion");
+    bench.aws.delete(plain).await.unwrap();
+
+    let wanted = IamRole { permissions_boundary: Some(ours.clone()), ..role("demo-role") };
+    let known = bench.make_known("bounded", &wanted).await;
+    put().await.unwrap();
+    let inputs = bench.observed(&known).await;
+    assert_eq!(inputs["permissions_boundary"], theirs.as_str());
+    let before = RecordedResource { inputs, ..known.clone() };
+    bench.aws.update(bench.request("bounded", &wanted), before).await.unwrap();
+    assert_eq!(bench.observed(&known).await, known.inputs);
+
+    iam.delete_role_permissions_boundary().role_name("demo-role").send().await.unwrap();
+    assert_eq!(bench.observed(&known).await.get("permissions_boundary"), None);
+}
+
+#[tokio::test]
+async fn a_role_that_the_account_demands_a_boundary_for_is_denied_without_it() {
+    let bench = Bench::new();
+    let arn = managed_policy(&bench, "boundary").await;
+    bench.cloud.require_boundary(Some(arn.as_str()));
+    let error = bench.aws.create(bench.request("demo", &role("demo-role"))).await.unwrap_err();
+    assert!(error.message.contains("permissions boundary"), "{error}");
+    let hint = error.hint.unwrap();
+    assert!(hint.starts_with("set `platform.aws.permissionsBoundary`"), "{hint}");
+
+    let bounded = IamRole { permissions_boundary: Some(arn), ..role("demo-role") };
+    let known = bench.make_known("demo", &bounded).await;
+    let removal = bench.request("demo", &role("demo-role"));
+    let error = bench.aws.update(removal, known).await.unwrap_err();
+    assert_eq!(error.call, "DeleteRolePermissionsBoundary");
+    assert!(error.hint.unwrap().contains("`platform.aws.permissionsBoundary`"));
+}
+
+#[tokio::test]
+async fn a_boundary_that_does_not_exist_is_named_with_its_field() {
+    let bench = Bench::new();
+    let arn = PolicyArn(format!("arn:aws:iam::{}:policy/gone", bench.cloud.account()));
+    let bounded = IamRole { permissions_boundary: Some(arn), ..role("demo-role") };
+    let error = bench.aws.create(bench.request("demo", &bounded)).await.unwrap_err();
+    // A policy that was created a moment ago is not visible to every IAM server.
+    assert_eq!(error.class, ErrorClass::Retryable);
+    let hint = error.hint.unwrap();
+    assert!(hint.contains("policy/gone") && hint.contains("permissionsBoundary"), "{hint}");
 }
 
 kind_contract! {

@@ -45,9 +45,9 @@ pub struct ConfigShow {}
 
 /// Write a copy of the install-config for another program.
 ///
-/// The copy for openshift-install lacks the fields that only groundplan reads: httpEndpoint,
-/// httpPutResponseHopLimit and instanceMetadataTags of metadataService. openshift-install 5.0 rejects
-/// them as unknown. Comments and layout of the rest stay. The copy contains the pull secret.
+/// The copy for openshift-install lacks the fields that only groundplan reads: permissionsBoundary of
+/// platform.aws, and httpEndpoint, httpPutResponseHopLimit and instanceMetadataTags of
+/// metadataService. openshift-install 5.0 rejects them as unknown. Comments and layout of the rest stay. The copy contains the pull secret.
 #[derive(Debug, Args)]
 #[command(after_long_help = help::after(
     "groundplan config export --for openshift-install --out copy.yaml

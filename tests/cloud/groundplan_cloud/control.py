@@ -202,6 +202,14 @@ def set_policy(account, wanted, everywhere):
     return {"statements": len(here.policy["Statement"]) if here.policy else None}
 
 
+def require_boundary(account, wanted, everywhere):
+    """New roles of the account have this permissions boundary; null means any or none again."""
+    del everywhere
+    here = world(account)
+    here.boundary = wanted["arn"]
+    return {"arn": here.boundary}
+
+
 def set_quotas(account, wanted, everywhere):
     """Limits by the codes of Service Quotas; null takes one away, as if AWS knew none."""
     del everywhere
@@ -293,6 +301,7 @@ VERBS = {
     ("POST", "settle"): settle,
     ("POST", "denied"): deny,
     ("POST", "policy"): set_policy,
+    ("POST", "boundary"): require_boundary,
     ("POST", "quotas"): set_quotas,
     ("POST", "account_settings"): set_account_settings,
     ("POST", "metrics"): set_metrics,

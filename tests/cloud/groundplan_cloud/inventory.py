@@ -320,6 +320,7 @@ def in_iam(iam):
                 "trust": role.assume_role_policy_document,
                 "policies": dict(role.policies),
                 "attached": sorted(role.managed_policies),
+                "boundary": role.permissions_boundary_arn,
             }
     for profile in iam.instance_profiles.values():
         yield "instance_profile", profile.arn, profile.name, tag_list(profile.tags), {

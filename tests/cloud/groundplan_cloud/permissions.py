@@ -1,7 +1,8 @@
 """Who may do what, and how much of it: what a test denies or allows, IAM's simulation of it, and quotas.
 
 A test names the actions that its account may not take, or gives the one policy document that the account
-has. Of a document, actions and resources decide; conditions are not evaluated. Quotas are told and never
+has. Of a document, actions and resources decide; conditions are not evaluated. The exception is a
+permissions boundary that the account requires for new roles. Quotas are told and never
 enforced: what they are for is to be asked about before anything is made.
 """
 
@@ -48,6 +49,8 @@ def answer(here, call, body):
     for needed in [action, *besides(call, action, body or b"")]:
         if not allowed(here, needed, resource(call, needed)):
             return denied(call, needed)
+    if not bounded(here, action, call.params.get("PermissionsBoundary")):
+        return denied(call, action, "with an explicit deny in a permissions boundary")
     if call.service == "servicequotas":
         return quota(here, call, json.loads(body or b"{}"))
     if action == "iam:SimulatePrincipalPolicy":
@@ -109,14 +112,28 @@ def allowed(here, action, arn="*"):
     )
 
 
+# Calls that set or remove the permissions boundary of a role.
+BOUNDED = {
+    "iam:CreateRole",
+    "iam:PutRolePermissionsBoundary",
+    "iam:DeleteRolePermissionsBoundary",
+}
+
+
+def bounded(here, action, boundary):
+    """False for a call that gives a role another boundary than the account requires: a Deny of these
+    actions, unless `iam:PermissionsBoundary` equals it ("Permissions boundaries for IAM entities", IAM
+    user guide)."""
+    return here.boundary in (None, boundary) or action not in BOUNDED
+
+
 def listed(value):
     return [value] if isinstance(value, str) else value
 
 
-def denied(call, action):
+def denied(call, action, why="because no identity-based policy allows the action"):
     arn = f"arn:aws:iam::{call.account}:user/tester"
     said = f"User: {arn} is not authorized to perform: {action}"
-    why = "because no identity-based policy allows the action"
     if call.service == "ec2":
         said = f"You are not authorized to perform this operation. {said} {why}. Encoded "
         said += "authorization failure message: " + "x" * 200
@@ -138,11 +155,12 @@ def quota(here, call, wanted):
 def simulation(here, call):
     actions = members(call.params, "ActionNames")
     resources = members(call.params, "ResourceArns") or ["*"]
+    boundary = context(call.params).get("iam:PermissionsBoundary")
     results = "".join(
         f"<member><EvalActionName>{escape(action)}</EvalActionName>"
         f"<EvalResourceName>{escape(resource)}</EvalResourceName>"
-        f"<EvalDecision>{'allowed' if allowed(here, action, resource) else 'implicitDeny'}</EvalDecision>"
-        "<MatchedStatements/><MissingContextValues/></member>"
+        f"<EvalDecision>{decision(here, action, resource, boundary)}</EvalDecision>"
+        f"<MatchedStatements/>{missing(here, action, boundary)}</member>"
         for action in actions
         for resource in resources
     )
@@ -154,6 +172,29 @@ def simulation(here, call):
         "</SimulatePrincipalPolicyResponse>"
     )
     return 200, [("Content-Type", "text/xml")], body.encode()
+
+
+def decision(here, action, resource, boundary):
+    if not bounded(here, action, boundary):
+        return "explicitDeny"
+    return "allowed" if allowed(here, action, resource) else "implicitDeny"
+
+
+def missing(here, action, boundary):
+    """The condition keys that policies have and the request does not."""
+    if here.boundary is None or boundary is not None or action not in BOUNDED:
+        return "<MissingContextValues/>"
+    return "<MissingContextValues><member>iam:PermissionsBoundary</member></MissingContextValues>"
+
+
+def context(params):
+    """The first value of each context key."""
+    prefix = "ContextEntries.member."
+    numbers = {key.removeprefix(prefix).split(".")[0] for key in params if key.startswith(prefix)}
+    entries = [prefix + number for number in numbers]
+    return {
+        params[f"{one}.ContextKeyName"]: params[f"{one}.ContextKeyValues.member.1"] for one in entries
+    }
 
 
 def members(params, name):

@@ -50,6 +50,7 @@ class World:
         self.kill = None
         self.denied = set()
         self.policy = None
+        self.boundary = None
         self.quotas = {}
         self.placement_groups = {}
         self.reservations = {}

@@ -1,6 +1,7 @@
 //! Problems that would stop an apply half way are reported before its first mutating call.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use groundplan_aws::preflight::iam_actions::actions;
 use serde_json::json;
@@ -123,8 +124,8 @@ fn what_is_in_use_already_counts() {
     desk.cloud.quotas(&json!({"L-1216C47A": 31}));
     let other = Desk::on(desk.cloud.clone());
     let path = other.path("install-config.yaml");
-    let text = std::fs::read_to_string(&path).unwrap().replace("name: demo", "name: other");
-    std::fs::write(path, text).unwrap();
+    let text = fs::read_to_string(&path).unwrap().replace("name: demo", "name: other");
+    fs::write(path, text).unwrap();
     let ran = other.expect(7, APPLY);
     assert!(
         ran.err.contains("error[quota-exceeded]: 16 vCPU needed, 16 in use, limit 31\n"),
@@ -260,4 +261,59 @@ async fn an_endpoint_that_executes_a_dry_run_gets_no_further_one() {
     let vpc = made.lines().next().unwrap_or_default();
     desk.ec2().delete_vpc().vpc_id(vpc).send().await.expect("deleted, as the hint says");
     desk.apply();
+}
+
+/// The field exists for accounts in which a role without the boundary is denied.
+#[tokio::test]
+async fn a_cluster_in_an_account_that_demands_a_permissions_boundary_needs_the_field() {
+    let desk = Desk::new();
+    let boundary = |arn: Option<&str>| {
+        desk.write_config("Required", "a");
+        let path = desk.path("install-config.yaml");
+        let text = fs::read_to_string(&path).unwrap();
+        let line = arn.map(|arn| format!("    permissionsBoundary: {arn}\n")).unwrap_or_default();
+        fs::write(path, text.replace("    userTags:\n", &(line + "    userTags:\n"))).unwrap();
+    };
+    let arn = format!("arn:aws:iam::{}:policy/boundary", desk.cloud.account());
+    desk.cloud.require_boundary(Some(&arn));
+    // The condition of the policy has no value in the simulation, so the preflight reports nothing.
+    let ran = desk.expect(1, APPLY);
+    assert!(ran.err.contains("with an explicit deny in a permissions boundary"), "{}", ran.err);
+    assert!(ran.err.contains("hint: set `platform.aws.permissionsBoundary` to"), "{}", ran.err);
+
+    boundary(Some(&arn));
+    let ran = desk.expect(3, &["plan"]);
+    assert!(
+        ran.err.contains(&format!("the policy {arn} does not exist in this account")),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("install-config.yaml:"), "{}", ran.err);
+    let iam = aws_sdk_iam::Client::new(&desk.cloud.sdk_config());
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+    ]});
+    for name in ["boundary", "wider"] {
+        let policy = iam.create_policy().policy_name(name).policy_document(document.to_string());
+        policy.send().await.unwrap();
+    }
+    desk.expect(0, APPLY);
+    let inventory = desk.cloud.inventory();
+    let roles = inventory["role"].as_array().unwrap();
+    assert!(roles.len() == 3 && roles.iter().all(|role| role["boundary"] == arn), "{roles:?}");
+    let ran = desk.expect(0, &["plan"]);
+    assert!(ran.out.contains("No changes."), "{}", ran.out);
+
+    // The account refuses another one, and to go without, before the first change.
+    boundary(Some(&arn.replace("policy/boundary", "policy/wider")));
+    let ran = desk.expect(7, APPLY);
+    assert!(ran.err.contains("iam:PutRolePermissionsBoundary is not allowed"), "{}", ran.err);
+    desk.cloud.require_boundary(None);
+    boundary(None);
+    let ran = desk.expect(0, APPLY);
+    assert!(ran.out.contains("permissions_boundary"), "{}", ran.out);
+    let inventory = desk.cloud.inventory();
+    let roles = inventory["role"].as_array().unwrap();
+    assert!(roles.iter().all(|role| role["boundary"].is_null()), "{roles:?}");
+    desk.expect(0, &["destroy", "--auto-approve"]);
 }

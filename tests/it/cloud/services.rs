@@ -162,6 +162,38 @@ async fn a_role_waits_for_its_policies_and_profiles() {
 }
 
 #[tokio::test]
+async fn a_permissions_boundary_exists_and_is_the_one_that_the_account_demands() {
+    let account = Account::new();
+    let iam = &account.iam;
+    let document =
+        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+    let create = |name, boundary: Option<&str>| {
+        let trust = r#"{"Version":"2012-10-17","Statement":[]}"#;
+        let request = iam.create_role().role_name(name).assume_role_policy_document(trust);
+        request.set_permissions_boundary(boundary.map(str::to_owned)).send()
+    };
+    let gone = format!("arn:aws:iam::{}:policy/gone", account.cloud.account());
+    assert_eq!(refused(create("role", Some(&gone)).await), "NoSuchEntity");
+    let policy = iam.create_policy().policy_name("boundary").policy_document(document);
+    let policy = policy.send().await.expect("a policy").policy.expect("a policy");
+    let arn = policy.arn.expect("an ARN");
+    create("role", Some(&arn)).await.expect("a role");
+    let remove = || iam.delete_role_permissions_boundary().role_name("role").send();
+    remove().await.expect("removed");
+    assert_eq!(refused(remove().await), "NoSuchEntity");
+
+    account.cloud.require_boundary(Some(&arn));
+    assert_eq!(refused(create("other", None).await), "AccessDenied");
+    create("other", Some(&arn)).await.expect("a role");
+    let put = || {
+        let request = iam.put_role_permissions_boundary().role_name("role");
+        request.permissions_boundary(&arn).send()
+    };
+    put().await.expect("the demanded one");
+    assert_eq!(refused(remove().await), "AccessDenied");
+}
+
+#[tokio::test]
 async fn a_profile_reaches_instances_some_time_after_it_was_made() {
     let account = Account::new();
     let subnet = account.subnet(&account.vpc().await).await;

@@ -14,7 +14,7 @@ use groundplan_aws::kinds::s3_bucket::{S3Bucket, S3BucketOutputs};
 use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
-use groundplan_aws::model::ids::{BucketName, DnsName, PrivateIp, SubnetId, VpcId};
+use groundplan_aws::model::ids::{BucketName, DnsName, PolicyArn, PrivateIp, SubnetId, VpcId};
 use groundplan_aws::{Aws, AwsSettings, Tags};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::provider::{
@@ -271,7 +271,23 @@ pub(super) fn trust(service: &str) -> Value {
 }
 
 pub(super) fn role(name: &str) -> IamRole {
-    IamRole { name: name.into(), trust: trust("ec2.amazonaws.com"), tags: named(name) }
+    IamRole {
+        name: name.into(),
+        trust: trust("ec2.amazonaws.com"),
+        permissions_boundary: None,
+        tags: named(name),
+    }
+}
+
+/// Creates a managed policy, as an administrator of the account would, and returns its ARN.
+pub(super) async fn managed_policy(bench: &Bench, name: &str) -> PolicyArn {
+    let document = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"},
+    ]});
+    let iam = aws_sdk_iam::Client::new(&bench.cloud.sdk_config());
+    let made = iam.create_policy().policy_name(name).policy_document(document.to_string());
+    let made = made.send().await.expect("a policy").policy.expect("a policy");
+    PolicyArn(made.arn.expect("an ARN"))
 }
 
 pub(super) fn policy(role: &IamRoleOutputs, actions: &[&str]) -> IamRolePolicy {

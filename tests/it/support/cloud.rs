@@ -251,6 +251,11 @@ impl Cloud {
         self.control("POST", "policy", &json!({ "policy": policy }));
     }
 
+    /// Denies roles with another permissions boundary than this one. `None` allows all.
+    pub(crate) fn require_boundary(&self, arn: Option<&str>) {
+        self.control("POST", "boundary", &json!({ "arn": arn }));
+    }
+
     /// Sets quotas by code: `json!({"L-1216C47A": 128})`.
     pub(crate) fn quotas(&self, limits: &Value) {
         self.control("POST", "quotas", limits);

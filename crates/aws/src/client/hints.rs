@@ -261,8 +261,20 @@ pub(crate) fn of_profile(error: ProviderError, profile: Option<&str>) -> Provide
     }
 }
 
+/// Calls that a policy can restrict to roles with a certain permissions boundary.
+const ROLE_CALLS: [&str; 3] =
+    ["CreateRole", "PutRolePermissionsBoundary", "DeleteRolePermissionsBoundary"];
+
 fn forbidden(service: &str, error: &ProviderError) -> String {
     let allow = format!("allow {}", action(service, error));
+    if ROLE_CALLS.contains(&error.call.as_str()) {
+        let remedy = "set `platform.aws.permissionsBoundary` to the ARN of the policy that the \
+                      administrators of the account require for roles (iam:PermissionsBoundary)";
+        return match error.message.contains("boundary") {
+            true => format!("{remedy}, or {allow}"),
+            false => format!("{allow}; if the account requires a permissions boundary, {remedy}"),
+        };
+    }
     if error.call == "RunInstances" {
         let imds = "if a policy requires IMDSv2 (ec2:MetadataHttpTokens)";
         return format!("{allow}; {imds}, {REQUIRE_TOKENS}");
@@ -335,6 +347,23 @@ mod tests {
         assert!(hinted.is_some_and(|hint| hint.contains("prdo")));
         assert_eq!(of_profile(error(NO_CREDENTIALS), None).hint, None);
         assert_eq!(of_profile(error("ExpiredToken"), Some("prod")).hint, None);
+    }
+
+    #[test]
+    fn a_denied_role_names_the_boundary_and_the_field_first_if_the_message_does() {
+        let hinted = |call: &str, message: &str| {
+            let error = ProviderError::new(ErrorClass::Permanent, call, message);
+            hint("iam", &error.with_code("AccessDenied")).unwrap()
+        };
+        let denied = "User: arn:aws:iam::123456789012:user/a is not authorized to perform: \
+                      iam:CreateRole on resource: arn:aws:iam::123456789012:role/b";
+        let boundary = format!("{denied} with an explicit deny in a permissions boundary");
+        let field = "`platform.aws.permissionsBoundary`";
+        assert!(hinted("CreateRole", &boundary).starts_with(&format!("set {field}")));
+        let other = format!("{denied} because no identity-based policy allows the action");
+        let other = hinted("CreateRole", &other);
+        assert!(other.starts_with("allow iam:CreateRole; ") && other.contains(field), "{other}");
+        assert!(!hinted("DeleteRole", &boundary).contains(field));
     }
 
     /// Codes with a hint, each group of the table once.

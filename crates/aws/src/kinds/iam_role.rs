@@ -3,7 +3,7 @@
 //! groundplan attaches no managed policies. Policies that others attached are reported as unmanaged
 //! drift of the class security, because they grant permissions to the machines.
 
-use groundplan_engine::graph::{DependentsStart, Resource, Schema};
+use groundplan_engine::graph::{AbsentInput, DependentsStart, Resource, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,9 +12,9 @@ use crate::facts::{
     Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
     SecurityFields, Summary, Surroundings, SweepMethod,
 };
-use crate::model::ids::RoleName;
+use crate::model::ids::{PolicyArn, RoleName};
 use crate::model::untracked::UntrackedKind;
-use crate::summary::phrase;
+use crate::summary::{labelled, phrase};
 
 /// Inputs of a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,10 @@ pub struct IamRole {
     pub name: RoleName,
     /// Trust policy: the principals that may assume the role.
     pub trust: Value,
+    /// Permissions boundary: the policy that limits the permissions of the role. `None` is a request
+    /// to remove the boundary that an earlier run set, and no opinion on one that others set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions_boundary: Option<PolicyArn>,
     /// Tags of the role.
     pub tags: Tags,
 }
@@ -40,6 +44,7 @@ impl Resource for IamRole {
     const SCHEMA: Schema = Schema {
         force_new: &["name"],
         stable_outputs: &["name", "arn"],
+        absent: &[AbsentInput { path: "permissions_boundary", meaning: None }],
         dependents_start: DependentsStart::Created,
         ..Schema::of("iam_role", Self::REPEAT.identity())
     };
@@ -53,6 +58,8 @@ impl Kind for IamRole {
         refresh: &["iam:GetRole", "iam:ListAttachedRolePolicies"],
         update: &[
             "iam:UpdateAssumeRolePolicy",
+            "iam:PutRolePermissionsBoundary",
+            "iam:DeleteRolePermissionsBoundary",
             "iam:DetachRolePolicy",
             "iam:TagRole",
             "iam:UntagRole",
@@ -62,6 +69,10 @@ impl Kind for IamRole {
     const REPEAT: Repeat = Repeat::Named;
     const UPDATES_OF: &'static [(&'static [&'static str], &'static [&'static str])] = &[
         (&["trust"], &["iam:UpdateAssumeRolePolicy"]),
+        (
+            &["permissions_boundary"],
+            &["iam:PutRolePermissionsBoundary", "iam:DeleteRolePermissionsBoundary"],
+        ),
         (&["attached_policies"], &["iam:DetachRolePolicy"]),
     ];
     const UNMANAGED: &'static [&'static str] = &["attached_policies"];
@@ -75,7 +86,9 @@ impl Kind for IamRole {
     const SUBJECT: PlanSubject = PlanSubject::Iam;
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
-        Summary::of([trust_in_words(&self.trust)])
+        let boundary = self.permissions_boundary.as_ref();
+        let boundary = boundary.map(|arn| labelled("bounded by", arn.as_str()));
+        Summary::of([trust_in_words(&self.trust), boundary.unwrap_or_default()])
     }
 
     fn billed(&self) -> Vec<BilledAmount> {
@@ -122,10 +135,10 @@ fn texts(value: &Value, found: &mut Vec<String>) {
 mod calls {
     use aws_sdk_iam::types::Role;
     use groundplan_engine::plan::{DriftClass, UnmanagedDrift};
-    use groundplan_engine::provider;
+    use groundplan_engine::provider::{self, ProviderError};
     use serde_json::json;
 
-    use super::{IamRole, IamRoleOutputs, RoleName};
+    use super::{IamRole, IamRoleOutputs, PolicyArn, RoleName};
     use crate::client::Aws;
     use crate::client::iam::{
         ABSENT, attachments_of_each, compared, delete_role, live_document, live_tags,
@@ -148,13 +161,14 @@ mod calls {
                 .create_role()
                 .role_name(self.name.as_str())
                 .assume_role_policy_document(self.trust.to_string())
+                .set_permissions_boundary(self.permissions_boundary.clone().map(|arn| arn.0))
                 .set_tags(Some(tags(&all_tags)));
             match aws.call("iam", "CreateRole", call.send()).await {
                 Ok(made) => made.role().map(outputs).ok_or_else(|| incomplete("CreateRole")),
                 Err(error) if error.is(&["EntityAlreadyExists"]) => {
                     resolve_conflict(self.find(aws, creation).await, error)
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(self.without_boundary(error)),
             }
         }
 
@@ -187,6 +201,7 @@ mod calls {
                     .policy_document(self.trust.to_string());
                 aws.call("iam", "UpdateAssumeRolePolicy", call.send()).await?;
             }
+            self.update_boundary(aws, &before).await?;
             self.update_tags(aws, &before).await?;
             match before.outputs {
                 Some(outputs) => Ok(outputs),
@@ -225,6 +240,39 @@ mod calls {
     }
 
     impl IamRole {
+        /// Adds a hint to the error of a boundary that does not exist. IAM names it by `Scope ARN`.
+        fn without_boundary(&self, error: ProviderError) -> ProviderError {
+            match &self.permissions_boundary {
+                Some(arn) if error.is(ABSENT) && error.message.contains("Scope ARN") => error
+                    .with_hint(format!(
+                        "create the policy {arn}, or correct `platform.aws.permissionsBoundary`"
+                    )),
+                _ => error,
+            }
+        }
+
+        /// Sets the boundary, or removes the one of an earlier run.
+        async fn update_boundary(&self, aws: &Aws, before: &Recorded<Self>) -> Result<()> {
+            if self.permissions_boundary == before.inputs.permissions_boundary {
+                return Ok(());
+            }
+            let name = self.name.as_str();
+            match &self.permissions_boundary {
+                Some(arn) => {
+                    let call = aws.iam.put_role_permissions_boundary().role_name(name);
+                    let put = call.permissions_boundary(arn.as_str()).send();
+                    let put = aws.call("iam", "PutRolePermissionsBoundary", put).await;
+                    put.map_err(|error| self.without_boundary(error)).map(drop)
+                }
+                None => {
+                    let call = aws.iam.delete_role_permissions_boundary().role_name(name);
+                    let deleted = call.send();
+                    let deleted = aws.call("iam", "DeleteRolePermissionsBoundary", deleted).await;
+                    none_if(deleted, ABSENT).map(drop)
+                }
+            }
+        }
+
         async fn update_tags(&self, aws: &Aws, before: &Recorded<Self>) -> Result<()> {
             let (set, unset) = tag_changes(&before.inputs.tags, &self.tags);
             let name = self.name.as_str();
@@ -280,6 +328,12 @@ mod calls {
         let mut inputs = recorded.inputs;
         let trust = role.assume_role_policy_document().unwrap_or_default();
         inputs.trust = live_document(&inputs.trust, trust);
+        // A boundary that no run has set belongs to the administrators of the account.
+        if inputs.permissions_boundary.is_some() {
+            let boundary = role.permissions_boundary();
+            let boundary = boundary.and_then(|one| one.permissions_boundary_arn());
+            inputs.permissions_boundary = boundary.map(PolicyArn::from);
+        }
         inputs.tags = our_tags(&inputs.tags, &all_tags);
         Some(Live::new(inputs, outputs(role)))
     }

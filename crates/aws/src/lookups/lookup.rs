@@ -10,8 +10,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::{
-    HostedZoneId, ImageId, InstanceId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
-    VpcId,
+    HostedZoneId, ImageId, InstanceId, InstanceProfileName, PolicyArn, RoleName, SecurityGroupId,
+    SubnetId, VpcId,
 };
 
 /// A lookup: a read-only query whose result only AWS has.
@@ -119,6 +119,11 @@ pub enum Lookup {
         /// The profile name.
         name: InstanceProfileName,
     },
+    /// Existence and account of a managed policy, as [`PolicyFact`]. A check: the result is not kept.
+    Policy {
+        /// The ARN.
+        arn: PolicyArn,
+    },
     /// The names of all key pairs, as `Vec<String>`. A check: the result is not kept.
     KeyPairs {
         /// The region.
@@ -194,6 +199,7 @@ impl Lookup {
             Self::ZoneTypes { region } => format!("zone_types/{region}"),
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
+            Self::Policy { arn } => format!("policy/{arn}"),
             Self::KeyPairs { region } => format!("key_pairs/{region}"),
             Self::CapacityReservations { region } => format!("capacity_reservations/{region}"),
             Self::PlacementGroups { region } => format!("placement_groups/{region}"),
@@ -234,6 +240,7 @@ impl fmt::Display for Lookup {
             Self::ZoneTypes { region } => write!(f, "the types of the zones of {region}"),
             Self::Role { name } => write!(f, "the role {name}"),
             Self::InstanceProfile { name } => write!(f, "the instance profile {name}"),
+            Self::Policy { arn } => write!(f, "the policy {arn}"),
             Self::KeyPairs { region } => write!(f, "the key pairs of {region}"),
             Self::CapacityReservations { region } => {
                 write!(f, "the capacity reservations of {region}")
@@ -320,6 +327,15 @@ pub struct PlacementGroupFact {
     pub strategy: String,
     /// The number of partitions. `None` for strategies without partitions.
     pub partitions: Option<i32>,
+}
+
+/// A managed policy, as far as the credentials may read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFact {
+    /// True if the policy exists. `None` if the credentials may not read it.
+    pub exists: Option<bool>,
+    /// The account of the credentials.
+    pub account: String,
 }
 
 /// The used attributes of an instance type.

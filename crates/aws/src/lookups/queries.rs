@@ -16,10 +16,12 @@ use crate::client::resource_type::Result;
 use crate::client::route53;
 use crate::lookups::lookup::{
     FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
-    InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups, SecurityGroupVpcs,
-    SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
+    InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups, PolicyFact,
+    SecurityGroupVpcs, SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
 };
-use crate::model::ids::{HostedZoneId, ImageId, InstanceId, SecurityGroupId, SubnetId, VpcId};
+use crate::model::ids::{
+    HostedZoneId, ImageId, InstanceId, PolicyArn, SecurityGroupId, SubnetId, VpcId,
+};
 use crate::model::owner_of_tag;
 
 /// Runs a lookup and returns the result as JSON, in the type that the [`Lookup`] names.
@@ -86,6 +88,7 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
             let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
             json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
+        Lookup::Policy { arn } => json(&policy(aws, arn).await?),
         Lookup::KeyPairs { region } => {
             here(aws, region)?;
             let call = aws.ec2.describe_key_pairs();
@@ -277,6 +280,20 @@ async fn placement_groups(aws: &Aws) -> Result<PlacementGroups> {
             ))
         });
     Ok(groups.collect())
+}
+
+/// Returns the existence of a policy. Another account's policy is denied like one without
+/// permission, so the account of the credentials is part of the result.
+async fn policy(aws: &Aws, arn: &PolicyArn) -> Result<PolicyFact> {
+    let account = aws.check().await?.account;
+    let call = aws.iam.get_policy().policy_arn(arn.as_str());
+    let exists = match aws.call("iam", "GetPolicy", call.send()).await {
+        Ok(_) => Some(true),
+        Err(error) if error.is(&["NoSuchEntity"]) => Some(false),
+        Err(error) if error.is(&["AccessDenied"]) => None,
+        Err(error) => return Err(error),
+    };
+    Ok(PolicyFact { exists, account })
 }
 
 async fn security_groups(aws: &Aws, ids: &[SecurityGroupId]) -> Result<SecurityGroupVpcs> {

@@ -65,6 +65,8 @@ id! {
     RoleName
     /// Name of an IAM instance profile.
     InstanceProfileName
+    /// ARN of a managed policy: `arn:aws:iam::123456789012:policy/…`
+    PolicyArn
     /// Name of an S3 bucket.
     BucketName
     /// ARN of a load balancer.
@@ -77,4 +79,64 @@ id! {
     HostedZoneId
     /// A DNS name.
     DnsName
+}
+
+/// Parts of the ARN of a managed policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyArnParts<'a> {
+    /// Name of the partition.
+    pub partition: &'a str,
+    /// Account ID. `None` for a policy of AWS, which all accounts have.
+    pub account: Option<&'a str>,
+}
+
+impl PolicyArn {
+    /// Returns the parts. `None` for a text that is no such ARN ("Policy", IAM API reference).
+    pub fn parts(&self) -> Option<PolicyArnParts<'_>> {
+        let parts: Vec<&str> = self.0.splitn(6, ':').collect();
+        let ["arn", partition, "iam", "", account, policy] = parts[..] else { return None };
+        let account = match account {
+            "aws" => None,
+            digits if digits.len() == 12 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                Some(digits)
+            }
+            _ => return None,
+        };
+        let in_name = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+        let path = policy.strip_prefix("policy/")?;
+        let is_part = |part: &str| !part.is_empty() && part.chars().all(in_name);
+        path.split('/').all(is_part).then_some(PolicyArnParts { partition, account })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arn_of_a_policy_has_a_partition_an_account_and_a_name() {
+        let parts = |arn: &str| {
+            let arn = PolicyArn::from(arn);
+            arn.parts().map(|one| (one.partition.to_owned(), one.account.map(str::to_owned)))
+        };
+        let own = |partition: &str| Some((partition.to_owned(), Some("123456789012".to_owned())));
+        assert_eq!(parts("arn:aws:iam::123456789012:policy/boundary"), own("aws"));
+        assert_eq!(parts("arn:aws-cn:iam::123456789012:policy/team/a/b@c"), own("aws-cn"));
+        let managed = "arn:aws:iam::aws:policy/PowerUserAccess";
+        assert_eq!(parts(managed), Some(("aws".to_owned(), None)));
+        for other in [
+            "",
+            "boundary",
+            "arn:aws:iam::123456789012:role/boundary",
+            "arn:aws:iam::12345678901:policy/boundary",
+            "arn:aws:iam:us-west-2:123456789012:policy/boundary",
+            "arn:aws:s3::123456789012:policy/boundary",
+            "arn:aws:iam::123456789012:policy/",
+            "arn:aws:iam::123456789012:policy/a//b",
+            "arn:aws:iam::123456789012:policy/*",
+            " arn:aws:iam::123456789012:policy/a",
+        ] {
+            assert_eq!(parts(other), None, "{other}");
+        }
+    }
 }

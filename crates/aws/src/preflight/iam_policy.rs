@@ -29,11 +29,12 @@ const MACHINE_LOOKUPS: &[&str] = &[
     "ec2:DescribeSubnets",
     "iam:GetInstanceProfile",
 ];
-/// Lookups for a cluster, besides those for its machines: routes, roles, hosted zones, and the owners
-/// of a cluster's name.
+/// Lookups for a cluster, besides those for its machines: routes, roles, the permissions boundary, hosted
+/// zones, and the owners of a cluster's name.
 const CLUSTER_LOOKUPS: &[&str] = &[
     "ec2:DescribeRouteTables",
     "ec2:DescribeTags",
+    "iam:GetPolicy",
     "iam:GetRole",
     "route53:GetHostedZone",
     "route53:ListHostedZonesByName",

@@ -6,10 +6,13 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_iam::types::{EvaluationResult, PolicyEvaluationDecisionType};
+use aws_sdk_iam::types::{
+    ContextEntry, ContextKeyTypeEnum, EvaluationResult, PolicyEvaluationDecisionType,
+};
 
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
+use crate::model::ids::PolicyArn;
 use crate::{Aws, Caller};
 
 /// The result of the simulation for an action.
@@ -85,12 +88,23 @@ impl<'a> Principal<'a> {
 }
 
 /// Returns the result of the simulation for each of these actions on each of these resources.
+///
+/// `boundary` is the permissions boundary of the roles that the actions create or change, for
+/// policies with a condition on it.
 pub async fn simulate(
     aws: &Aws,
     principal: &str,
     actions: &BTreeSet<String>,
     resources: &BTreeSet<String>,
+    boundary: Option<&PolicyArn>,
 ) -> Result<Vec<SimulatedAction>> {
+    let context = boundary.map(|arn| {
+        ContextEntry::builder()
+            .context_key_name("iam:PermissionsBoundary")
+            .context_key_type(ContextKeyTypeEnum::String)
+            .context_key_values(arn.as_str())
+            .build()
+    });
     let mut judgements = Vec::new();
     let mut marker = None;
     loop {
@@ -100,6 +114,7 @@ pub async fn simulate(
             .policy_source_arn(principal)
             .set_action_names(Some(actions.iter().cloned().collect()))
             .set_resource_arns(Some(resources.iter().cloned().collect()))
+            .set_context_entries(context.clone().map(|one| vec![one]))
             .max_items(1000)
             .set_marker(marker);
         let page = aws.call("iam", "SimulatePrincipalPolicy", call.send()).await?;

@@ -201,6 +201,7 @@ rules! {
     HostedZoneRoleZone = "hosted-zone-role-zone", Error, InstallerAws: "`hostedZoneRole` requires `hostedZone`";
     HostedZoneRoleMode = "hosted-zone-role-mode", Error, InstallerAws: "`hostedZoneRole` requires credentialsMode `Passthrough` or `Manual`";
     HostedZoneRoleArn = "hosted-zone-role-arn", Error, Aws: "`hostedZoneRole` is an ARN";
+    PermissionsBoundary = "permissions-boundary", Error, Aws: "`permissionsBoundary` is the ARN of an IAM policy in the partition of the region";
     RepeatedEndpoint = "repeated-endpoint", Error, InstallerAws: "a service has one endpoint";
     EndpointUrl = "endpoint-url", Error, InstallerAws: "an endpoint is `https://`, a host and optionally a port; plain http is only for loopback";
     UnusedEndpoint = "unused-endpoint", Warning, Groundplan: "the name of a service endpoint is not a misspelt name of a used service";

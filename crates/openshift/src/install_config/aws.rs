@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use groundplan_aws::model::ids::SubnetId;
+use groundplan_aws::model::ids::{PolicyArn, SubnetId};
+use groundplan_aws::model::partition::Partition;
 use groundplan_aws::model::{CLUSTER_TAG_PREFIX, tags};
 use url::{Host, Url};
 
@@ -13,6 +14,7 @@ use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Spanned};
 use super::feature_support::is_enabled;
 use super::machine_pool::unsupported;
+use super::metadata_service::warn_of_extension;
 use crate::diagnostics::finding::{
     FieldSpan, FindingCollector, did_you_mean, may_be_secret, shown,
 };
@@ -64,6 +66,7 @@ pub(super) fn resolve(
     }
     let propagate_user_tags = propagate_user_tags(given, report);
     let user_tags = user_tags(given, propagate_user_tags, report);
+    let permissions_boundary = permissions_boundary(given, report);
     let service_endpoints = service_endpoints(given, report);
     check_unsupported(given, report);
     Some(AwsPlatform {
@@ -76,6 +79,7 @@ pub(super) fn resolve(
             .preserve_bootstrap_ignition
             .get()
             .is_some_and(|at| at.value),
+        permissions_boundary,
         propagate_user_tags,
         user_tags,
         service_endpoints,
@@ -271,6 +275,31 @@ fn check_hosted_zone(
     report
         .breach(Rule::Unsupported, &role.spot, unsupported("hostedZoneRole"))
         .hint("use a hosted zone of the cluster's account, and remove the role");
+}
+
+/// Returns the ARN of the permissions boundary. Reports an ARN that no policy of the region's
+/// partition has.
+fn permissions_boundary(
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
+) -> Option<PolicyArn> {
+    let at = given.permissions_boundary.filled()?;
+    warn_of_extension(&at.spot, report);
+    let region = given.region.text().filter(|region| is_region(region));
+    let partition = region.map(|region| Partition::of_region(region).name);
+    let arn = PolicyArn::from(at.value.as_str());
+    let is_here = |found: &str| partition.is_none_or(|own| own == found);
+    if !arn.parts().is_some_and(|parts| is_here(parts.partition)) {
+        let partition = partition.unwrap_or("aws");
+        report
+            .breach(Rule::PermissionsBoundary, &at.spot, format!("found {}", shown(&at.value)))
+            .expected(format!(
+                "the ARN of a policy, such as `arn:{partition}:iam::123456789012:policy/boundary`"
+            ))
+            .hint("list the policies with `aws iam list-policies --scope Local`");
+        return None;
+    }
+    Some(arn)
 }
 
 /// Returns true if the role for the hosted zone breaks no rule of openshift-install.

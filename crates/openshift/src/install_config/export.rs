@@ -8,10 +8,16 @@ use std::ops::Range;
 
 use crate::diagnostics::yaml::{self, YamlContent, YamlKey, YamlNode};
 
-/// Section with fields of groundplan.
-const SECTION: &str = "metadataService";
-/// Fields of the section that no release of openshift-install has.
-const EXTENSIONS: [&str; 3] = ["httpEndpoint", "httpPutResponseHopLimit", "instanceMetadataTags"];
+/// Fields of groundplan that no release of openshift-install has, by section.
+const EXTENSIONS: [(&str, &[&str]); 2] = [
+    ("aws", &["permissionsBoundary"]),
+    ("metadataService", &["httpEndpoint", "httpPutResponseHopLimit", "instanceMetadataTags"]),
+];
+
+/// Returns the fields of groundplan in a section with this name.
+fn extensions(section: &str) -> &'static [&'static str] {
+    EXTENSIONS.iter().find(|(name, _)| *name == section).map_or(&[], |(_, fields)| *fields)
+}
 
 /// A field of groundplan that cannot be cut out of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +36,7 @@ pub fn for_openshift_install(text: &str) -> Result<String, ExportError> {
     let mut cuts = Cuts::default();
     cuts.collect(text, &node);
     let copy = cuts.apply(text);
-    let is_same = |copy: &str| yaml::parse(copy).is_ok_and(|copy| is_copy(&node, &copy, false));
+    let is_same = |copy: &str| yaml::parse(copy).is_ok_and(|copy| is_copy(&node, &copy, &[]));
     if is_same(&copy) {
         return Ok(copy);
     }
@@ -47,12 +53,10 @@ impl Cuts {
         match &node.content {
             YamlContent::Mapping(entries) => {
                 for (key, value) in entries {
-                    match &value.content {
-                        YamlContent::Mapping(fields) if key.name == SECTION => {
-                            self.section(text, key, value, fields);
-                        }
-                        _ => self.collect(text, value),
+                    if let YamlContent::Mapping(fields) = &value.content {
+                        self.section(text, key, value, fields);
                     }
+                    self.collect(text, value);
                 }
             }
             YamlContent::List(items) => items.iter().for_each(|item| self.collect(text, item)),
@@ -68,7 +72,8 @@ impl Cuts {
         section: &YamlNode,
         fields: &[(YamlKey, YamlNode)],
     ) {
-        let is_ours = |(key, _): &&(YamlKey, YamlNode)| EXTENSIONS.contains(&key.name.as_str());
+        let extensions = extensions(&key.name);
+        let is_ours = |(key, _): &&(YamlKey, YamlNode)| extensions.contains(&key.name.as_str());
         let ours = fields.iter().filter(is_ours);
         if text[section.span.start..].starts_with('{') {
             ours.for_each(|(key, value)| self.cut(within_braces(text, key, value), ""));
@@ -127,18 +132,18 @@ fn within_braces(text: &str, key: &YamlKey, value: &YamlNode) -> Range<usize> {
 }
 
 /// Returns true if a copy has all fields of the original except those of groundplan.
-fn is_copy(original: &YamlNode, copy: &YamlNode, in_section: bool) -> bool {
+fn is_copy(original: &YamlNode, copy: &YamlNode, ours: &[&str]) -> bool {
     match (&original.content, &copy.content) {
-        (YamlContent::Mapping(ours), YamlContent::Mapping(theirs)) => {
-            let is_kept = |name: &str| !in_section || !EXTENSIONS.contains(&name);
-            let kept: Vec<_> = ours.iter().filter(|(key, _)| is_kept(&key.name)).collect();
+        (YamlContent::Mapping(all), YamlContent::Mapping(theirs)) => {
+            let is_kept = |name: &str| !ours.contains(&name);
+            let kept: Vec<_> = all.iter().filter(|(key, _)| is_kept(&key.name)).collect();
             kept.len() == theirs.len()
                 && kept.iter().zip(theirs).all(|((key, value), (name, copy))| {
-                    key.name == name.name && is_copy(value, copy, key.name == SECTION)
+                    key.name == name.name && is_copy(value, copy, extensions(&key.name))
                 })
         }
         (YamlContent::List(ours), YamlContent::List(theirs)) => {
-            let alike = |(ours, theirs)| is_copy(ours, theirs, false);
+            let alike = |(ours, theirs)| is_copy(ours, theirs, &[]);
             ours.len() == theirs.len() && ours.iter().zip(theirs).all(alike)
         }
         (YamlContent::Null, YamlContent::Null) | (YamlContent::Float, YamlContent::Float) => true,
@@ -197,6 +202,16 @@ mod tests {
                     \"httpEndpoint\": \"Enabled\"\n  },\n  \"a\": 1.5\n}\n";
         let copy = "{\n  \"metadataService\": {\n    \"authentication\": \"Required\"\n  },\n  \"a\": 1.5\n}\n";
         assert_eq!(exported(json), copy);
+    }
+
+    #[test]
+    fn a_field_of_the_platform_goes_and_its_pools_stay() {
+        let text = "platform:\n  aws:\n    region: us-west-2\n    # of the security team\n    \
+                    permissionsBoundary: arn:aws:iam::123456789012:policy/b # ours\n    \
+                    defaultMachinePlatform:\n      metadataService: {httpEndpoint: Enabled}\n";
+        let copy = "platform:\n  aws:\n    region: us-west-2\n    # of the security team\n    \
+                    defaultMachinePlatform:\n      metadataService: {}\n";
+        assert_eq!(exported(text), copy);
     }
 
     #[test]

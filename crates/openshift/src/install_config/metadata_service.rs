@@ -11,7 +11,7 @@ use groundplan_aws::model::metadata_options::{
 
 use super::choices::{Choices, choose};
 use super::document::{self, FieldValue, Spanned};
-use crate::diagnostics::finding::{FindingCollector, did_you_mean, one_of, shown};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, did_you_mean, one_of, shown};
 use crate::diagnostics::rules::Rule;
 
 /// The only value of `httpEndpoint` with which machines can join a cluster.
@@ -59,20 +59,23 @@ pub(super) fn check(given: &document::AwsMachinePool, report: &mut FindingCollec
 
 /// Warns of fields that openshift-install of the given release rejects as unknown.
 fn check_extension(service: &document::MetadataService, report: &mut FindingCollector) {
-    let rejects = |release| Rule::ExtensionField.releases().contains(release);
-    let Some(release) = report.release().filter(|release| rejects(*release)) else { return };
     let hop_limit = service.hop_limit.get().map(|at| &at.spot);
     let words = [&service.endpoint, &service.instance_tags];
     let spots = words.into_iter().filter_map(|given| given.get().map(|at| &at.spot));
-    for spot in spots.chain(hop_limit) {
-        let message = format!(
-            "is an extension of groundplan, which openshift-install {release} rejects as unknown"
-        );
-        report.breach(Rule::ExtensionField, spot, message).hint(
-            "give openshift-install a copy without it: `groundplan config export --for \
-             openshift-install --out FILE`",
-        );
-    }
+    spots.chain(hop_limit).for_each(|spot| warn_of_extension(spot, report));
+}
+
+/// Warns of one field of groundplan if openshift-install of the given release rejects it as unknown.
+pub(super) fn warn_of_extension(spot: &FieldSpan, report: &mut FindingCollector) {
+    let rejects = |release| Rule::ExtensionField.releases().contains(release);
+    let Some(release) = report.release().filter(|release| rejects(*release)) else { return };
+    let message = format!(
+        "is an extension of groundplan, which openshift-install {release} rejects as unknown"
+    );
+    report.breach(Rule::ExtensionField, spot, message).hint(
+        "give openshift-install a copy without it: `groundplan config export --for \
+         openshift-install --out FILE`",
+    );
 }
 
 /// Validates `authentication`. An empty field means no opinion, and gets a warning because the user

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ids::{
-    HostedZoneId, ImageId, InstanceProfileName, RoleName, SecurityGroupId, SubnetId,
+    HostedZoneId, ImageId, InstanceProfileName, PolicyArn, RoleName, SecurityGroupId, SubnetId,
 };
 use groundplan_aws::model::metadata_options::MetadataService;
 use ipnet::Ipv4Net;
@@ -203,6 +203,9 @@ pub struct AwsPlatform {
     pub hosted_zone: Option<HostedZoneId>,
     /// ARN of the role to assume for the private hosted zone.
     pub hosted_zone_role: Option<String>,
+    /// ARN of the policy that bounds the permissions of all roles that groundplan creates. `None`
+    /// means no opinion.
+    pub permissions_boundary: Option<PolicyArn>,
     /// Tags for all resources of the cluster.
     pub user_tags: BTreeMap<String, String>,
     /// True if the operators also tag the resources that they create.

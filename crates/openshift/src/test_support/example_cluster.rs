@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundplan_aws::model::ids::{HostedZoneId, ImageId, VpcId};
+use groundplan_aws::model::ids::{HostedZoneId, ImageId, PolicyArn, VpcId};
 use groundplan_engine::graph::Graph;
 use groundplan_engine::state::{Cluster, State};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::install_config::{
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
 use crate::topology::lookups::{
-    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings,
+    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings, PolicyFact,
     SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 use crate::topology::{
@@ -60,6 +60,8 @@ pub struct ExampleCloud {
     pub groups: SecurityGroupVpcs,
     /// Existing roles and instance profiles.
     pub iam: BTreeSet<String>,
+    /// Managed policies that a lookup returns, by ARN; others do not exist.
+    pub policies: BTreeMap<PolicyArn, PolicyFact>,
     /// DNS records by hosted zone.
     pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
@@ -227,6 +229,10 @@ impl ExampleCloud {
             }
             Lookup::Role { name } => json!(self.iam.contains(name.as_str())),
             Lookup::InstanceProfile { name } => json!(self.iam.contains(name.as_str())),
+            Lookup::Policy { arn } => {
+                let missing = PolicyFact { exists: Some(false), account: String::new() };
+                json!(self.policies.get(arn).unwrap_or(&missing))
+            }
             Lookup::RecordsBelow { zone, domain } => {
                 let ending = format!(".{domain}");
                 let records = self.records.get(zone).into_iter().flatten();
@@ -270,6 +276,7 @@ fn cloud() -> ExampleCloud {
         types: BTreeMap::new(),
         groups: SecurityGroupVpcs::new(),
         iam: BTreeSet::new(),
+        policies: BTreeMap::new(),
         records: BTreeMap::new(),
     }
 }
@@ -347,6 +354,7 @@ fn platform() -> AwsPlatform {
         subnets: Vec::new(),
         hosted_zone: None,
         hosted_zone_role: None,
+        permissions_boundary: None,
         user_tags: BTreeMap::new(),
         propagate_user_tags: false,
         service_endpoints: Vec::new(),

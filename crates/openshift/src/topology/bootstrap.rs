@@ -51,8 +51,7 @@ fn add_machine(
     let role = names.layout.bootstrap.role;
     let content = user_data(stub)?;
     let (bucket, object) = add_object(graph, site);
-    let profile = iam::add_bootstrap(graph, names, site.spec.partition, masters)
-        .unwrap_or_else(|| profiles.master.clone());
+    let profile = iam::add_bootstrap(graph, site.spec).unwrap_or_else(|| profiles.master.clone());
     let presigned = ObjectRef { bucket: out!(bucket.name), key: key(site) };
     let instance = Instance {
         image: site.image.id.clone(),

@@ -2,8 +2,13 @@
 
 use std::fmt;
 
-use groundplan_aws::model::ids::{HostedZoneId, ImageId, SecurityGroupId, SubnetId, VpcId};
+use groundplan_aws::model::ids::{
+    HostedZoneId, ImageId, PolicyArn, SecurityGroupId, SubnetId, VpcId,
+};
 use ipnet::Ipv4Net;
+
+/// Field of the permissions boundary.
+pub(super) const BOUNDARY: &str = "platform.aws.permissionsBoundary";
 
 /// A compile error of an install-config.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,10 +206,18 @@ pub enum CompileError {
     IamNotFound {
         /// Field that names the role or profile.
         field: String,
-        /// `role` or `instance profile`
+        /// `role`, `instance profile` or `policy`
         what: &'static str,
-        /// Name of the role or profile.
+        /// Name of the role or profile, or ARN of the policy.
         name: String,
+    },
+    /// The permissions boundary is a policy of another account.
+    #[error("the policy {arn} is in another account than the cluster, {account}")]
+    BoundaryElsewhere {
+        /// The policy.
+        arn: PolicyArn,
+        /// Account of the credentials.
+        account: String,
     },
     /// Another cluster has the same name and base domain.
     #[error("{domain} is in use: the hosted zone {zone} already has the record {record}")]
@@ -385,6 +398,7 @@ impl CompileError {
             | GroupElsewhere { field, .. }
             | IamNotFound { field, .. } => field,
             Renamed { field, .. } => *field,
+            BoundaryElsewhere { .. } => BOUNDARY,
             InfraId { .. } | NameTaken { .. } => "metadata.name",
             NetworkSize { .. } => "networking.machineNetwork[0].cidr",
             NoImage | NotInStream { .. } => "platform.aws.amiID",
@@ -426,6 +440,9 @@ impl CompileError {
             SubnetOutside { .. } => "a subnet that begins in a machine network".into(),
             NetworkOwned { what, .. } => format!("a {what} that no cluster owns"),
             GroupElsewhere { vpc, .. } => format!("a security group of {vpc}"),
+            BoundaryElsewhere { account, .. } => {
+                format!("a policy of the account {account}, or one of AWS")
+            }
             ZonePublic { .. } => "a private hosted zone".into(),
             ZoneName { domain, .. } => format!("a zone for {domain} or a parent of it"),
             NameTaken { .. } => "a name that no other cluster of this base domain has".into(),
@@ -487,6 +504,14 @@ impl CompileError {
                     .into()
             }
             GroupElsewhere { vpc, .. } => format!("use a security group of {vpc}"),
+            BoundaryElsewhere { .. } => {
+                "create the policy in this account, or check the account of the credentials \
+                 (AWS_PROFILE)"
+                    .into()
+            }
+            IamNotFound { what: what @ "policy", .. } => {
+                format!("create the {what}, or correct the ARN (`aws iam list-policies`)")
+            }
             IamNotFound { what, .. } => {
                 format!("create the {what}, or remove the field to let groundplan create one")
             }

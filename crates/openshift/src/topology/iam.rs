@@ -4,12 +4,13 @@
 use groundplan_aws::kinds::iam_instance_profile::IamInstanceProfile;
 use groundplan_aws::kinds::iam_role::IamRole;
 use groundplan_aws::kinds::iam_role_policy::IamRolePolicy;
-use groundplan_aws::model::ids::{InstanceProfileId, InstanceProfileName, RoleName};
+use groundplan_aws::model::ids::{InstanceProfileId, InstanceProfileName, PolicyArn, RoleName};
 use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Graph, Input};
 use groundplan_engine::out;
 use serde_json::{Value, json};
 
+use super::ClusterSpec;
 use super::layout::IamLayout;
 use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
@@ -30,16 +31,11 @@ pub(crate) struct MachineProfile {
 }
 
 /// Adds the roles and profiles of masters and workers.
-pub(crate) fn add(
-    graph: &mut Graph,
-    names: &ResourceNames,
-    partition: Partition,
-    (masters, workers): (&PoolSpec, &[PoolSpec]),
-) -> Profiles {
-    let site = IamBuilder { names, partition };
-    let layout = names.layout;
-    let master = site.add(graph, layout.master.role, &layout.master.iam, masters);
-    for pool in workers.iter().filter(|pool| pool.name == layout.worker.role) {
+pub(crate) fn add(graph: &mut Graph, spec: &ClusterSpec) -> Profiles {
+    let site = IamBuilder::of(spec);
+    let layout = spec.names.layout;
+    let master = site.add(graph, layout.master.role, &layout.master.iam, &spec.masters);
+    for pool in spec.workers.iter().filter(|pool| pool.name == layout.worker.role) {
         site.add(graph, layout.worker.role, &layout.worker.iam, pool);
     }
     Profiles { master }
@@ -47,23 +43,23 @@ pub(crate) fn add(
 
 /// Adds the profile of the bootstrap, with the configured role or profile of the masters, if any.
 /// `None` if the layout has no profile of the bootstrap.
-pub(crate) fn add_bootstrap(
-    graph: &mut Graph,
-    names: &ResourceNames,
-    partition: Partition,
-    masters: &PoolSpec,
-) -> Option<MachineProfile> {
-    let site = IamBuilder { names, partition };
-    let layout = &names.layout.bootstrap;
-    Some(site.add(graph, layout.role, layout.iam.as_ref()?, masters))
+pub(crate) fn add_bootstrap(graph: &mut Graph, spec: &ClusterSpec) -> Option<MachineProfile> {
+    let layout = &spec.names.layout.bootstrap;
+    Some(IamBuilder::of(spec).add(graph, layout.role, layout.iam.as_ref()?, &spec.masters))
 }
 
 struct IamBuilder<'a> {
     names: &'a ResourceNames,
     partition: Partition,
+    permissions_boundary: Option<&'a PolicyArn>,
 }
 
-impl IamBuilder<'_> {
+impl<'a> IamBuilder<'a> {
+    fn of(spec: &'a ClusterSpec) -> Self {
+        let permissions_boundary = spec.permissions_boundary.as_ref();
+        Self { names: &spec.names, partition: spec.partition, permissions_boundary }
+    }
+
     fn add(
         &self,
         graph: &mut Graph,
@@ -85,16 +81,21 @@ impl IamBuilder<'_> {
     }
 
     fn add_role(&self, graph: &mut Graph, address: &str, layout: &IamLayout) -> Input<RoleName> {
-        let name = RoleName(self.names.name(layout.role));
-        let tags = self.names.tags(layout.role);
-        let role = graph.add(address, &IamRole { name, trust: trust(self.partition), tags });
+        let role = IamRole {
+            name: RoleName(self.names.name(layout.role)),
+            trust: trust(self.partition),
+            permissions_boundary: self.permissions_boundary.cloned(),
+            tags: self.names.tags(layout.role),
+        };
+        let role = graph.add(address, &role);
         let (name, document) = (self.names.name(layout.policy), (layout.document)());
         graph.add(address, &IamRolePolicy { role: out!(role.name), name, document });
         out!(role.name)
     }
 }
 
-/// Returns the policy that lets EC2 assume the role for an instance.
+/// Returns the policy that lets EC2 assume the role for an instance (release-4.15, `master/main.tf`,
+/// `assume_role_policy`).
 fn trust(partition: Partition) -> Value {
     json!({
         "Version": "2012-10-17",
@@ -113,8 +114,9 @@ fn policy(statements: &[&[&str]]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
-/// Permissions of masters. Frozen upstream (docs/dev/aws/iam_permissions.md), because existing
-/// clusters would not get additions.
+/// Permissions of masters (release-4.15, `master/main.tf`; 4.16 to 4.22,
+/// `pkg/infrastructure/aws/clusterapi/iam.go`). Frozen upstream (docs/dev/aws/iam_permissions.md),
+/// because existing clusters would not get additions.
 pub(super) fn master_policy() -> Value {
     policy(&[MASTER_ACTIONS])
 }
@@ -168,10 +170,14 @@ const MASTER_ACTIONS: &[&str] = &[
     "kms:DescribeKey",
 ];
 
+/// Permissions of workers (release-4.15, `iam/main.tf`; since 4.16,
+/// `pkg/infrastructure/aws/clusterapi/iam.go`).
 pub(super) fn worker_policy() -> Value {
     policy(&[&["ec2:DescribeInstances", "ec2:DescribeRegions"]])
 }
 
+/// Permissions of the bootstrap (release-4.15, `bootstrap/main.tf`). Later releases have no role of the
+/// bootstrap.
 pub(super) fn bootstrap_policy() -> Value {
     policy(&[&["ec2:Describe*"], &["ec2:AttachVolume"], &["ec2:DetachVolume"]])
 }

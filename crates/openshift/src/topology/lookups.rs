@@ -14,7 +14,7 @@ use super::placement::{self, PoolField};
 use super::{CompileError, CompileOptions, image};
 use crate::install_config::{InstallConfig, Publish};
 pub use groundplan_aws::lookups::lookup::{
-    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings,
+    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings, PolicyFact,
     SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 

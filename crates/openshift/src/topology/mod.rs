@@ -159,8 +159,7 @@ impl ClusterSpec {
         let mut graph = Graph::default();
         let network = network::add(&mut graph, names, region, &self.network);
         let groups = security_groups::add(&mut graph, self, &network);
-        let pools = (&self.masters, &self.workers[..]);
-        let profiles = iam::add(&mut graph, names, self.partition, pools);
+        let profiles = iam::add(&mut graph, self);
         let balancers = load_balancers::add(&mut graph, self, &network, &groups);
         dns::add(&mut graph, names, &self.dns, &network, &balancers);
         let image = self.image.add(&mut graph, names, region);

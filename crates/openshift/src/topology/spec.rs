@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
-use groundplan_aws::model::ids::HostedZoneId;
+use groundplan_aws::model::ids::{HostedZoneId, PolicyArn};
 use groundplan_aws::model::partition::Partition;
 use groundplan_engine::state::Cluster;
 use ipnet::Ipv4Net;
@@ -32,6 +32,8 @@ pub struct ClusterSpec {
     pub(crate) region: String,
     /// The partition of the region.
     pub(crate) partition: Partition,
+    /// ARN of the permissions boundary of all roles. `None` means no opinion.
+    pub(crate) permissions_boundary: Option<PolicyArn>,
     /// Networks from which the cluster is reachable.
     pub(crate) publish: Publish,
     /// Stream of the machines' operating system; `None` means the default of the release.
@@ -162,6 +164,7 @@ impl PlacedConfig<'_> {
             names,
             region: config.aws.region.clone(),
             partition: Partition::of_region(&config.aws.region),
+            permissions_boundary: config.aws.permissions_boundary.clone(),
             publish: config.publish,
             os_stream: config.os_image_stream.clone(),
             machine_networks: config.networking.machine_networks.clone(),

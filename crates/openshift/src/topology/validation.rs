@@ -18,13 +18,13 @@ use groundplan_engine::state::State;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::error::Size;
+use super::error::{BOUNDARY, Size};
 use super::image::{self, NamedImage};
 use super::placement::{self, PoolField, PoolPlacement};
 use super::{CompileError, CompileErrors, PlacedConfig};
 use crate::install_config::{InstallConfig, Publish};
 use crate::topology::lookups::{
-    HostedZoneFact, ImageFact, InstanceTypes, Lookup, Offerings, SecurityGroupVpcs,
+    HostedZoneFact, ImageFact, InstanceTypes, Lookup, Offerings, PolicyFact, SecurityGroupVpcs,
 };
 
 /// Returns the lookups that the checks need in addition to the lookup cache.
@@ -63,6 +63,7 @@ impl PlacedConfig<'_> {
         checks.owners(&mut errors);
         checks.groups(&mut errors);
         checks.roles(&mut errors);
+        checks.permissions_boundary(&mut errors);
         checks.names(&mut errors);
         errors.0
     }
@@ -107,6 +108,7 @@ impl<'a> Checks<'a> {
             .chain(images)
             .chain(self.security_groups())
             .chain(roles)
+            .chain(self.boundary())
             .chain(names)
     }
 
@@ -338,6 +340,29 @@ impl<'a> Checks<'a> {
                 _ => continue,
             };
             errors.add(CompileError::IamNotFound { field, what, name });
+        }
+    }
+
+    /// Returns the lookup of the permissions boundary, unless a recorded role has it.
+    fn boundary(&self) -> Option<Lookup> {
+        let arn = self.config.aws.permissions_boundary.clone();
+        let arn = arn.filter(|arn| !self.made.is_used("permissions_boundary", arn.as_str()))?;
+        Some(Lookup::Policy { arn })
+    }
+
+    /// Reports a permissions boundary that no role of the account can have. A policy that the
+    /// credentials may not read is not reported.
+    fn permissions_boundary(&self, errors: &mut CompileErrors) {
+        let Some(lookup) = self.boundary() else { return };
+        let Some(fact) = self.answer::<PolicyFact>(&lookup) else { return };
+        let Lookup::Policy { arn } = lookup else { return };
+        let account = arn.parts().and_then(|parts| parts.account);
+        if account.is_some_and(|account| account != fact.account) {
+            let account = fact.account;
+            errors.add(CompileError::BoundaryElsewhere { arn, account });
+        } else if fact.exists == Some(false) {
+            let field = BOUNDARY.to_owned();
+            errors.add(CompileError::IamNotFound { field, what: "policy", name: arn.0 });
         }
     }
 

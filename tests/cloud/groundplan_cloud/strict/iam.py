@@ -18,6 +18,33 @@ def remove_role_from_instance_profile(self, moto):
     return moto()
 
 
+def attachable(self):
+    """A permissions boundary is an existing policy of the account, or one of AWS."""
+    arn = self._get_param("PermissionsBoundary")
+    if arn and ":iam::aws:" not in arn and arn not in self.backend.managed_policies:
+        raise NotFoundException(f"Scope ARN: {arn} does not exist or is not attachable.")
+
+
+@mend(IamResponse)
+def create_role(self, moto):
+    attachable(self)
+    return moto()
+
+
+@mend(IamResponse)
+def put_role_permissions_boundary(self, moto):
+    attachable(self)
+    return moto()
+
+
+@mend(IamResponse)
+def delete_role_permissions_boundary(self, moto):
+    role = self.backend.get_role(self._get_param("RoleName"))
+    if not role.permissions_boundary_arn:
+        raise NotFoundException(f"Role {role.name} does not have a permissions boundary.")
+    return moto()
+
+
 @mend(IamResponse)
 def add_role_to_instance_profile(self, moto):
     """EC2 learns of a profile some time after IAM does (delay `instance_profile_visible`)."""

@@ -226,6 +226,8 @@ section! {
         hosted_zone: String = "hostedZone",
         /// Not supported by groundplan: a role for a hosted zone of another account.
         hosted_zone_role: String = "hostedZoneRole",
+        /// ARN of the policy that bounds the permissions of all roles that groundplan creates. An extension of groundplan. If omitted, the account decides.
+        permissions_boundary: String = "permissionsBoundary",
         /// Tags for all resources of the cluster.
         user_tags: Pairs = "userTags",
         /// True if operators also tag the resources that they create.

@@ -1,11 +1,12 @@
 //! Resources that AWS lacks or that are unsuitable: every row of openshift-install's online checks.
 
+use groundplan_aws::model::ids::PolicyArn;
 use groundplan_engine::state::{Record, RecordStatus, State};
 use serde_json::json;
 
 use crate::install_config::Architecture;
 use crate::test_support::example_cluster::{ExampleCluster, image};
-use crate::topology::lookups::{ImageFact, InstanceTypeFact};
+use crate::topology::lookups::{ImageFact, InstanceTypeFact, Lookup, PolicyFact};
 use crate::topology::validation::needed_lookups;
 use crate::topology::{CompileError, Size};
 
@@ -189,6 +190,41 @@ fn roles_and_profiles_that_the_user_brings_must_exist() {
     );
     world.cloud.iam = ["masters".into(), "workers".into()].into();
     assert_eq!(found(&world), []);
+}
+
+#[test]
+fn a_permissions_boundary_must_exist_in_the_account_of_the_credentials() {
+    let mut world = ExampleCluster::standard();
+    let arn = PolicyArn::from("arn:aws:iam::123456789012:policy/boundary");
+    world.config.aws.permissions_boundary = Some(arn.clone());
+    let mut known = |exists, account: &str| {
+        let fact = PolicyFact { exists, account: account.to_owned() };
+        world.cloud.policies.insert(arn.clone(), fact);
+        found(&world)
+    };
+    let field = || "platform.aws.permissionsBoundary".to_owned();
+    let missing = format!("the policy {arn} does not exist in this account");
+    assert_eq!(known(Some(false), "123456789012"), [(field(), missing)]);
+    let elsewhere =
+        format!("the policy {arn} is in another account than the cluster, 200000000001");
+    assert_eq!(known(None, "200000000001"), [(field(), elsewhere)]);
+    assert_eq!(known(None, "123456789012"), [], "it cannot be read");
+    assert_eq!(known(Some(true), "123456789012"), []);
+}
+
+#[test]
+fn a_boundary_of_aws_belongs_to_every_account_and_a_recorded_one_is_not_asked_for() {
+    let mut world = ExampleCluster::standard();
+    let arn = PolicyArn::from("arn:aws:iam::aws:policy/PowerUserAccess");
+    world.config.aws.permissions_boundary = Some(arn.clone());
+    let fact = PolicyFact { exists: Some(true), account: "123456789012".to_owned() };
+    world.cloud.policies.insert(arn.clone(), fact);
+    assert_eq!(found(&world), []);
+    let lookup = Lookup::Policy { arn: arn.clone() };
+    let asked = |state: &State| needed_lookups(&world.config, &world.lookup_cache(), state);
+    assert!(asked(&State::default()).contains(&lookup));
+    let state = made(&[("iam_role.master", json!({"permissions_boundary": arn}))]);
+    assert!(!asked(&state).contains(&lookup));
 }
 
 #[test]

@@ -166,6 +166,24 @@ fn a_role_that_exists_is_carried_in_profiles_of_ours() {
 }
 
 #[test]
+fn every_role_has_the_permissions_boundary_and_nothing_else_changes() {
+    let mut world = ExampleCluster::standard();
+    let standard = world.graph();
+    let arn = "arn:aws:iam::123456789012:policy/boundary";
+    world.config.aws.permissions_boundary = Some(arn.into());
+    let graph = world.graph();
+    for node in graph.nodes() {
+        let mut inputs = node.inputs.clone();
+        if node.kind() == "iam_role" {
+            let boundary = inputs.as_object_mut().unwrap().remove("permissions_boundary");
+            assert_eq!(boundary, Some(json!(arn)), "{}", node.address);
+        }
+        assert_eq!(standard.get(&node.address).unwrap().inputs, inputs, "{}", node.address);
+    }
+    assert_eq!(named(&graph, "iam_role").len(), 3);
+}
+
+#[test]
 fn a_profile_that_exists_needs_neither_role_nor_profile() {
     let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_profile = Some("their-profile".into());
