@@ -44,7 +44,9 @@ const BETWEEN_NODES: &[RuleLayout] = &[
     rule("Service node ports (UDP)", "udp", (30000, 32767), NODES),
 ];
 
-/// Services of masters (`securitygroups.go`, and `cluster.go`, `AdditionalControlPlaneIngressRules`).
+/// Services of masters (provider, `securitygroups.go`, `getSecurityGroupIngressRules` for
+/// `SecurityGroupControlPlane`: API and etcd; installer, `cluster.go`,
+/// `AdditionalControlPlaneIngressRules`: the others).
 const MASTER: &[RuleLayout] = &[
     rule("Kubernetes API", "tcp", (API, API), &[BALANCER, CONTROL_PLANE, NODE]),
     rule("etcd", "tcp", (2379, 2379), &[CONTROL_PLANE]),
@@ -63,19 +65,23 @@ const MASTER: &[RuleLayout] = &[
     },
 ];
 
-/// Konnectivity server of the bootstrap (main, release 5.0).
+/// Konnectivity server of the bootstrap (installer main, release 5.0, `cluster.go`,
+/// `AdditionalControlPlaneIngressRules`).
 const KONNECTIVITY: &[RuleLayout] = &[RuleLayout {
     lifetime: Lifetime::Bootstrap,
     ..rule("Bootstrap konnectivity", "tcp", (8091, 8091), &[NODE, CONTROL_PLANE])
 }];
 
+/// Services of all nodes (provider, `securitygroups.go`, `getSecurityGroupIngressRules` for
+/// `SecurityGroupNode`).
 const WORKER: &[RuleLayout] = &[
     rule("Node Port Services", "tcp", (30000, 32767), &[MachineNetworks]),
     rule("Kubelet API", "tcp", (10250, 10250), NODES),
 ];
 
-/// Traffic of the load balancers to masters. The VPC contains the load balancers, and the machine
-/// networks contain their subnets.
+/// Traffic of the load balancers to masters (provider, `securitygroups.go`,
+/// `getSecurityGroupIngressRules` for `SecurityGroupLB`, one rule for each listener). The VPC contains
+/// the load balancers, and the machine networks contain their subnets.
 const FROM_BALANCER: &[RuleLayout] = &[
     rule(
         "Allow NLB traffic to the control plane instances.",
@@ -91,7 +97,9 @@ const FROM_BALANCER: &[RuleLayout] = &[
     ),
 ];
 
-/// Clients of the load balancers. The rule for all addresses serves both of them.
+/// Clients of the load balancers (provider, `securitygroups.go`, `getControlPlaneLBIngressRules`;
+/// installer, `cluster.go`, `IngressRules` of both load balancers). The rule for all addresses serves
+/// both of them.
 const CLIENTS: &[RuleLayout] = &[
     rule("Kubernetes API", "tcp", (API, API), &[MachineNetworks]),
     rule(
@@ -109,7 +117,7 @@ const CONTROL_PLANE_GROUP: GroupLayout = GroupLayout {
     has_cluster_tag: false,
     lifetime: Lifetime::Cluster,
     ingress: &[BETWEEN_NODES, MASTER],
-    // The rule that AWS creates with a group.
+    // The rule that AWS creates with a group (VPC user guide, "Security group rules").
     egress: Some(""),
 };
 const NODE_GROUP: GroupLayout = GroupLayout {

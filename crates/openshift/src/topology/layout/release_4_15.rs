@@ -39,7 +39,7 @@ const fn node_rules(nodes: &'static [TrafficSource]) -> [RuleLayout; 12] {
     ]
 }
 
-/// Services on masters only.
+/// Services on masters only (`vpc/sg-master.tf`).
 const MASTER: &[RuleLayout] = &[
     rule(DESCRIPTION, "tcp", (6443, 6443), &[MachineNetworks]), // Kubernetes API
     rule(DESCRIPTION, "tcp", (22623, 22623), &[MachineNetworks]), // machine config server
