@@ -199,6 +199,7 @@ codes! {
         NameTaken = "name-taken", [1]: "an object that this state did not create has the name";
         Throttled = "throttled", [0, 1]: "AWS throttles the calls";
         EndpointInvalid = "endpoint-invalid", [0, 1]: "the configured endpoint is not a URL";
+        CaBundleUnusable = "ca-bundle-unusable", [0, 1]: "the file of certificate authorities for AWS endpoints cannot be used";
         EndpointUnreachable = "endpoint-unreachable", [0, 1]: "an endpoint of AWS cannot be reached";
         ReadOnly = "read-only", [1]: "a command that only reads withheld a change";
         WaitTimeout = "wait-timeout", [1]: "a resource was not ready in time";
@@ -328,6 +329,7 @@ impl From<Option<FaultSituation>> for Code {
             Some(FaultSituation::NameTaken) => Code::NameTaken,
             Some(FaultSituation::Throttled) => Code::Throttled,
             Some(FaultSituation::EndpointInvalid) => Code::EndpointInvalid,
+            Some(FaultSituation::CaBundle) => Code::CaBundleUnusable,
             Some(FaultSituation::EndpointUnreachable) => Code::EndpointUnreachable,
         }
     }

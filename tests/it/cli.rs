@@ -2,6 +2,7 @@
 
 mod assets;
 mod blocked;
+mod certificates;
 mod controller;
 mod crash;
 mod files;

@@ -78,6 +78,14 @@ impl ConnectionFailure {
     /// Returns the actions of the user after a connection that could not be opened.
     pub(crate) fn hint(&self) -> String {
         let Peer { origin, host, proxy } = &self.peer;
+        if self.is_of_the_certificate() {
+            return format!(
+                "if a proxy or an endpoint of yours signs the certificate of {host}, set AWS_CA_BUNDLE, \
+                 or `ca_bundle` of the AWS profile, to the PEM file of its certificate authority; \
+                 `openssl s_client -connect {} -showcerts` shows who signed it",
+                self.peer.server()
+            );
+        }
         if let Some(proxy) = proxy {
             let (server, variable) = (&proxy.server, proxy.variable);
             return format!(
@@ -97,6 +105,13 @@ impl ConnectionFailure {
              (AWS_ENDPOINT_URL, `platform.aws.serviceEndpoints`); for a network with a proxy, set \
              HTTPS_PROXY"
         )
+    }
+
+    /// Returns true if the certificate of the server is not trusted.
+    fn is_of_the_certificate(&self) -> bool {
+        // rustls' message (`Error::InvalidCertificate`).
+        links(self.source.as_ref())
+            .any(|link| link.to_string().starts_with("invalid peer certificate"))
     }
 
     /// Returns true if the name of the host has no address.
@@ -254,7 +269,7 @@ mod tests {
     use aws_smithy_http_client::proxy::ProxyConfig;
     use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-    use super::super::https::through;
+    use super::super::https::{through, trust_store};
     use super::*;
     use crate::AwsSettings;
     use crate::client::hints::UNREACHABLE;
@@ -276,7 +291,8 @@ mod tests {
             Some(proxy) => ProxyConfig::https(proxy).unwrap(),
             None => ProxyConfig::disabled(),
         };
-        let client = naming_peers(through(config), proxies(proxy.unwrap_or_default()));
+        let client =
+            naming_peers(through(config, trust_store(None)), proxies(proxy.unwrap_or_default()));
         let endpoints = [("ec2".to_owned(), endpoint.to_owned())].into();
         let aws = over(client, AwsSettings { endpoints, ..AwsSettings::default() });
         let call = aws.ec2.create_vpc().cidr_block("10.0.0.0/16").send();

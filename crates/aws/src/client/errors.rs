@@ -17,6 +17,7 @@ use groundplan_engine::state::error::StateError;
 
 use super::hints;
 use crate::client::account::WrongAccount;
+use crate::client::ca_bundle::CaBundleError;
 use crate::client::clock;
 use crate::client::connection_failure::ConnectionFailure;
 use crate::client::interceptor::CallWithheld;
@@ -313,6 +314,12 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
     if let Some(wrong) = find::<WrongAccount>(error) {
         return ProviderError::new(ErrorClass::Permanent, call, wrong.to_string())
             .with_code(hints::WRONG_ACCOUNT);
+    }
+    // Before the credentials, whose providers use the same client.
+    if let Some(bundle) = find::<CaBundleError>(error) {
+        return ProviderError::new(ErrorClass::Permanent, call, bundle.to_string())
+            .with_code(hints::CA_BUNDLE)
+            .with_hint(bundle.hint());
     }
     if let Some(why) = find::<CredentialsError>(error) {
         return ProviderError::new(

@@ -11,6 +11,8 @@ pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
 pub(crate) const WRONG_ACCOUNT: &str = "WrongAccount";
 /// Our error code for a configured endpoint that is not a URL.
 pub(crate) const INVALID_ENDPOINT: &str = "InvalidEndpoint";
+/// Our error code for a file of certificate authorities that cannot be used.
+pub(crate) const CA_BUNDLE: &str = "InvalidCaBundle";
 /// Our error code for an endpoint that cannot be reached.
 pub(crate) const UNREACHABLE: &str = "EndpointUnreachable";
 
@@ -74,6 +76,8 @@ pub enum FaultSituation {
     Throttled,
     /// The configured endpoint is not a URL.
     EndpointInvalid,
+    /// The file of certificate authorities for AWS endpoints cannot be used.
+    CaBundle,
     /// The endpoint cannot be reached.
     EndpointUnreachable,
 }
@@ -93,6 +97,7 @@ impl FaultSituation {
             WRONG_ACCOUNT => FaultSituation::AccountMismatch,
             UNREACHABLE => FaultSituation::EndpointUnreachable,
             INVALID_ENDPOINT => FaultSituation::EndpointInvalid,
+            CA_BUNDLE => FaultSituation::CaBundle,
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
                 FaultSituation::CredentialsExpired
             }
@@ -232,6 +237,7 @@ pub fn fails_every_call(error: &ProviderError) -> bool {
         && error.is(&[
             NO_CREDENTIALS,
             INVALID_ENDPOINT,
+            CA_BUNDLE,
             UNREACHABLE,
             "AuthFailure",
             "ExpiredToken",

@@ -5,6 +5,7 @@
 
 pub(crate) mod account;
 pub(crate) mod batch;
+mod ca_bundle;
 pub(crate) mod capacity;
 mod clock;
 mod connection_failure;
