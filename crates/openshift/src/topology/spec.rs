@@ -21,7 +21,7 @@ use super::machine_pools::PoolSpec;
 use super::naming::ResourceNames;
 use super::placed::PlacedConfig;
 use super::{Assets, CompileError, CompileErrors, CompileOptions, ignition};
-use crate::install_config::{InstallConfig, Publish};
+use crate::install_config::{CredentialsMode, InstallConfig, Publish};
 
 /// A resolved cluster. Two clusters with equal specs and assets have the same graph.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct ClusterSpec {
     pub(crate) region: String,
     /// The partition of the region.
     pub(crate) partition: Partition,
+    /// True if the administrator makes the credentials of the operators.
+    pub(crate) has_manual_credentials: bool,
     /// ARN of the permissions boundary of all roles. `None` means no opinion.
     pub(crate) permissions_boundary: Option<PolicyArn>,
     /// Networks from which the cluster is reachable.
@@ -164,6 +166,7 @@ impl PlacedConfig<'_> {
             names,
             region: config.aws.region.clone(),
             partition: Partition::of_region(&config.aws.region),
+            has_manual_credentials: config.credentials_mode == Some(CredentialsMode::Manual),
             permissions_boundary: config.aws.permissions_boundary.clone(),
             publish: config.publish,
             os_stream: config.os_image_stream.clone(),

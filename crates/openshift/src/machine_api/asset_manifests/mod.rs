@@ -7,9 +7,11 @@
 //! - `planned`: resources of the plan that machines reference.
 //! - `fit`: the comparison; `difference`: its results.
 //! - `folder`: the folder `openshift/` beside the assets.
+//! - `credentials`: credentials of the operators, for `credentialsMode: Manual`.
 //!
 //! Never quotes a Secret, and never makes a lookup.
 
+mod credentials;
 mod difference;
 mod fit;
 mod folder;
@@ -59,7 +61,8 @@ pub fn compare(
     let Some(config) = assets.ignition(IgnitionFile::Bootstrap) else {
         return Ok(AssetFit::default());
     };
-    let objects = objects(&ignition::manifests(IgnitionFile::Bootstrap.name(), config)?)?;
+    let files = ignition::manifests(IgnitionFile::Bootstrap.name(), config)?;
+    let objects = objects(&files)?;
     let compared = fit::compare(&objects, &PlannedCluster::of(spec, graph));
     let mut warnings: Vec<String> = compared
         .minor
@@ -68,6 +71,9 @@ pub fn compare(
         .map(|difference| format!("bootstrap.ign: {difference}"))
         .collect();
     warnings.extend(not_compared(&compared.unknown));
+    if spec.has_manual_credentials {
+        warnings.extend(credentials::missing(&files));
+    }
     warnings.extend(assets.folder().and_then(|folder| folder::differing(folder, &objects)));
     Ok(AssetFit {
         differences: compared.differences.into_vec(),

@@ -1,6 +1,7 @@
 use groundplan_aws::model::metadata_options::{Authentication, HopLimit};
 
 use super::*;
+use crate::install_config::CredentialsMode;
 
 #[test]
 fn c81_masters_in_another_order_of_zones_are_a_difference() {
@@ -239,4 +240,25 @@ fn sets_of_the_cluster_api_are_compared_and_never_doubled() {
     let mirror =
         doubled.replace("machineset-0", "  replicas: 1\n", "  authoritativeAPI: ClusterAPI\n");
     assert_eq!(topics(&world("plain"), &mirror), []);
+}
+
+#[test]
+fn manual_credentials_are_demanded_only_in_manual_mode() {
+    let mut world = world("plain");
+    let assets = InstallerAssets::recorded("4.15", "plain");
+    for (mode, warnings) in [
+        (None, 0),
+        (Some(CredentialsMode::Mint), 0),
+        (Some(CredentialsMode::Passthrough), 0),
+        (Some(CredentialsMode::Manual), 1),
+    ] {
+        world.config.credentials_mode = mode;
+        let fit = fit(&world, &assets).unwrap();
+        assert_eq!((fit.differences.len(), fit.warnings.len()), (0, warnings), "{mode:?}");
+    }
+    let secret = "kind: Secret\napiVersion: v1\nmetadata:\n  name: aws-cloud-credentials\n  namespace: \
+                  openshift-machine-api\ndata:\n  aws_access_key_id: Y2FuYXJ5\n";
+    let assets =
+        assets.with("openshift-machine-api-aws-cloud-credentials-credentials.yaml", secret);
+    assert_eq!(fit(&world, &assets).unwrap().warnings, Vec::<String>::new());
 }
