@@ -170,7 +170,11 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
         statement("Network", &of("ec2"), &any),
         statement("LoadBalancing", &of("elasticloadbalancing"), &any),
         statement("Dns", &of("route53"), &any),
-        statement("Iam", &of("iam"), &scope.iam(&["role", "instance-profile", "user"])),
+        statement(
+            "Iam",
+            &shortened(&of("iam"), &actions),
+            &scope.iam(&["role", "instance-profile", "user"]),
+        ),
         statement("Buckets", &of("s3"), &scope.buckets()),
     ];
     if actions.contains("iam:PassRole") {
@@ -185,6 +189,41 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
     statements.extend(scope.state_statements(task));
     statements.retain(|one| one["Action"].as_array().is_some_and(|actions| !actions.is_empty()));
     json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// Patterns with all actions that they match in AWS (Service Authorization Reference, "Actions,
+/// resources, and condition keys for AWS Identity and Access Management").
+const PATTERNS: &[(&str, &[&str])] = &[
+    (
+        "iam:*InstanceProfile",
+        &[
+            "iam:AddRoleToInstanceProfile",
+            "iam:CreateInstanceProfile",
+            "iam:DeleteInstanceProfile",
+            "iam:GetInstanceProfile",
+            "iam:RemoveRoleFromInstanceProfile",
+            "iam:TagInstanceProfile",
+            "iam:UntagInstanceProfile",
+        ],
+    ),
+    (
+        "iam:*RolePermissionsBoundary",
+        &["iam:DeleteRolePermissionsBoundary", "iam:PutRolePermissionsBoundary"],
+    ),
+];
+
+/// Replaces actions by a pattern, if the task needs all actions that it matches: a document has a
+/// maximum size, and allows nothing more by that.
+fn shortened<'a>(listed: &[&'a str], needed: &BTreeSet<&str>) -> Vec<&'a str> {
+    let mut actions = listed.to_vec();
+    for (pattern, matched) in PATTERNS {
+        if matched.iter().all(|action| needed.contains(action)) {
+            actions.retain(|action| !matched.contains(action));
+            actions.push(pattern);
+        }
+    }
+    actions.sort_unstable();
+    actions
 }
 
 /// Returns the IAM actions of a task on AWS resources, without those of the state.
@@ -419,6 +458,26 @@ mod tests {
         let controller = actions(Task::Controller);
         assert!(!controller.contains("ec2:ModifyInstanceMetadataOptions"));
         assert!(controller.contains("ec2:RunInstances") && controller.contains("iam:PassRole"));
+    }
+
+    #[test]
+    fn a_pattern_stands_for_actions_that_the_task_needs_anyway() {
+        let of = |task| {
+            let document = document(task, &PolicyScope::default());
+            let statements = document["Statement"].as_array().unwrap().clone();
+            let iam = statements.into_iter().find(|one| one["Sid"] == "Iam").unwrap();
+            iam["Action"].as_array().unwrap().clone()
+        };
+        for (pattern, matched) in PATTERNS {
+            let (service, rest) = pattern.split_once('*').unwrap();
+            let fits = |action: &&&str| action.starts_with(service) && action.ends_with(rest);
+            assert!(matched.iter().all(|action| fits(&action)), "{pattern}");
+            assert!(of(Task::Apply).contains(&json!(pattern)), "{pattern}");
+            assert!(!of(Task::Destroy).contains(&json!(pattern)), "a destroy needs a part of them");
+            let listed = |action: &&&str| of(Task::Apply).contains(&json!(action));
+            assert!(!matched.iter().any(|action| listed(&action)), "{pattern}");
+        }
+        assert!(of(Task::Destroy).contains(&json!("iam:DeleteInstanceProfile")));
     }
 
     #[test]
