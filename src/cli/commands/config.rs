@@ -14,8 +14,9 @@ use crate::cli::output::ui::Ui;
 use crate::cli::session::input_files::read_config;
 use crate::render::{Code, Diagnostic, table};
 
-/// Variables of AWS's tools that select the account, and the region of a state in S3.
-const AWS: [&str; 3] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"];
+/// Variables of AWS's tools that select the account, the region of a state in S3, and the trusted
+/// certificate authorities.
+const AWS: [&str; 4] = ["AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"];
 
 pub(crate) fn run(arguments: &Arguments, common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     match &arguments.command {

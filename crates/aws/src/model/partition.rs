@@ -191,6 +191,8 @@ mod tests {
                 regional("elasticloadbalancing")
             );
             assert_eq!(endpoint!(aws_sdk_sts, region), regional("sts"));
+            assert_eq!(endpoint!(aws_sdk_servicequotas, region), regional("servicequotas"));
+            assert_eq!(endpoint!(aws_sdk_s3, region), regional("s3"));
             for global in [endpoint!(aws_sdk_iam, region), endpoint!(aws_sdk_route53, region)] {
                 assert!(global.ends_with(suffix), "{}: {global}", partition.name);
             }
