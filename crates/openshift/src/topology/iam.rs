@@ -48,6 +48,14 @@ pub(crate) fn add_bootstrap(graph: &mut Graph, spec: &ClusterSpec) -> Option<Mac
     Some(IamBuilder::of(spec).add(graph, layout.role, layout.iam.as_ref()?, &spec.masters))
 }
 
+/// Returns true if a permissions boundary is configured and every machine has a role or profile of the
+/// user, so that no role of the cluster can have it.
+pub(crate) fn has_unused_boundary(spec: &ClusterSpec) -> bool {
+    let is_own = |pool: &PoolSpec| pool.iam_role.is_some() || pool.iam_profile.is_some();
+    let mut workers = spec.workers.iter();
+    spec.permissions_boundary.is_some() && is_own(&spec.masters) && workers.all(is_own)
+}
+
 struct IamBuilder<'a> {
     names: &'a ResourceNames,
     partition: Partition,

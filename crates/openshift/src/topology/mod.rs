@@ -175,6 +175,13 @@ impl ClusterSpec {
         if assets.is_none() && recorded.is_none() {
             warnings.push(WITHOUT_ASSETS.to_owned());
         }
+        if iam::has_unused_boundary(self) {
+            warnings.push(
+                "platform.aws.permissionsBoundary: has no effect, because every machine pool has a role \
+                 or an instance profile of its own"
+                    .to_owned(),
+            );
+        }
         let tags = self.names.user_tags().len();
         if tags > naming::USER_TAGS_OF_AN_OBJECT {
             warnings.push(format!(

@@ -184,6 +184,22 @@ fn every_role_has_the_permissions_boundary_and_nothing_else_changes() {
 }
 
 #[test]
+fn a_permissions_boundary_without_a_role_of_ours_is_a_warning() {
+    let mut world = ExampleCluster::standard();
+    world.config.aws.permissions_boundary = Some("arn:aws:iam::123456789012:policy/b".into());
+    let warned = |world: &ExampleCluster| {
+        let warnings = world.compile().unwrap().warnings;
+        warnings.iter().filter(|text| text.contains("permissionsBoundary")).count()
+    };
+    world.config.control_plane.aws.iam_role = Some("masters".into());
+    assert_eq!(warned(&world), 0, "the role of the workers has it");
+    world.config.compute[0].aws.iam_profile = Some("workers".into());
+    assert_eq!(warned(&world), 1);
+    world.config.aws.permissions_boundary = None;
+    assert_eq!(warned(&world), 0);
+}
+
+#[test]
 fn a_profile_that_exists_needs_neither_role_nor_profile() {
     let mut world = ExampleCluster::standard();
     world.config.control_plane.aws.iam_profile = Some("their-profile".into());
