@@ -259,7 +259,7 @@ impl From<&HandlerMessage<'_>> for MessageWording {
             HandlerMessage::Withdrawn(notice) => MessageWording::Event {
                 kind: "withdrawn",
                 fields: fields(notice),
-                text: format!("no longer in effect: {notice}"),
+                text: format!("no longer in effect: {}", with_source(notice)),
             },
             HandlerMessage::Cleared(changes) => MessageWording::Event {
                 kind: "cleared",
@@ -296,7 +296,12 @@ impl From<&HandlerMessage<'_>> for MessageWording {
 
 fn with_mark(notice: &Notice, from: Option<Timestamp>) -> String {
     let mark = from.map(|from| format!("; the Node is marked from {from}"));
-    format!("{notice}{}", mark.unwrap_or_default())
+    format!("{}{}", with_source(notice), mark.unwrap_or_default())
+}
+
+/// Returns a notice with its document: two documents may announce the same end.
+fn with_source(notice: &Notice) -> String {
+    format!("{notice} ({})", notice.source.path())
 }
 
 fn list(words: &BTreeSet<&'static str>) -> String {
@@ -318,12 +323,16 @@ fn fields(notice: &Notice) -> Value {
     })
 }
 
-/// Returns the messages of all causes of an error, outermost first.
+/// Returns the messages of all causes of an error, outermost first. Some errors repeat the text of
+/// their cause, which is left out.
 pub fn causes(error: &dyn Error) -> Vec<String> {
-    let mut causes = Vec::new();
+    let mut causes = Vec::<String>::new();
     let mut cause = error.source();
     while let Some(error) = cause {
-        causes.push(cause_text(error));
+        let text = cause_text(error);
+        if !causes.last().is_some_and(|outer| outer.ends_with(&text)) {
+            causes.push(text);
+        }
         cause = error.source();
     }
     causes
@@ -394,8 +403,8 @@ mod tests {
         };
         let (kind, fields, text) = event(&HandlerMessage::Announced(&notice, from));
         assert_eq!((kind, &fields["marked_from"]), ("announced", &json!("2026-01-01T00:00:00Z")));
-        let expected = "notice: instance-stop (e-1) is scheduled, at 2026-01-02T00:00:00Z; the Node \
-                        is marked from 2026-01-01T00:00:00Z";
+        let expected = "notice: instance-stop (e-1) is scheduled, at 2026-01-02T00:00:00Z \
+                        (events/maintenance/scheduled); the Node is marked from 2026-01-01T00:00:00Z";
         assert_eq!(text, expected);
         let changes = BTreeSet::from(["cordon", "condition"]);
         let (kind, fields, text) = event(&HandlerMessage::Cleared(&changes));
@@ -433,6 +442,18 @@ mod tests {
         assert_eq!(causes(&cut), ["the connection was cut"]);
         let other = Outer(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
         assert_eq!(causes(&other), ["refused"]);
+    }
+
+    #[test]
+    fn a_cause_that_only_repeats_its_own_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("read the Node")]
+        struct Outer(#[source] Repeating);
+        #[derive(Debug, thiserror::Error)]
+        #[error("client error: {0}")]
+        struct Repeating(#[source] io::Error);
+        let error = Outer(Repeating(io::Error::other("refused")));
+        assert_eq!(causes(&error), ["client error: refused"]);
     }
 
     #[test]
