@@ -81,6 +81,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
+    let mut pause_before_list = FIRST_PAUSE;
     loop {
         sink(ListWatchEvent::State(ViewState::Unlisted));
         let (mut version, objects) = match list(api).await {
@@ -95,7 +96,11 @@ where
         loop {
             sink(ListWatchEvent::State(ViewState::Unwatched));
             let began = Instant::now();
-            match watch(api, &mut version, &mut pause, &mut sink).await {
+            let end = watch(api, &mut version, &mut pause, &mut sink).await;
+            if began.elapsed() >= QUIET {
+                pause_before_list = FIRST_PAUSE;
+            }
+            match end {
                 WatchEnd::Again if began.elapsed() >= FIRST_PAUSE => (),
                 // The server closes each watch at once.
                 WatchEnd::Again => {
@@ -107,9 +112,11 @@ where
                     sink(ListWatchEvent::Failed(error));
                     wait(&mut pause).await;
                 }
+                // Usual after a restart of the API server, whose cache begins at the current version.
+                // The server responds, so the pause after errors does not apply.
                 WatchEnd::Expired => {
                     sink(ListWatchEvent::State(ViewState::Unlisted));
-                    wait(&mut pause).await;
+                    wait(&mut pause_before_list).await;
                     break;
                 }
             }

@@ -119,3 +119,30 @@ async fn a_disturbed_server_is_followed_in_the_end() {
         world.running.abort();
     }
 }
+
+/// After a restart of kube-apiserver, requests fail for seconds, and then the version is gone.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_gone_after_an_outage_is_listed_again_at_once() {
+    let cluster = FakeApiServer::default();
+    put(&cluster, "a");
+    let world = start(&cluster);
+    assert_eq!(world.after(1).await.1, ViewState::Current);
+    let before = world.count("WATCH");
+    cluster.inject_faults(&[500; 5]);
+    cluster.cut_watches();
+    put(&cluster, "b");
+    cluster.compact();
+    while world.count("WATCH") < before + 6 {
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(world.after(2).await, (names(&["a", "b"]), ViewState::Current));
+    for _ in 0..6 {
+        cluster.cut_watches();
+        put(&cluster, "c");
+        cluster.compact();
+        sleep(Duration::from_secs(5)).await;
+    }
+    let lists = world.count("LIST");
+    assert!(lists < 7, "lists of a server that always says so are rare: {lists}");
+    world.running.abort();
+}
