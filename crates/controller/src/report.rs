@@ -111,7 +111,7 @@ impl Log {
         result: &Result<T, impl ReconcileFailure>,
     ) -> bool {
         match result {
-            Ok(_) => self.solved(controller, object),
+            Ok(_) => drop(self.solved(controller, object)),
             Err(error) if error.is_conflict() => {
                 self.line(LogLevel::Debug, controller, object, &with_causes(error));
             }
@@ -124,14 +124,15 @@ impl Log {
     }
 
     /// Records that an object has no problem. Its next problem is logged, even if it is the same as
-    /// before.
-    pub fn solved(&self, controller: &'static str, object: &str) {
+    /// before. Returns true if the object had a problem.
+    pub fn solved(&self, controller: &'static str, object: &str) -> bool {
         let mut problems = self.problems();
-        let Some(of_object) = problems.get_mut(object) else { return };
-        of_object.remove(controller);
+        let Some(of_object) = problems.get_mut(object) else { return false };
+        let before = of_object.remove(controller);
         if of_object.is_empty() {
             problems.remove(object);
         }
+        before.is_some()
     }
 
     /// Forgets all problems of a deleted object. The first problem of another object with the same
@@ -186,7 +187,7 @@ fn of_kube<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a kube::Error> {
 }
 
 /// Returns an error with all its causes.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
+pub fn with_causes(error: &dyn Error) -> String {
     let mut all = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -13,10 +13,12 @@ use groundplan_aws::{Aws, AwsSettings, ReportAccount};
 use groundplan_controller::capacity::driver::InstanceTypeSource;
 use groundplan_controller::ec2_batcher::Ec2Batcher;
 use groundplan_controller::health::ControllerHealth;
-use groundplan_controller::lease::{LeaderCandidate, Leadership, LeaseTerms, ORIGINALS};
+use groundplan_controller::lease::{
+    LeaderCandidate, Leadership, LeadershipLost, LeaseTerms, ORIGINALS,
+};
 use groundplan_controller::machine::driver::{ControllerSettings, MachineController};
 use groundplan_controller::manager::{self, AwsControllers};
-use groundplan_controller::report::{Log, LogLevel, LogLine, api_error};
+use groundplan_controller::report::{Log, LogLevel, LogLine, api_error, with_causes};
 use groundplan_engine::apply::Shutdown;
 use groundplan_engine::state::fence::Fence;
 use groundplan_node::http::probes;
@@ -217,8 +219,11 @@ async fn led(
     };
     let Begun { aws, settings, account, cluster } = begun;
     let begins = format!(
-        "cluster {} in {}, account {account}, namespace {}",
-        cluster.infra_id, cluster.region, arguments.namespace
+        "groundplan {} begins: cluster {} in {}, account {account}, namespace {}",
+        env!("CARGO_PKG_VERSION"),
+        cluster.infra_id,
+        cluster.region,
+        arguments.namespace
     );
     log.line(LogLevel::Info, "manager", "", &begins);
     let work = |client: Client| {
@@ -251,9 +256,7 @@ async fn led(
         });
         match led.await {
             Ok(_) => Ok(Exit::Done),
-            Err(lost) => {
-                Err(CommandError::could_not(Code::LeadershipLost, "stay the leader", &lost))
-            }
+            Err(lost) => Err(CommandError::new(Exit::Failed, leadership_lost(&lost))),
         }
     };
     tokio::select! {
@@ -261,6 +264,12 @@ async fn led(
         ended = ended => ended,
         never = check_account(&aws) => never,
     }
+}
+
+/// Returns the error of a process that does not lead any more.
+fn leadership_lost(lost: &LeadershipLost) -> Diagnostic {
+    Diagnostic::error(Code::LeadershipLost, "could not stay the leader")
+        .with_detail(with_causes(lost))
 }
 
 /// Makes a call every minute, so that credentials of another account are noticed in a process without
@@ -375,6 +384,7 @@ async fn listen_on(address: std::net::SocketAddr) -> Result<TcpListener> {
 mod tests {
     use super::{InstanceById, Node, instances, is_elsewhere};
     use crate::cli::args::{CliArguments, Command};
+    use groundplan_controller::lease::LeaseError;
     use serde_json::{Value, json};
 
     #[test]
@@ -388,6 +398,19 @@ mod tests {
             assert_eq!(said.detail, [format!("m (status {code})")]);
             assert!(said.hint.as_ref().unwrap().contains(remedy), "{said:?}");
         }
+    }
+
+    #[test]
+    fn a_lost_leadership_has_the_words_of_the_api_server_and_no_rust_value() {
+        let status = kube::core::Status::failure("etcdserver: timed out", "x").with_code(500);
+        let lost = super::LeadershipLost::NotRenewed {
+            lease: "l".to_owned(),
+            for_long: std::time::Duration::from_secs(16),
+            source: LeaseError::Api(Box::new(kube::Error::Api(status.boxed()))),
+        };
+        let said = super::leadership_lost(&lost).detail;
+        let end = "the request to the API server failed: etcdserver: timed out (status 500)";
+        assert!(said.len() == 1 && said[0].ends_with(end), "{said:?}");
     }
 
     #[test]

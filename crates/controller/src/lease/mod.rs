@@ -205,6 +205,8 @@ pub struct LeaderCandidate {
     log: Log,
     /// Last other holder of the own Lease. It is no other provider.
     before: Mutex<String>,
+    /// True if the last attempt was rejected for a missing permission.
+    was_forbidden: AtomicBool,
 }
 
 /// Result of an attempt to hold a Lease.
@@ -236,7 +238,8 @@ impl LeaderCandidate {
         let identity = format!("{name}_{}", uuid::Uuid::new_v4());
         let (leases, own) = (Api::namespaced(client, namespace), HeldLease::new(lease));
         let (originals, log, before) = (Vec::new(), Log::default(), Mutex::default());
-        Self { leases, own, originals, identity, terms, health, log, before }
+        let was_forbidden = AtomicBool::new(false);
+        Self { leases, own, originals, identity, terms, health, log, before, was_forbidden }
     }
 
     /// Returns a candidate that also holds the Leases of other providers while it leads, and does
@@ -342,6 +345,12 @@ impl LeaderCandidate {
     /// Records and logs why this process does not lead.
     async fn tell(&self, own: &Attempted, looked: &[Attempted]) {
         let failed = std::iter::once(own).chain(looked).find_map(|one| one.as_ref().err());
+        // In its first second, an API server has not read the roles yet and rejects everything.
+        let is_forbidden = matches!(failed, Some(LeaseError::Forbidden { .. }));
+        if is_forbidden && !self.was_forbidden.swap(true, Relaxed) {
+            return;
+        }
+        self.was_forbidden.store(is_forbidden, Relaxed);
         self.record(failed);
         let mut before = self.before.lock().await;
         let mut blocking = Vec::new();
@@ -410,7 +419,13 @@ impl LeaderCandidate {
                     Err(error) => {
                         failed = true;
                         self.record(Some(&error));
-                        *renewed = (renewed.0, Some(error));
+                        // The end of the leadership cuts the last attempt short, which says less than
+                        // the error before.
+                        let told = match (renewed.1.take(), error) {
+                            (Some(before), LeaseError::Silence) => before,
+                            (_, error) => error,
+                        };
+                        renewed.1 = Some(told);
                     }
                     Ok(LeaseAttempt::Beaten | LeaseAttempt::Free) => (),
                 }

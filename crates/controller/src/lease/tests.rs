@@ -416,3 +416,29 @@ async fn a_missing_permission_is_said_and_solved() {
     ours.led.recv().await.unwrap();
     assert_eq!(ours.health.not_ready_reason(), None);
 }
+
+/// kube-apiserver 1.36 rejects all requests in the first second after its start.
+#[tokio::test(start_paused = true)]
+async fn one_rejection_is_no_missing_permission() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    let (one, lines) = replacement(&cluster, "a");
+    cluster.inject_faults(&[403; 4]); // one attempt reads four Leases
+    let mut ours = leading(one, &stop);
+    ours.led.recv().await.unwrap();
+    assert_eq!(*lines.lock().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_token_expires_names_the_token() {
+    let (cluster, stop) = (FakeApiServer::default(), CancellationToken::new());
+    cluster.apply(include_str!("../../../../deploy/machine-controller/base/role.yaml"));
+    let place = (PLACE.0, "groundplan-machine-controller");
+    let client = cluster.client_of_account(place.0, place.1);
+    let candidate = LeaderCandidate::new(client, place, "a", LeaseTerms::default(), Arc::default());
+    let mut ours = leading(candidate, &stop);
+    ours.led.recv().await.unwrap();
+    cluster.expire_tokens();
+    let lost = ours.task.await.unwrap().unwrap_err();
+    let LeadershipLost::NotRenewed { source, .. } = lost else { panic!("{lost}") };
+    assert!(matches!(source, LeaseError::Unauthorized), "{source}");
+}
