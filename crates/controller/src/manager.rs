@@ -13,12 +13,14 @@ use super::health::ControllerHealth;
 use super::machine::driver::MachineController;
 use super::machine_set::driver::{MachineSetController as Sets, Reflectors};
 use super::node_link::driver::NodeLinkController as Links;
-use crate::reflector::{Reflector, WatchedKind, forget_deleted};
-use crate::report::Log;
+use crate::reflector::{ListWatchError, Reflector, WatchedKind, forget_deleted};
+use crate::report::{Log, LogLevel};
 
 /// Maximum time for work in progress after a shutdown request. A controller whose first list has
 /// never succeeded would otherwise wait for ever.
 const GRACE: Duration = Duration::from_secs(6);
+/// Name in log lines about lists and watches.
+const LOGGED_AS: &str = "watch";
 
 /// Controllers with dependencies on AWS.
 pub struct AwsControllers {
@@ -66,5 +68,16 @@ pub async fn look_after(
 
 async fn watch<T: WatchedKind>(feed: Reflector<T>, log: &Log) {
     let forget = forget_deleted(feed.events(), feed.store(), log);
-    tokio::join!(feed.run(|error| log.error("watch", T::PLURAL, error)), forget);
+    tokio::join!(feed.run(|state| log_watch::<T>(log, state)), forget);
+}
+
+/// Logs an error of a list or a watch once, and that the copy is current again.
+fn log_watch<T: WatchedKind>(log: &Log, state: Result<(), &ListWatchError>) {
+    match state {
+        Err(error) => log.error(LOGGED_AS, T::PLURAL, error),
+        Ok(()) if log.solved(LOGGED_AS, T::PLURAL) => {
+            log.line(LogLevel::Info, LOGGED_AS, T::PLURAL, "listed and watched again");
+        }
+        Ok(()) => (),
+    }
 }

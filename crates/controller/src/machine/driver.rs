@@ -93,8 +93,8 @@ pub struct MachineController {
     deleted: Mutex<HashMap<String, Instant>>,
     /// Time since which each query has proven the instance of a Machine absent, by UID.
     absent: Mutex<HashMap<String, Instant>>,
-    /// Time of the last log line about a drain that waits, by UID.
-    drains: Mutex<HashMap<String, Instant>>,
+    /// Last log line about a deletion that waits, by UID.
+    waits: Mutex<HashMap<String, LoggedWait>>,
     changes: Semaphore,
     turn: Turn,
     log: Log,
@@ -154,6 +154,14 @@ impl ReconcileFailure for ReconcileError {
 
 type Result<T> = std::result::Result<T, ReconcileError>;
 
+/// Log line about a deletion that waits.
+enum LoggedWait {
+    /// Wait for these lifecycle hooks.
+    Hooks(String),
+    /// Wait for the drain, logged at this time.
+    Drain(Instant),
+}
+
 /// Reflector state that a run of the controller reads.
 struct Watched {
     store: Store<WatchedObject<Machine>>,
@@ -189,7 +197,7 @@ impl MachineController {
             conflicts: Mutex::default(),
             deleted: Mutex::default(),
             absent: Mutex::default(),
-            drains: Mutex::default(),
+            waits: Mutex::default(),
             changes: Semaphore::new(CHANGES_AT_ONCE),
             turn: Turn::default(),
             log: Log::default(),
@@ -256,6 +264,8 @@ impl MachineController {
                 let reference = reference(&machine);
                 if known.get(&reference).is_none() {
                     driver.forget(&machine.meta_uid().unwrap_or_default());
+                    let (namespace, name) = (&driver.settings.namespace, machine.meta_name());
+                    driver.health.metrics.forget(namespace, name);
                 }
                 vec![reference]
             }
@@ -370,7 +380,11 @@ impl MachineController {
         self.conflicts().forget(uid);
         self.deleted().remove(uid);
         self.absent().remove(uid);
-        self.drains.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.waits().remove(uid);
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, HashMap<String, LoggedWait>> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn absent(&self) -> std::sync::MutexGuard<'_, HashMap<String, Instant>> {

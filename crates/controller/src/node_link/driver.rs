@@ -24,7 +24,7 @@ use crate::node::{Node, internal_ips};
 use crate::reflector::{
     FeedEvent, Reflector, View, WatchedObject, all_in, are_current, log_result, readable, reference,
 };
-use crate::report::{Log, ReconcileFailure};
+use crate::report::{Log, LogLevel, ReconcileFailure};
 
 /// Maximum number of Nodes that are reconciled concurrently.
 const AT_A_TIME: u16 = 4;
@@ -60,6 +60,7 @@ pub struct NodeLinkController {
     machine_api: Api<WatchedObject<Machine>>,
     views: [View; 2],
     health: Arc<ControllerHealth>,
+    log: Log,
 }
 
 impl NodeLinkController {
@@ -79,6 +80,7 @@ impl NodeLinkController {
             machine_api: Api::namespaced(client.clone(), namespace),
             views: [machines.view(), nodes.view()],
             health,
+            log,
         });
         let queue = driver.queue(machines, nodes).map(Ok::<_, std::convert::Infallible>);
         let queue = Box::pin(queue.take_until(stop.cancelled_owned()));
@@ -89,11 +91,10 @@ impl NodeLinkController {
         let one = move |node: Arc<WatchedObject<Node>>,
                         driver: Arc<Self>|
               -> BoxFuture<'static, Result<Action, Error>> {
-            let log = log.clone();
             Box::pin(async move {
                 let reconcile = Self::reconcile(Arc::clone(&node), Arc::clone(&driver));
                 let done = driver.health.reconciles.during(reconcile).await;
-                if log_result(&log, "node_link", (&driver.nodes, &node), &done) {
+                if log_result(&driver.log, "node_link", (&driver.nodes, &node), &done) {
                     driver.health.metrics.reconciled("node_link", false);
                 }
                 done
@@ -160,8 +161,12 @@ impl NodeLinkController {
         if !Authority::of(spec, status).allows_changes() {
             return Ok(());
         }
-        if let Some(node) = node_ref(&machine, node) {
-            self.write_node_reference(&machine, &node).await?;
+        if let Some(reference) = node_ref(&machine, node)
+            && self.write_node_reference(&machine, &reference).await?
+        {
+            let (object, name) =
+                (format!("Machine {}", machine.metadata.name), watched.meta_name());
+            self.log.line(LogLevel::Info, "node_link", &object, &format!("linked to Node {name}"));
         }
         if let Some(patch) = node_patch(&machine, node) {
             self.change_node(watched, patch).await?;
@@ -174,24 +179,25 @@ impl NodeLinkController {
         Index::of(&machines, &nodes).machine_of(node).map(Option::<&Machine>::cloned)
     }
 
+    /// Returns true if the reference was written.
     async fn write_node_reference(
         &self,
         machine: &Machine,
         node: &Value,
-    ) -> Result<(), ApiServerError> {
+    ) -> Result<bool, ApiServerError> {
         let (name, uid) = (&machine.metadata.name, &machine.metadata.uid);
         // The API server ignores a UID in a patch of this status. Without the version, a new Machine
         // of the same name would get the Node of the old one.
         let copies = self.machines.state();
         let copy = copies.iter().find(|copy| copy.meta().uid.as_ref() == Some(uid));
         let Some(version) = copy.and_then(|copy| copy.meta().resource_version.as_ref()) else {
-            return Ok(());
+            return Ok(false);
         };
         let metadata = json!({"uid": uid, "resourceVersion": version});
         let patch = Patch::Merge(json!({"metadata": metadata, "status": {"nodeRef": node}}));
         let by = by();
         let asked = self.machine_api.patch_status(name, &by, &patch);
-        answer("write the Node reference of a Machine", asked).await.map(drop)
+        answer("write the Node reference of a Machine", asked).await.map(|_| true)
     }
 
     /// Patches the Node, on the condition that its version is the one that was read: the patch
@@ -287,8 +293,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_node_and_its_machine_are_linked_and_then_nothing_is_written() {
-        let (cluster, _stop, _) = world();
+        let (cluster, _stop, told) = world();
         settle().await;
+        assert_eq!(*told.lock().unwrap(), ["Machine a: linked to Node n"]);
         let node = cluster.node("n");
         let expected = json!({"kind": "Node", "name": "n", "uid": node["metadata"]["uid"]});
         assert_eq!(node_of(&cluster, "a"), expected);

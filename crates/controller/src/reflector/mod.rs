@@ -173,14 +173,18 @@ impl<T: WatchedKind> Reflector<T> {
         self.view.view()
     }
 
-    /// Watches without end. Errors are reported to `tell`, and retried after a pause.
-    pub async fn run(self, tell: impl Fn(&ListWatchError)) {
+    /// Watches without end. Errors are reported to `tell`, and retried after a pause. `Ok` is
+    /// reported whenever the copy becomes current.
+    pub async fn run(self, tell: impl Fn(Result<(), &ListWatchError>)) {
         let Self { api, store: _, mut writer, view, touched } = self;
         let publish = |event| drop(touched.send(event)); // no receiver is no error
         list_and_watch(&api, |event| match event {
             ListWatchEvent::State(state) => {
                 if view.enter(state) {
                     publish(FeedEvent::All);
+                }
+                if state == ViewState::Current {
+                    tell(Ok(()));
                 }
             }
             ListWatchEvent::Listed(objects) => {
@@ -205,7 +209,7 @@ impl<T: WatchedKind> Reflector<T> {
                     publish(FeedEvent::One(Arc::new(object)));
                 }
             }
-            ListWatchEvent::Failed(error) => tell(&error),
+            ListWatchEvent::Failed(error) => tell(Err(&error)),
         })
         .await;
     }

@@ -321,3 +321,69 @@ async fn a_drain_that_waits_is_logged_at_once_and_then_once_a_minute() {
     assert!(logged.contains(&"Machine m: Node n is drained".to_owned()), "{logged:?}");
     controllers.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_outage_of_a_watch_is_logged_and_so_is_its_end() {
+    let bench = Bench::new();
+    let controllers = bench.start_all();
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!((bench.reported(), bench.logged()), (vec![], vec![]), "the first list is no news");
+    for outage in 1..=2 {
+        bench.cluster.cut_watches();
+        bench.cluster.inject_faults(&[500; 3]); // one for each watch
+        sleep(Duration::from_secs(60)).await;
+        for kind in ["machines", "machinesets", "nodes"] {
+            let line = format!("{kind}: the watch failed: trouble (status 500)");
+            let failed = bench.reported().iter().filter(|one| **one == line).count();
+            let again = format!("{kind}: listed and watched again");
+            let ended = bench.logged().iter().filter(|line| **line == again).count();
+            assert_eq!((failed, ended), (outage, outage), "{kind}: {:?}", bench.reported());
+        }
+    }
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn hooks_that_delay_a_deletion_are_logged_once() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let hooks = |hook: &str| json!({"spec": {"lifecycleHooks": {"preDrain": [{"name": hook, "owner": "ada"}]}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &hooks("backup"));
+    bench.cluster.add_node("n");
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    let node = json!({"status": {"nodeRef": {"kind": "Node", "name": "n"}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &node);
+    bench.delete("m");
+    sleep(Duration::from_secs(60)).await;
+    let touch = json!({"metadata": {"annotations": {"a": "b"}}});
+    bench.cluster.change("machines", NAMESPACE, "m", &touch);
+    sleep(Duration::from_secs(60)).await;
+    bench.cluster.change("machines", NAMESPACE, "m", &hooks("other"));
+    sleep(Duration::from_secs(60)).await;
+    let mut held = bench.logged();
+    held.retain(|line| line.contains("blocked"));
+    let line = |hook: &str| {
+        format!("Machine m: the deletion is blocked by lifecycle hooks: {hook} (of ada)")
+    };
+    assert_eq!(held, [line("backup"), line("other")]);
+    controllers.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn counters_of_a_machine_that_somebody_removed_by_force_are_removed() {
+    let bench = Bench::new();
+    bench.want("m", &json!({}));
+    let controllers = bench.start_all();
+    bench.until("provisioned", |bench| bench.phase("m") == "Provisioned").await;
+    bench.ec2.fail("observe", 5, When::Before, ErrorClass::Permanent, "AuthFailure");
+    let is_counted = |bench: &Bench| bench.health.metrics.text().contains("name=\"m\"");
+    bench.until("it is counted", is_counted).await;
+    let bare = json!({"metadata": {"finalizers": null}});
+    bench.cluster.change("machines", NAMESPACE, "m", &bare);
+    bench.delete("m");
+    bench.until("it is gone", |bench| bench.machine("m").is_none()).await;
+    sleep(Duration::from_secs(5)).await;
+    assert!(!is_counted(&bench), "{}", bench.health.metrics.text());
+    controllers.abort();
+}

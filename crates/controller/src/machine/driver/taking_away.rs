@@ -1,7 +1,6 @@
 //! Deletion of a Machine: wait for hooks, drain the Node, terminate the instance, delete the Node,
 //! and remove the finalizer.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use groundplan_aws::model::ids::InstanceId;
@@ -15,7 +14,7 @@ use super::super::{
     before_termination, deleting, drained, holding, is_drain_skipped, lifecycle_hooks,
     not_found_out, terminate, without_finalizer,
 };
-use super::{MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
+use super::{LoggedWait, MachineController, NextLook, ReconcileError, ReconcileTarget, Result};
 use crate::drain::{AGAIN, DrainResult, drain};
 use crate::ec2_batcher::FoundInstance;
 use crate::event_recorder::EventType;
@@ -64,6 +63,7 @@ impl MachineController {
         self.write(one, changes).await?;
         let (reason, hooks) = holding(&one.machine);
         self.event_recorder.record_event(&one.object, EventType::Normal, reason, &hooks).await;
+        self.log_held(one, hooks);
         Ok(())
     }
 
@@ -111,21 +111,32 @@ impl MachineController {
         Ok(done)
     }
 
-    /// Logs that a drain waits: the first time, and then once in [`DRAIN_LOGGED`].
-    fn log_drain_waits(&self, one: &ReconcileTarget, why: &str) {
-        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
-        let logged = drains.get(&one.machine.metadata.uid);
-        if logged.is_some_and(|logged| logged.elapsed() < DRAIN_LOGGED) {
+    /// Logs that lifecycle hooks delay the deletion, once for the same hooks.
+    fn log_held(&self, one: &ReconcileTarget, hooks: String) {
+        let mut waits = self.waits();
+        let logged = waits.get(&one.machine.metadata.uid);
+        if matches!(logged, Some(LoggedWait::Hooks(logged)) if *logged == hooks) {
             return;
         }
-        drains.insert(one.machine.metadata.uid.clone(), Instant::now());
+        self.log(LogLevel::Info, one, &format!("the deletion is {hooks}"));
+        waits.insert(one.machine.metadata.uid.clone(), LoggedWait::Hooks(hooks));
+    }
+
+    /// Logs that a drain waits: the first time, and then once in [`DRAIN_LOGGED`].
+    fn log_drain_waits(&self, one: &ReconcileTarget, why: &str) {
+        let mut waits = self.waits();
+        let logged = waits.get(&one.machine.metadata.uid);
+        if matches!(logged, Some(LoggedWait::Drain(at)) if at.elapsed() < DRAIN_LOGGED) {
+            return;
+        }
+        waits.insert(one.machine.metadata.uid.clone(), LoggedWait::Drain(Instant::now()));
         self.log(LogLevel::Info, one, &format!("the drain of {} waits: {why}", node_of(one)));
     }
 
     /// Logs the end of a drain that has waited.
     fn log_drained(&self, one: &ReconcileTarget) {
-        let mut drains = self.drains.lock().unwrap_or_else(PoisonError::into_inner);
-        if drains.remove(&one.machine.metadata.uid).is_some() {
+        let waited = self.waits().remove(&one.machine.metadata.uid);
+        if matches!(waited, Some(LoggedWait::Drain(_))) {
             self.log(LogLevel::Info, one, &format!("{} is drained", node_of(one)));
         }
     }
