@@ -208,7 +208,7 @@ codes! {
     Kubernetes "Controller and handler in a cluster" {
         ApiServerUnreachable = "api-server-unreachable", [1]: "the API server of the cluster cannot be used";
         InfrastructureUnfit = "infrastructure-unfit", [1]: "the Infrastructure object does not describe a cluster on AWS";
-        LeadershipLost = "leadership-lost", [1]: "another process became the leader";
+        LeadershipLost = "leadership-lost", [1]: "the process is no longer the leader";
         ListenFailed = "listen-failed", [1]: "the address for probes and metrics cannot be used";
         HandlerTrouble = "handler-trouble", [0]: "the termination handler could not report an interruption";
     }

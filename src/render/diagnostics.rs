@@ -85,7 +85,11 @@ impl Diagnostic {
         let mut diagnostic = Self::error(code, format!("could not {attempt}"));
         let mut cause = Some(error);
         while let Some(error) = cause {
-            diagnostic.detail.push(error.to_string());
+            let text = error.to_string();
+            // Some errors repeat the text of their cause.
+            if !diagnostic.detail.last().is_some_and(|outer| outer.contains(&text)) {
+                diagnostic.detail.push(text);
+            }
             cause = error.source();
         }
         diagnostic

@@ -330,7 +330,7 @@ pub fn causes(error: &dyn Error) -> Vec<String> {
     let mut cause = error.source();
     while let Some(error) = cause {
         let text = cause_text(error);
-        if !causes.last().is_some_and(|outer| outer.ends_with(&text)) {
+        if !causes.last().is_some_and(|outer| outer.contains(&text)) {
             causes.push(text);
         }
         cause = error.source();

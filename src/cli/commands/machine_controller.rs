@@ -34,7 +34,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, sleep};
 
 pub(crate) use self::log_lines::log_failure;
-use self::log_lines::{print, shutdown_begins, shutdown_ended};
+use self::log_lines::{CREDENTIALS, log_check, print, shutdown_begins, shutdown_ended};
 use crate::cli::args::{MachineControllerArgs, MinimumLogLevel};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
@@ -111,13 +111,13 @@ async fn begun(
         Err(wrong) => {
             if !health_of_account.wrong_account(true) {
                 let message = format!("{wrong}; hint: {ACCOUNT_HINT}");
-                log.line(LogLevel::Error, "manager", "AWS credentials", &message);
+                log.line(LogLevel::Error, "manager", CREDENTIALS, &message);
             }
         }
         Ok(()) => {
             if health_of_account.wrong_account(false) {
                 let message = "the credentials belong to the account of the start again";
-                log.line(LogLevel::Info, "manager", "AWS credentials", message);
+                log.line(LogLevel::Info, "manager", CREDENTIALS, message);
             }
         }
     });
@@ -262,7 +262,7 @@ async fn led(
     tokio::select! {
         biased;
         ended = ended => ended,
-        never = check_account(&aws) => never,
+        never = check_account(&aws, log) => never,
     }
 }
 
@@ -272,12 +272,12 @@ fn leadership_lost(lost: &LeadershipLost) -> Diagnostic {
         .with_detail(with_causes(lost))
 }
 
-/// Makes a call every minute, so that credentials of another account are noticed in a process without
-/// other calls. The clients report the account.
-async fn check_account<T>(aws: &Aws) -> T {
+/// Makes a call every minute, so that credentials of another account or credentials that AWS rejects
+/// are noticed in a process without other calls. The clients report another account.
+async fn check_account<T>(aws: &Aws, log: &Log) -> T {
     loop {
         sleep(ACCOUNT_CHECK).await;
-        let _ = aws.check().await; // other failures are those of the calls of the controllers
+        log_check(log, aws.check().await);
     }
 }
 
