@@ -40,7 +40,7 @@ def reset(account, _, everywhere):
     with LOCK:
         for here in all_worlds() if everywhere else [world(account)]:
             here.reset()
-        for service in ("ec2", "elbv2", "iam", "route53", "s3", "sts"):
+        for service in ("ec2", "elb", "elbv2", "iam", "route53", "s3", "sts"):
             accounts = backends.get_backend(service)
             for number in list(accounts) if everywhere else [account]:
                 if number in accounts:
@@ -287,6 +287,18 @@ def set_account_settings(account, wanted, everywhere):
     return {}
 
 
+def add_tagged(account, wanted, everywhere):
+    """A resource that the tagging API reports, of a service that is not here; without tags, it is
+    deleted."""
+    del everywhere
+    from . import tagging
+
+    with LOCK:
+        region = wanted.get("region", "us-west-2")
+        tagging.add(world(account), wanted["arn"], wanted.get("tags"), region)
+    return {}
+
+
 VERBS = {
     ("POST", "reset"): reset,
     ("GET", "requests"): requests,
@@ -308,5 +320,6 @@ VERBS = {
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("POST", "backups"): back_up,
+    ("POST", "tagged"): add_tagged,
     ("GET", "inventory"): list_inventory,
 }

@@ -46,6 +46,7 @@ LASTING = {"hold", "throttle", "keep", "execute"}
 THROTTLED = {
     "ec2": (503, "RequestLimitExceeded", "Request limit exceeded."),
     "s3": (503, "SlowDown", "Please reduce your request rate."),
+    "tagging": (400, "ThrottledException", "Rate exceeded"),
 }
 # Longer than any client waits, and an end all the same.
 LONGEST_HANG = 600.0
@@ -117,10 +118,10 @@ def meet(world, call, when, given=None):
             raise Hung(fault["seconds"] or LONGEST_HANG)
         elif fault["kind"] == "empty":
             status, headers, body = given
-            answer = answer or (status, headers, CONTENT.sub(b"", body))
+            answer = answer or (status, headers, without_content(call, body))
         elif fault["kind"] == "truncate":
             status, headers, body = given
-            answer = answer or (status, headers, without_last(body))
+            answer = answer or (status, headers, without_last(call, body))
         elif fault["kind"] == "keep":
             if not call.mutating:
                 world.kept.setdefault(call.request, given)
@@ -139,8 +140,18 @@ def meet(world, call, when, given=None):
 LISTED = re.compile(rb"<(/?)(item|member|ResourceRecordSet|Tag)(/?)>")
 
 
-def without_last(body):
+def without_content(call, body):
+    if call.service == "tagging":
+        return json.dumps({"ResourceTagMappingList": [], "PaginationToken": ""}).encode()
+    return CONTENT.sub(b"", body)
+
+
+def without_last(call, body):
     """The answer without the last outermost element, as if there were no next page."""
+    if call.service == "tagging":
+        page = json.loads(body)
+        kept = page["ResourceTagMappingList"][:-1]
+        return json.dumps({"ResourceTagMappingList": kept, "PaginationToken": ""}).encode()
     depth, began, elements = 0, 0, []
     for found in LISTED.finditer(body):
         closing, empty = found.group(1), found.group(3)
@@ -229,7 +240,7 @@ def error(call, status, code, message):
             f"<Response><Errors><Error>{inner}</Error></Errors>"
             f"<RequestID>{request_id}</RequestID></Response>"
         )
-    elif call.service == "servicequotas":
+    elif call.service in ("servicequotas", "tagging"):
         told = json.dumps({"__type": code, "Message": message}).encode()
         return status, [("Content-Type", "application/x-amz-json-1.1")], told
     elif call.service == "cloudwatch":

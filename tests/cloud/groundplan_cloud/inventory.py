@@ -211,6 +211,10 @@ def compute(ec2):
             }
             snapshot = image.ebs_snapshot
             yield "snapshot", snapshot.id, image.name, tags_of(snapshot), {"image": image.id}
+    of_images = {image.ebs_snapshot.id for image in ec2.amis.values() if image.ebs_snapshot}
+    for snapshot in ec2.snapshots.values():
+        if snapshot.id not in of_images and tags_of(snapshot):
+            yield "snapshot", snapshot.id, None, tags_of(snapshot), {"image": None}
     for name in ec2.key_pairs:
         yield "key_pair", name, name, {}, {}
 

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape
 from . import faults
 
 # IAM's names for the services whose signatures have another one.
-PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "tagging": "tag"}
 # Calls whose permission is called otherwise.
 RENAMED = {
     "s3:HeadBucket": "s3:ListBucket",
@@ -138,6 +138,8 @@ def denied(call, action, why="because no identity-based policy allows the action
         said = f"You are not authorized to perform this operation. {said} {why}. Encoded "
         said += "authorization failure message: " + "x" * 200
         return faults.error(call, 403, "UnauthorizedOperation", said)
+    if call.service == "tagging":
+        return faults.error(call, 400, "AccessDeniedException", f"{said} {why}")
     return faults.error(call, 403, "AccessDenied", f"{said} {why}")
 
 

@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import ThreadedWSGIServer
 
-from . import cached, control, faults, metrics, permissions, places, strict
+from . import cached, control, faults, metrics, permissions, places, strict, tagging
 from .calls import has_expired, identify
 from .connections import CONNECTIONS
 from .world import LOCK, world
@@ -88,11 +88,13 @@ class Front:
         instead = faults.meet(here, call, "before")
         if instead:
             return instead
+        tagging.before(here, call)
         answer = (
             forbidden(here, call, environ)
             or permissions.answer(here, call, body)
             or metrics.answer(here, call, body)
             or places.answer(here, call)
+            or tagging.answer(here, call, body)
             or self.ask_moto(call, environ, body)
         )
         if kill:

@@ -23,6 +23,8 @@ DELAYS = {
     "metadata_options_pending": 0.0,
     "nat_gateway_deleting": 0.0,
     "nat_gateway_pending": 0.0,
+    "tags_listed": 0.0,
+    "tags_remembered": 3600.0,
     "visible": 0.0,
     "vpc_endpoint_deleting": 0.0,
     "vpc_endpoint_pending": 0.0,
@@ -54,6 +56,9 @@ class World:
         self.quotas = {}
         self.placement_groups = {}
         self.reservations = {}
+        # By region and ARN: what the tagging API knows, and what services have that are not here.
+        self.tagged = {}
+        self.tagged_elsewhere = {}
         self.log = []
         self.tokens = {}
         self.hidden = {}

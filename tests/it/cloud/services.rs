@@ -342,3 +342,38 @@ async fn an_object_is_for_those_with_a_signature_that_lasts() {
     account.cloud.advance(601.0);
     assert_eq!(get(&long).0, "403", "too late");
 }
+
+/// The tagging API gives short pages, remembers what is deleted, and learns late of what is new.
+#[test]
+fn the_tagging_api_is_late_and_its_pages_are_short() {
+    let cloud = crate::support::cloud::shared();
+    let named = |number: u32| format!("arn:aws:kms:us-west-2:1:key/{number}");
+    for number in 0..3 {
+        cloud.report(&named(number), &serde_json::json!({"one": "a", "other": number.to_string()}));
+    }
+    let get = |request: &serde_json::Value| -> serde_json::Value {
+        serde_json::from_str(&cloud.tagging("GetResources", &request.to_string())).expect("JSON")
+    };
+    let arns = |answer: &serde_json::Value| -> Vec<String> {
+        let listed = answer["ResourceTagMappingList"].as_array().expect("a list").iter();
+        listed.map(|one| one["ResourceARN"].as_str().expect("an ARN").to_owned()).collect()
+    };
+    let one = serde_json::json!([{"Key": "one"}]);
+    let first = get(&serde_json::json!({"TagFilters": one, "ResourcesPerPage": 4}));
+    assert_eq!((arns(&first).len(), first["PaginationToken"].as_str()), (2, Some("2")));
+    let request = serde_json::json!({"TagFilters": one, "PaginationToken": "2"});
+    let last = get(&request);
+    assert_eq!((arns(&last), last["PaginationToken"].as_str()), (vec![named(2)], Some("")));
+    let both = serde_json::json!([{"Key": "one"}, {"Key": "other", "Values": ["1", "9"]}]);
+    assert_eq!(arns(&get(&serde_json::json!({ "TagFilters": both }))), [named(1)]);
+
+    cloud.report(&named(1), &serde_json::Value::Null);
+    assert_eq!(arns(&get(&serde_json::json!({ "TagFilters": both }))), [named(1)]);
+    cloud.advance(3601.0);
+    assert_eq!(arns(&get(&serde_json::json!({ "TagFilters": both }))), [""; 0]);
+    cloud.delay("tags_listed", 60.0);
+    cloud.report(&named(1), &serde_json::json!({"one": "a", "other": "1"}));
+    assert_eq!(arns(&get(&serde_json::json!({ "TagFilters": both }))), [""; 0]);
+    cloud.advance(61.0);
+    assert_eq!(arns(&get(&serde_json::json!({ "TagFilters": both }))), [named(1)]);
+}

@@ -303,7 +303,45 @@ impl Cloud {
 
     /// Returns status and body of a plain request, as from a machine without an SDK.
     pub(crate) fn http(&self, method: &str, path: &str) -> (String, String) {
-        http(self.endpoint(), method, path, "").expect("an answer")
+        http(self.endpoint(), method, path, &[], "").expect("an answer")
+    }
+
+    /// Returns the body of the answer to a request of a service, as another program than groundplan
+    /// would send it.
+    pub(crate) fn ask(&self, service: &str, method: &str, path: &str, body: &str) -> String {
+        let form = if path == "/" { "application/x-www-form-urlencoded" } else { "text/xml" };
+        self.signed(service, method, path, &[("Content-Type", form)], body)
+    }
+
+    /// Returns the answer of the tagging API to a request in JSON.
+    pub(crate) fn tagging(&self, action: &str, body: &str) -> String {
+        let target = format!("ResourceGroupsTaggingAPI_20170126.{action}");
+        let json = ("Content-Type", "application/x-amz-json-1.1");
+        self.signed("tagging", "POST", "/", &[json, ("X-Amz-Target", &target)], body)
+    }
+
+    fn signed(
+        &self,
+        service: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> String {
+        let scope =
+            format!("{}/20261201/{}/{service}/aws4_request", self.access_key(), self.region());
+        let signed =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        let headers = [&[("Authorization", signed.as_str())][..], headers].concat();
+        let (status, answer) =
+            http(self.endpoint(), method, path, &headers, body).expect("an answer");
+        assert!(status.starts_with('2'), "{service} {method} {path} {body}: {status} {answer}");
+        answer
+    }
+
+    /// Makes the tagging API report a resource of a service that the test cloud does not have.
+    pub(crate) fn report(&self, arn: &str, tags: &Value) {
+        self.control("POST", "tagged", &json!({ "arn": arn, "tags": tags }));
     }
 
     /// Makes AWS Backup back up an instance. Returns the IDs of the image and the snapshots.
@@ -316,7 +354,8 @@ impl Cloud {
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
         let path = format!("/_groundplan/{path}?account={}", self.account);
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        let (status, answer) = http(self.endpoint(), method, &path, &body)
+        let json = [("Content-Type", "application/json")];
+        let (status, answer) = http(self.endpoint(), method, &path, &json, &body)
             .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         assert_eq!(status, "200", "{method} {path} {body}: {answer}");
         serde_json::from_str(&answer).expect("the control endpoint speaks JSON")
@@ -328,14 +367,22 @@ fn is_rehearsal(call: &Value) -> bool {
 }
 
 /// Sends one request on its own connection.
-fn http(endpoint: &str, method: &str, path: &str, body: &str) -> std::io::Result<(String, String)> {
+fn http(
+    endpoint: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<(String, String)> {
     let host = endpoint.trim_start_matches("http://");
     let mut stream = TcpStream::connect(host)?;
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         {headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
     let mut answer = String::new();
