@@ -11,6 +11,7 @@ mod handler;
 mod identity;
 mod imds;
 mod in_s3;
+mod installers;
 mod layouts;
 mod life;
 mod machines;

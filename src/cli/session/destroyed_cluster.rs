@@ -7,7 +7,7 @@ use std::path::Path;
 
 use groundplan_aws::configured_region;
 use groundplan_engine::state::Cluster;
-use groundplan_openshift::topology::{identity, name_in};
+use groundplan_openshift::topology::{cluster_domain, identity, name_in};
 
 use crate::cli::args::{self, CommonArgs, DestroyedArgs};
 use crate::cli::exit_code::Exit;
@@ -24,10 +24,10 @@ pub(crate) async fn selected(
     common: &CommonArgs,
     ui: &mut Ui,
 ) -> Result<DestroyedCluster> {
-    if let Some(cluster) = named(arguments).await? {
+    if let Some((cluster, domain)) = named(arguments).await? {
         return Ok(match recorded(&cluster, common).await? {
             Some(name) => DestroyedCluster::Recorded { name, config: None },
-            None => DestroyedCluster::Lost(cluster),
+            None => DestroyedCluster::Lost { cluster, domain },
         });
     }
     let (name, config) = match &arguments.cluster {
@@ -40,8 +40,9 @@ pub(crate) async fn selected(
     Ok(DestroyedCluster::Recorded { name, config: config.map(Box::new) })
 }
 
-/// Returns the cluster of `--metadata` or `--infra-id`; `None` without these flags.
-async fn named(arguments: &DestroyedArgs) -> Result<Option<Cluster>> {
+/// Returns the cluster of `--metadata` or `--infra-id`, and its domain if the metadata has it. `None`
+/// without these flags.
+async fn named(arguments: &DestroyedArgs) -> Result<Option<(Cluster, Option<String>)>> {
     if let Some(file) = &arguments.metadata {
         return metadata(file).map(Some);
     }
@@ -53,10 +54,10 @@ async fn named(arguments: &DestroyedArgs) -> Result<Option<Cluster>> {
     };
     let region = region.ok_or_else(no_region)?;
     let cluster_id = uuid::Uuid::new_v4().to_string(); // only its metadata.json knew it
-    Ok(Some(Cluster { name, infra_id: infra_id.clone(), cluster_id, region }))
+    Ok(Some((Cluster { name, infra_id: infra_id.clone(), cluster_id, region }, None)))
 }
 
-fn metadata(file: &Path) -> Result<Cluster> {
+fn metadata(file: &Path) -> Result<(Cluster, Option<String>)> {
     let attempt = format!("read {}", file.display());
     const HINT: &str = "pass the metadata.json that openshift-install or groundplan wrote";
     let text = fs::read(file).map_err(|error| {
@@ -81,7 +82,7 @@ fn metadata(file: &Path) -> Result<Cluster> {
         })
         .collect();
     match diagnostics.is_empty() {
-        true => Ok(cluster),
+        true => Ok((cluster, cluster_domain(&text))),
         false => Err(CommandError { exit: Exit::ConfigInvalid, diagnostics }),
     }
 }

@@ -30,8 +30,8 @@ use crate::render::{Code, Diagnostic};
 pub(crate) enum DestroyedCluster {
     /// Cluster with a recorded state of this name, and its install-config if it is known.
     Recorded { name: String, config: Option<Box<InstallConfig>> },
-    /// Cluster without a recorded state.
-    Lost(Cluster),
+    /// Cluster without a recorded state, and its domain if `metadata.json` has it.
+    Lost { cluster: Cluster, domain: Option<String> },
 }
 
 /// Options of a preview.
@@ -74,7 +74,9 @@ pub(crate) async fn plan<'a, P: Purpose>(
     ui: &mut Ui,
 ) -> Result<Planned<'a, P, Teardown>> {
     let locked = match &cluster {
-        DestroyedCluster::Lost(cluster) => Box::pin(session.lock_lost(cluster, ui)).await?,
+        DestroyedCluster::Lost { cluster, domain } => {
+            Box::pin(session.lock_lost(cluster, domain.as_deref(), ui)).await?
+        }
         DestroyedCluster::Recorded { name, config } => {
             let settings = |cluster: &Cluster| match config {
                 Some(config) => aws_session::settings(config, cluster),
@@ -103,7 +105,10 @@ pub(crate) async fn plan_of_saved<'a>(
     let is_recorded = recorded.and_then(|state| state.cluster) == Some(cluster.clone());
     let part = saved_plan::part(&saved.plan.options);
     let locked = match is_recorded {
-        false => Box::pin(session.lock_lost(&cluster, ui)).await?,
+        false => {
+            let domain = untracked::domain_in(&saved.plan.plan);
+            Box::pin(session.lock_lost(&cluster, domain, ui)).await?
+        }
         true => {
             let config = config_of(&cluster.name, common, ui)?;
             let settings = |cluster: &Cluster| match &config {
@@ -226,10 +231,10 @@ async fn proven(
         .await
         .map_err(|error| CommandError::call("check for remaining resources", &error))?;
     let (tag, left) = (cluster_tag_key(&cluster.infra_id), swept.left);
-    let not_searched: Vec<&str> = swept.denied.iter().map(|one| one.call.as_ref()).collect();
+    let not_searched: Vec<&str> = swept.not_searched.iter().map(|one| one.call.as_ref()).collect();
     ui.print_json("leftovers", &json!({"tag": tag, "left": left, "not_searched": not_searched}))?;
-    for denied in &swept.denied {
-        ui.diagnostic(&untracked::not_looked_for(denied))?;
+    for error in &swept.not_searched {
+        ui.diagnostic(&untracked::not_looked_for(error))?;
     }
     if let Some(warning) = untracked::kept_backups(&swept.backups) {
         ui.diagnostic(&Diagnostic::warning(Code::BackupsKept, warning))?;
@@ -237,18 +242,25 @@ async fn proven(
     if left.is_empty() {
         ui.print_line(&match not_searched.is_empty() {
             true => format!("No resources with the tag {tag} remain."),
-            false => format!(
-                "No resources with the tag {tag} found. Not searched, because the credentials do \
-                 not allow it: {}.",
-                not_searched.join(", ")
-            ),
+            false => {
+                let gaps = untracked::gaps(&swept.not_searched);
+                format!("No resources with the tag {tag} found. {gaps}")
+            }
         })?;
         return Ok(Exit::Done);
     }
     let mut diagnostic =
         Diagnostic::error(Code::ResourcesRemain, format!("resources with the tag {tag} remain"));
-    diagnostic.detail = left.iter().map(|one| format!("{} {}", one.kind, one.id)).collect();
-    let hint = "run the same command again: the cluster may have created them during the destroy; \
-         delete by hand what the new plan does not show";
+    diagnostic.detail = left.iter().map(untracked::remaining).collect();
+    let hint = match left.iter().all(|one| one.reported) {
+        true => {
+            "delete them by hand, with the tools of their services; the tagging API reports a deleted \
+             resource for a while"
+        }
+        false => {
+            "run the same command again: the cluster may have created them during the destroy; \
+             delete by hand what the new plan does not show"
+        }
+    };
     Err(CommandError::new(Exit::Failed, diagnostic.with_hint(hint)))
 }

@@ -92,14 +92,15 @@ impl<'a, P: Purpose> Session<'a, P> {
     pub(crate) async fn lock_lost(
         self,
         cluster: &Cluster,
+        domain: Option<&str>,
         ui: &mut Ui,
     ) -> Result<Locked<'a, P, TeardownInputs>> {
         let claimed = self.claim_missing(&cluster.name);
         let settings = settings_without_config(cluster);
         let connected = claimed.connect(settings, None, ui).await?;
-        let found = UntrackedResources::sweep(connected.aws(), &State::default()).await?;
+        let found = UntrackedResources::sweep_lost(connected.aws(), domain).await?;
         if found.is_empty() {
-            return Err(no_such_cluster(cluster, connected.account()));
+            return Err(no_such_cluster(cluster, connected.account(), &found));
         }
         let account = Some(connected.account().to_owned());
         let learnt = LookupCache { account, ..LookupCache::default() };
@@ -190,7 +191,7 @@ impl<'a, P: Purpose> Locked<'a, P, TeardownInputs> {
         enforce_guards(&shown, guards)?;
         ensure_owned(self.aws(), state, &plan, guards)?;
         self.inputs.found.ensure_unblocked(state, &plan)?;
-        untracked::ensure_unclaimed(self.aws(), state, &plan).await?;
+        untracked::ensure_unclaimed(self.aws(), &self.inputs.found, state, &plan).await?;
         ensure_unprotected(self.aws(), state, &plan).await?;
         Ok(self.planned(|_| teardown, plan))
     }
@@ -238,9 +239,9 @@ impl<P: Purpose> Planned<'_, P, Teardown> {
         self.held.state().lookup_cache.unproven_owner.is_some()
     }
 
-    /// Returns the names by which the recorded cluster is searched for.
+    /// Returns the names by which the cluster is searched for after its destroy.
     pub(crate) fn names(&self) -> SweepNames {
-        untracked::names(self.held.state())
+        untracked::names(&self.inputs.projected_state)
     }
 }
 
@@ -286,12 +287,16 @@ fn possibly_shared(cluster: &Cluster, since: &str) -> Diagnostic {
     )
 }
 
-fn no_such_cluster(cluster: &Cluster, account: &str) -> CommandError {
+fn no_such_cluster(cluster: &Cluster, account: &str, found: &UntrackedResources) -> CommandError {
     let Cluster { infra_id, region, .. } = cluster;
     let diagnostic = Diagnostic::error(
         Code::ClusterNotFound,
         format!("no resources of {infra_id} found in {region} of account {account}"),
     )
     .with_hint("check the infra ID, the region and the credentials (AWS_PROFILE)");
+    let diagnostic = match untracked::gaps(found.not_searched()) {
+        gaps if gaps.is_empty() => diagnostic,
+        gaps => diagnostic.with_detail(gaps),
+    };
     CommandError::new(Exit::Failed, diagnostic)
 }

@@ -9,7 +9,7 @@ use groundplan_aws::kinds::swept::{FoundUntracked, UntrackedResource};
 use groundplan_aws::model::cluster_tag_key;
 use groundplan_aws::model::ids::RoleName;
 use groundplan_aws::model::untracked::UntrackedKind;
-use groundplan_aws::sweep::{self, NetworkBlocker, RemainingResource, Sweep};
+use groundplan_aws::sweep::{self, NetworkBlocker, OwnershipConflict, RemainingResource, Sweep};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::plan::Plan;
 use groundplan_engine::plan::decide::id;
@@ -52,8 +52,12 @@ pub(crate) struct UntrackedResources {
     strange: Vec<RemainingResource>,
     /// Backups that AWS Backup manages.
     backups: Vec<RemainingResource>,
-    /// Calls that the credentials do not allow.
-    denied: Vec<ProviderError>,
+    /// Resources of the user that keep the tag of the cluster.
+    kept: Vec<RemainingResource>,
+    /// Errors of searches that the credentials do not allow, or that failed.
+    not_searched: Vec<ProviderError>,
+    /// Tags of other clusters outside EC2.
+    claims: BTreeSet<OwnershipConflict>,
     /// Resources of others in the networks of the cluster.
     blockers: Vec<NetworkBlocker>,
 }
@@ -68,18 +72,35 @@ impl UntrackedResources {
             recorded: known.clone(),
             ..sweep::SweepNames::default()
         };
-        let swept = retry_reads(|| Box::pin(sweep::sweep(aws, &names)))
+        Self::search(aws, &names, &known).await
+    }
+
+    /// Queries AWS for all resources of a cluster without a state. The records in a zone of the user
+    /// need the domain of the cluster.
+    pub(crate) async fn sweep_lost(aws: &Aws, domain: Option<&str>) -> Result<Self> {
+        let domain = domain.map(str::to_owned);
+        let names = sweep::SweepNames { domain, ..sweep::SweepNames::default() };
+        Self::search(aws, &names, &BTreeSet::new()).await
+    }
+
+    async fn search(
+        aws: &Aws,
+        names: &sweep::SweepNames,
+        known: &BTreeSet<String>,
+    ) -> Result<Self> {
+        let swept = retry_reads(|| Box::pin(sweep::sweep(aws, names)))
             .await
             .map_err(|error| CommandError::call("search for untracked resources", &error))?;
-        Ok(Self::of(swept, &known))
+        Ok(Self::of(swept, known))
     }
 
     /// Skips resources that AWS deletes together with another resource of the cluster.
     fn of(swept: Sweep, known: &BTreeSet<String>) -> Self {
-        let Sweep { left, backups, denied, blockers } = swept;
+        let Sweep { left, backups, kept, not_searched, blockers } = swept;
         let there: BTreeSet<String> = left.iter().map(|one| one.id.clone()).collect();
-        let mut found = Self { backups, denied, blockers, ..Self::default() };
-        for one in left {
+        let mut found = Self { backups, kept, not_searched, blockers, ..Self::default() };
+        for mut one in left {
+            found.claims.extend(one.claims.drain(..));
             let goes_along = one
                 .goes_with
                 .as_ref()
@@ -100,6 +121,11 @@ impl UntrackedResources {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.deletable.is_empty() && self.strange.is_empty()
+    }
+
+    /// Returns the searches that found nothing because they were not made.
+    pub(crate) fn not_searched(&self) -> &[ProviderError] {
+        &self.not_searched
     }
 
     /// Returns the entries to record before the first deletion.
@@ -192,7 +218,7 @@ impl UntrackedResources {
             );
         }
         if !self.strange.is_empty() {
-            let strange = self.strange.iter().map(|one| format!("{} {}", one.kind, one.id));
+            let strange = self.strange.iter().map(remaining);
             cautions.push(format!(
                 "resources with the tag {tag} of types that groundplan cannot delete: {}; delete \
                  them by hand",
@@ -200,6 +226,13 @@ impl UntrackedResources {
             ));
         }
         cautions.extend(kept_backups(&self.backups));
+        if !self.kept.is_empty() {
+            let kept = self.kept.iter().map(|one| format!("{} {}", one.kind, one.id));
+            cautions.push(format!(
+                "shared resources stay and keep the tag {tag}: {}; remove the tag by hand",
+                kept.collect::<Vec<_>>().join(", ")
+            ));
+        }
         cautions.extend(self.blockers.iter().filter(|one| !is_machine(one)).map(|one| {
             format!(
                 "{} stays and blocks the deletion of {}: {}; delete it by hand if it is unused",
@@ -208,7 +241,7 @@ impl UntrackedResources {
                 one.reason
             )
         }));
-        cautions.extend(self.denied.iter().map(|denied| not_looked_for(denied).summary));
+        cautions.extend(self.not_searched.iter().map(|error| not_looked_for(error).summary));
         cautions
     }
 }
@@ -235,16 +268,37 @@ fn named(blocker: &NetworkBlocker) -> String {
     format!("{} {}{name}", blocker.kind, blocker.id)
 }
 
-/// Returns a warning that resources may remain, because the credentials do not allow their lookup.
-pub(crate) fn not_looked_for(denied: &ProviderError) -> Diagnostic {
+/// Returns the type and ID of a resource that remains, with its source if nothing else confirms it.
+pub(crate) fn remaining(one: &RemainingResource) -> String {
+    let source = if one.reported { " (as the tagging API reports)" } else { "" };
+    format!("{} {}{source}", one.kind, one.id)
+}
+
+/// Returns a warning that resources may remain, because their search failed or is not allowed.
+pub(crate) fn not_looked_for(error: &ProviderError) -> Diagnostic {
+    let call = &error.call;
+    let why = match sweep::is_denied(error) {
+        true => format!("the credentials do not allow {call}"),
+        false => format!("{call} failed ({})", error.code.as_ref().unwrap_or(&error.message)),
+    };
     Diagnostic::warning(
         Code::SearchIncomplete,
-        format!(
-            "the credentials do not allow {}: untracked resources that only this call finds are not \
-         deleted",
-            denied.call
-        ),
+        format!("{why}: untracked resources that only this call finds are not deleted"),
     )
+}
+
+/// Returns the sentences about searches that were not made. Empty if all were made.
+pub(crate) fn gaps(not_searched: &[ProviderError]) -> String {
+    let (denied, failed): (Vec<_>, Vec<_>) =
+        not_searched.iter().partition(|error| sweep::is_denied(error));
+    let sentence = |errors: &[&ProviderError], why: &str| {
+        let calls: Vec<&str> = errors.iter().map(|error| error.call.as_str()).collect();
+        let text = || format!(" Not searched, because {why}: {}.", calls.join(", "));
+        if calls.is_empty() { String::new() } else { text() }
+    };
+    let denied = sentence(&denied, "the credentials do not allow it");
+    let failed = sentence(&failed, "the call failed");
+    format!("{denied}{failed}").trim_start().to_owned()
 }
 
 /// Returns the IDs of resources that a plan deletes or removes a tag from.
@@ -261,16 +315,22 @@ fn shared(state: &State) -> BTreeSet<String> {
 }
 
 /// Returns an error if the plan deletes a resource that also carries another cluster's tag.
-pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> Result<()> {
+pub(crate) async fn ensure_unclaimed(
+    aws: &Aws,
+    found: &UntrackedResources,
+    state: &State,
+    plan: &Plan,
+) -> Result<()> {
     let shared = shared(state);
     let ids: BTreeSet<String> =
         ids(plan, state).into_iter().filter(|id| !shared.contains(id)).collect();
     if ids.is_empty() {
         return Ok(());
     }
-    let claims = retry_reads(|| sweep::ownership_conflicts(aws, &ids))
+    let mut claims = retry_reads(|| sweep::ownership_conflicts(aws, &ids))
         .await
         .map_err(|error| CommandError::call("check for tags of other clusters", &error))?;
+    claims.extend(found.claims.iter().filter(|one| ids.contains(&one.id)).cloned());
     if claims.is_empty() {
         return Ok(());
     }
@@ -278,12 +338,24 @@ pub(crate) async fn ensure_unclaimed(aws: &Aws, state: &State, plan: &Plan) -> R
         Code::SharedResource,
         "the plan deletes resources that another cluster uses",
     );
+    let ours = &aws.settings().cluster_tag;
     diagnostic.detail = claims
         .iter()
-        .map(|one| format!("{} is tagged {}={}", one.id, cluster_tag_key(&one.cluster), one.value))
+        .map(|OwnershipConflict { id, cluster, value }| {
+            format!("{id} is tagged {}={value}, besides {ours}", cluster_tag_key(cluster))
+        })
         .collect();
     let hint = "destroy that cluster first, or remove its tag if it no longer exists";
     Err(CommandError::new(Exit::Refused, diagnostic.with_hint(hint)))
+}
+
+/// Beginning of the name of the record of the internal API. The rest is the domain of the cluster.
+const INTERNAL_API: &str = "api-int.";
+
+/// Returns the domain of the cluster whose records a plan deletes.
+pub(crate) fn domain_in(plan: &Plan) -> Option<&str> {
+    let mut addresses = plan.steps.iter().map(|step| step.op.address());
+    addresses.find_map(|address| address.name().strip_prefix("record:")?.strip_prefix(INTERNAL_API))
 }
 
 /// Returns the names of resources that AWS cannot find by tag.
@@ -292,8 +364,17 @@ pub(crate) fn names(state: &State) -> sweep::SweepNames {
         let of_kind = state.resources.iter().filter(|(address, _)| address.kind() == kind);
         of_kind.filter_map(|(_, record)| record.inputs.get("name")?.as_str()).collect()
     };
+    let untracked = |what: UntrackedKind| -> Vec<&str> {
+        let of_type = state.resources.values().filter(|one| one.inputs["what"] == what.as_str());
+        of_type.filter_map(|record| record.inputs.get("name")?.as_str()).collect()
+    };
+    // Without a zone of its own, the cluster has its records in a zone of the user.
+    let zones = [named("hosted_zone"), untracked(UntrackedKind::HostedZone)].concat();
+    let records = [named("record"), untracked(UntrackedKind::Record)].concat();
+    let internal_api = || records.iter().find_map(|name| name.strip_prefix(INTERNAL_API));
+    let domain = zones.first().copied().or_else(internal_api);
     sweep::SweepNames {
-        domain: named("hosted_zone").first().map(|name| (*name).to_owned()),
+        domain: domain.map(str::to_owned),
         roles: named("iam_role").into_iter().map(RoleName::from).collect(),
         profiles: named("iam_instance_profile").into_iter().map(Into::into).collect(),
         buckets: named("s3_bucket").into_iter().map(Into::into).collect(),
@@ -314,6 +395,9 @@ mod tests {
             goes_with,
             network: None,
             is_backup: false,
+            keeps_tag: false,
+            reported: false,
+            claims: Vec::new(),
         }
     }
 
@@ -334,6 +418,35 @@ mod tests {
         let ids: Vec<&str> = found.deletable.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["i-1", "vol-of-a-stranger", "subnet-1"]);
         assert_eq!(found.strange, [leftover("transit-gateway", "tgw-1", None)]);
+    }
+
+    #[test]
+    fn searches_that_were_not_made_are_named_with_their_reason() {
+        use groundplan_engine::provider::ErrorClass;
+        let error = |call: &str, code: &str| {
+            ProviderError::new(ErrorClass::Permanent, call, "no").with_code(code)
+        };
+        let denied = error("ListUsers", "AccessDenied");
+        let failed = error("GetResources in us-east-1", "InternalServiceException");
+        assert_eq!(gaps(&[]), "");
+        assert_eq!(
+            gaps(&[denied.clone(), failed.clone()]),
+            "Not searched, because the credentials do not allow it: ListUsers. Not searched, because \
+             the call failed: GetResources in us-east-1."
+        );
+        assert!(
+            not_looked_for(&denied).summary.starts_with("the credentials do not allow ListUsers:")
+        );
+        let said = "GetResources in us-east-1 failed (InternalServiceException):";
+        assert!(not_looked_for(&failed).summary.starts_with(said));
+    }
+
+    #[test]
+    fn a_resource_that_nothing_confirms_has_its_source() {
+        let arn = "arn:aws:kms:us-west-2:1:key/a";
+        let one = RemainingResource { reported: true, ..leftover("kms:key", arn, None) };
+        assert_eq!(remaining(&one), format!("kms:key {arn} (as the tagging API reports)"));
+        assert_eq!(remaining(&leftover("vpc", "vpc-1", None)), "vpc vpc-1");
     }
 
     #[test]

@@ -259,8 +259,8 @@ async fn balancer(world: &World) -> String {
 
 async fn everything(world: &World, names: &SweepNames) -> Vec<RemainingResource> {
     let swept = sweep(&world.aws, names).await.expect("a sweep");
-    let Sweep { left, backups: _, denied, blockers } = swept;
-    assert_eq!((denied, blockers), (Vec::new(), Vec::new()));
+    let Sweep { left, backups: _, kept, not_searched, blockers } = swept;
+    assert_eq!((kept, not_searched, blockers), (Vec::new(), Vec::new(), Vec::new()));
     left
 }
 
@@ -319,6 +319,9 @@ async fn d6_what_carries_the_clusters_tag_or_name_is_left_over_until_it_is_gone(
         name: Some("demo-master-0".to_owned()),
         goes_with: None,
         is_backup: false,
+        keeps_tag: false,
+        reported: false,
+        claims: Vec::new(),
         network: None,
     };
     assert!(found.contains(&instance), "{found:#?}");
@@ -421,13 +424,17 @@ async fn roles_that_lack_the_role_of_a_profile_are_an_error() {
 }
 
 #[tokio::test]
-async fn a_tag_index_without_a_tagged_group_of_the_network_is_an_error() {
+async fn a_tag_index_without_a_tagged_group_is_completed_by_the_tagging_api_or_an_error() {
     let world = World::new().await;
     tag(&world, &world.vpc, "owned").await;
     let group = world.ec2.create_security_group().group_name("ours").description("ours");
     let group = group.vpc_id(&world.vpc).send().await.expect("a group").group_id.expect("an id");
     tag(&world, &group, "owned").await;
     world.cloud.fault(&json!({ "action": "DescribeTags", "kind": "truncate", "times": null }));
+    let found = everything(&world, &SweepNames::default()).await;
+    let of_group = found.iter().find(|one| one.id == group).expect("the group");
+    assert_eq!((of_group.kind.as_str(), &of_group.network), ("security-group", &None));
+    world.cloud.delay("tags_listed", 3600.0); // the tagging API is late, too
     let error = refused(&world, &SweepNames::default()).await;
     assert!(error.starts_with(&format!("DescribeTags: {group} is missing")), "{error}");
 }

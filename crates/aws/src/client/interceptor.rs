@@ -376,6 +376,7 @@ fn named(bag: &ConfigBag) -> (&'static str, String) {
         "S3" => "s3",
         "STS" => "sts",
         "Service Quotas" => "servicequotas",
+        "Resource Groups Tagging API" => "tagging",
         _ => UNKNOWN,
     };
     (service, metadata.name().to_owned())

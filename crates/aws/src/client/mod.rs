@@ -51,7 +51,9 @@ use crate::client::interceptor::{CallContext, CallCounts, FencingInterceptor};
 use crate::client::resource_type::Registry;
 use crate::client::resource_type::Result;
 use crate::model::calls::is_read;
-use crate::model::{CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX, cluster_api_tag_key};
+use crate::model::{
+    CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX, cluster_api_tag_key, global_tag_region,
+};
 
 /// The tag with the creation token.
 pub(crate) const TOKEN_TAG: &str = "groundplan.io/token";
@@ -95,6 +97,22 @@ impl AwsSettings {
     pub(crate) fn has_cluster_tag(&self, tags: &Tags) -> bool {
         tags.keys().any(|key| self.is_cluster_tag(key))
     }
+
+    /// Returns the value of the cluster tag, or of the tag of Cluster API if the resource has only
+    /// that one. `None` for a resource that is not the cluster's.
+    pub(crate) fn cluster_tag_value<'tags>(
+        &self,
+        tags: impl IntoIterator<Item = (&'tags str, &'tags str)>,
+    ) -> Option<&'tags str> {
+        let mut value = None;
+        for (key, found) in tags.into_iter().filter(|(key, _)| self.is_cluster_tag(key)) {
+            if key == self.cluster_tag {
+                return Some(found);
+            }
+            value = Some(found);
+        }
+        value
+    }
 }
 
 /// The AWS SDK clients as a provider.
@@ -114,6 +132,9 @@ pub struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) sts: aws_sdk_sts::Client,
+    /// Clients of the Resource Groups Tagging API, by region: that of the cluster, and that of global
+    /// services if it is another one.
+    pub(crate) tagging: BTreeMap<String, aws_sdk_resourcegroupstagging::Client>,
     pub(crate) settings: AwsSettings,
     pub(crate) watch: Arc<CallContext>,
 }
@@ -162,6 +183,15 @@ impl Aws {
         // wildcard DNS.
         let paths = settings.endpoints.contains_key("s3") || s3_is_elsewhere(config);
         let s3 = builder!(aws_sdk_s3, "s3").force_path_style(paths).build();
+        let of_config = || config.region().map(Region::as_ref).unwrap_or_default();
+        let home = Some(settings.region.as_str()).filter(|region| !region.is_empty());
+        let home = home.unwrap_or_else(of_config);
+        let tagging = [Some(home), global_tag_region(home)].into_iter().flatten().map(|region| {
+            let builder = builder!(aws_sdk_resourcegroupstagging, "tagging");
+            let config = builder.region(Region::new(region.to_owned())).build();
+            (region.to_owned(), aws_sdk_resourcegroupstagging::Client::from_conf(config))
+        });
+        let tagging = tagging.collect();
         Self {
             cloudwatch: client!(aws_sdk_cloudwatch, "cloudwatch"),
             ec2: client!(aws_sdk_ec2, "ec2"),
@@ -172,6 +202,7 @@ impl Aws {
             s3: aws_sdk_s3::Client::from_conf(s3),
             quotas: client!(aws_sdk_servicequotas, "servicequotas"),
             sts: client!(aws_sdk_sts, "sts"),
+            tagging,
             watch,
             settings,
         }

@@ -44,6 +44,23 @@ pub fn cluster_api_tag_key(infra_id: &str) -> String {
     format!("{CLUSTER_API_TAG_PREFIX}{infra_id}")
 }
 
+/// Returns the region whose tagging API has the tags of global services (Route 53, IAM). `None` if
+/// their tags are in the region itself, or no other one is documented.
+///
+/// Sources: installer `pkg/destroy/aws/aws.go` (main) and openshift/installer #10544 for China; the
+/// partitions of the European Sovereign Cloud and of C2S have no such region there.
+pub fn global_tag_region(region: &str) -> Option<&'static str> {
+    let is_in = |prefixes: &[&str]| prefixes.iter().any(|prefix| region.starts_with(prefix));
+    let home = match region {
+        "" => return None,
+        _ if is_in(&["us-gov-"]) => "us-gov-west-1",
+        _ if is_in(&["cn-"]) => "cn-northwest-1",
+        _ if is_in(&["us-iso", "eu-iso", "eusc-"]) => return None,
+        _ => "us-east-1",
+    };
+    Some(home).filter(|home| *home != region)
+}
+
 /// Returns the name of the cluster that owns a resource with this tag. `None` for other tags, such
 /// as that of a cluster that only uses the resource (`shared`). openshift-install rejects subnets
 /// with these tags (openshift/installer 777acfe691 and e0996bbd5f).
@@ -61,6 +78,23 @@ pub const USER_DATA_LIMIT: usize = 16 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_of_global_services_are_in_one_region_of_the_partition() {
+        for (region, home) in [
+            ("us-west-2", Some("us-east-1")),
+            ("us-east-1", None),
+            ("us-gov-east-1", Some("us-gov-west-1")),
+            ("us-gov-west-1", None),
+            ("cn-north-1", Some("cn-northwest-1")),
+            ("cn-northwest-1", None),
+            ("us-isob-east-1", None),
+            ("eusc-de-east-1", None),
+            ("eu-central-1", Some("us-east-1")),
+        ] {
+            assert_eq!(global_tag_region(region), home, "{region}");
+        }
+    }
 
     #[test]
     fn a_tag_with_the_value_owned_names_the_owner() {

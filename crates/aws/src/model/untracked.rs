@@ -86,11 +86,19 @@ impl UntrackedKind {
         Self::ALL.iter().copied().find(|what| what.as_str() == word)
     }
 
-    /// Returns true if the sweep finds the type in lists that the credentials may not be allowed to
-    /// read.
+    /// Returns true if the sweep finds the type by searches that the credentials may not be allowed to
+    /// make: lists of names, and the tagging API.
     #[cfg(feature = "sdk")]
-    pub(crate) fn is_found_by_name(self) -> bool {
-        matches!(self, Self::Bucket | Self::User | Self::InstanceProfile | Self::Role)
+    pub(crate) fn may_be_unseen(self) -> bool {
+        matches!(
+            self,
+            Self::Bucket
+                | Self::User
+                | Self::InstanceProfile
+                | Self::Role
+                | Self::HostedZone
+                | Self::Record
+        )
     }
 
     /// Returns true if untracked resources can be inside a recorded resource of this type, or can

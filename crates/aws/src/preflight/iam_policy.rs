@@ -12,6 +12,7 @@ use crate::kinds::load_balancer_attachment::LoadBalancerAttachment;
 use crate::kinds::machine::Machine;
 use crate::model::calls::is_read;
 use crate::model::partition::Partition;
+use crate::model::{cluster_api_tag_key, cluster_tag_key};
 use crate::registry::KINDS;
 use groundplan_engine::graph::Resource;
 
@@ -68,13 +69,17 @@ const SWEEP: &[&str] = &[
     "iam:ListInstanceProfiles",
     "iam:ListRoles",
     "iam:ListUsers",
+    "route53:GetHostedZone",
     "route53:ListHostedZones",
     "route53:ListHostedZonesByName",
     "route53:ListResourceRecordSets",
     "s3:GetBucketTagging",
     "s3:ListAllMyBuckets",
     "s3:ListBucket",
+    "tag:GetResources",
 ];
+/// Removal of the tag `shared` from roles and instance profiles of the user.
+const UNTAGS: &[&str] = &["iam:UntagInstanceProfile", "iam:UntagRole"];
 /// Reads that name the owner of a resource that blocks a deletion.
 const BLOCKERS: &[&str] = &[
     "ec2:DescribeAddresses",
@@ -184,6 +189,7 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
         passes["Condition"] = json!({"StringEquals": {"iam:PassedToService": service}});
         statements.push(passes);
     }
+    statements.extend(scope.shared_roles(task));
     statements.extend(scope.service_linked_roles(task));
     statements.extend(scope.volume_keys(task));
     statements.extend(scope.state_statements(task));
@@ -322,10 +328,23 @@ impl PolicyScope {
 
     fn buckets(&self) -> Vec<String> {
         let bucket = format!("arn:{}:s3:::{}", self.partition, self.names());
-        match self.infra_id {
-            Some(_) => vec![bucket.clone(), format!("{bucket}/*")],
-            None => vec![bucket], // the wildcard includes objects
-        }
+        // A wildcard includes objects.
+        let Some(infra_id) = &self.infra_id else { return vec![bucket] };
+        // The bucket of the bootstrap of release 4.16 and later.
+        let bootstrap = format!("arn:{}:s3:::openshift-bootstrap-data-{infra_id}", self.partition);
+        vec![bucket, bootstrap.clone(), format!("{bootstrap}/*")]
+    }
+
+    /// Returns the permission to remove the tags of the cluster from roles and instance profiles with
+    /// other names.
+    fn shared_roles(&self, task: Task) -> Option<Value> {
+        let infra_id = self.infra_id.as_ref().filter(|_| task == Task::Destroy)?;
+        let others = Self { infra_id: None, ..self.clone() };
+        let mut shared =
+            statement("SharedRoles", UNTAGS, &others.iam(&["role", "instance-profile"]));
+        let keys = [cluster_tag_key(infra_id), cluster_api_tag_key(infra_id)];
+        shared["Condition"] = json!({"ForAllValues:StringEquals": {"aws:TagKeys": keys}});
+        Some(shared)
     }
 
     /// Returns the permission to create the roles that AWS services need once per account.
@@ -496,8 +515,27 @@ mod tests {
         assert_eq!(passes["Resource"], json!(["arn:aws:iam::123456789012:role/demo-abcde-*"]));
         let service = &passes["Condition"]["StringEquals"]["iam:PassedToService"];
         assert_eq!(service, "ec2.amazonaws.com");
-        let buckets = json!(["arn:aws:s3:::demo-abcde-*", "arn:aws:s3:::demo-abcde-*/*"]);
+        let buckets = json!([
+            "arn:aws:s3:::demo-abcde-*",
+            "arn:aws:s3:::openshift-bootstrap-data-demo-abcde",
+            "arn:aws:s3:::openshift-bootstrap-data-demo-abcde/*",
+        ]);
         assert_eq!(of("Buckets")["Resource"], buckets);
+    }
+
+    #[test]
+    fn a_destroy_may_remove_only_its_tags_from_roles_of_the_user() {
+        let scope =
+            PolicyScope { infra_id: Some("demo-abcde".to_owned()), ..PolicyScope::default() };
+        let document = document(Task::Destroy, &scope);
+        let mut statements = document["Statement"].as_array().unwrap().iter();
+        let shared = statements.find(|one| one["Sid"] == "SharedRoles").expect("a statement");
+        assert_eq!(
+            shared["Resource"],
+            json!(["arn:aws:iam::*:role/*", "arn:aws:iam::*:instance-profile/*"])
+        );
+        let keys = &shared["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"];
+        assert_eq!(keys[0], "kubernetes.io/cluster/demo-abcde");
     }
 
     #[test]

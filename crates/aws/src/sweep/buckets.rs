@@ -1,4 +1,5 @@
-//! Search for buckets by name, and for those with the cluster tag by the prefixes of their names:
+//! Search for buckets by name, and for those with the cluster tag by the prefixes of their names. The
+//! tagging API finds the others.
 //!
 //! - `<infra ID>-`: the image registry's bucket (cluster-image-registry-operator pkg/storage/s3).
 //! - `openshift-bootstrap-data-<infra ID>`: the Ignition config of the bootstrap, with the keys of the
@@ -6,12 +7,12 @@
 //!   `GetIgnitionBucketName`).
 
 use super::lists::{Items, List};
-use super::{OWNED, Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
-use crate::Aws;
+use super::{Permitted, RemainingResource, SweepNames, infra_id, is_there, permitted};
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::BucketName;
 use crate::model::untracked::UntrackedKind;
+use crate::{Aws, Tags};
 
 const LIST: &str = "ListBuckets";
 
@@ -44,10 +45,9 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
     };
     let listed: Vec<String> = listed.into_iter().flatten().map(|(name, ())| name).collect();
     for name in listed.iter().filter(is_new) {
-        match permitted(is_ours(aws, name).await)? {
-            (Some(true), _) => left.push(leftover(name)),
+        match permitted(tagged(aws, name).await)? {
+            (Some(found), _) => left.extend(found),
             (None, denied) => return Ok((left, denied.into_iter().collect())),
-            _ => (),
         }
     }
     Ok((left, denied.into_iter().collect()))
@@ -83,13 +83,15 @@ async fn with_prefix(aws: &Aws, prefix: &str) -> Result<Items<()>> {
     }
 }
 
-async fn is_ours(aws: &Aws, name: &str) -> Result<bool> {
+/// Returns the bucket if it exists and has the tag of the cluster.
+pub(super) async fn tagged(aws: &Aws, name: &str) -> Result<Option<RemainingResource>> {
     let call = aws.s3.get_bucket_tagging().bucket(name).send();
     let answer = aws.call("s3", "GetBucketTagging", call).await;
     // A bucket in another region or of another account is not of this cluster.
     let absent = ["NoSuchBucket", "NoSuchTagSet", "PermanentRedirect"];
     let tags = none_if(answer, &absent)?.map(|answer| answer.tag_set).unwrap_or_default();
-    Ok(tags.iter().any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED))
+    let tags: Tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+    Ok(leftover(name).with_fixed_tags(&aws.settings, &tags))
 }
 
 fn leftover(name: &str) -> RemainingResource {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::Aws;
+use crate::Tags;
+use crate::client::AwsSettings;
 use crate::client::ec2::{filter, pages};
 use crate::client::resource_type::Result;
 use crate::model::{CLUSTER_API_TAG_PREFIX, CLUSTER_TAG_PREFIX};
@@ -21,6 +23,21 @@ pub struct OwnershipConflict {
     pub value: String,
 }
 
+/// Returns the tags of other clusters among these tags of a resource.
+pub(super) fn of_tags(settings: &AwsSettings, id: &str, tags: &Tags) -> Vec<OwnershipConflict> {
+    let others = tags.iter().filter(|(key, _)| !settings.is_cluster_tag(key));
+    let claim = |(key, value): (&String, &String)| {
+        let cluster = other_cluster(key)?.to_owned();
+        Some(OwnershipConflict { id: id.to_owned(), cluster, value: value.clone() })
+    };
+    others.filter_map(claim).collect()
+}
+
+/// Returns the infra ID in the key of the tag of a cluster.
+pub(super) fn other_cluster(key: &str) -> Option<&str> {
+    PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))
+}
+
 /// Returns the tags of other clusters on these EC2 resources. Makes one request, with pages.
 ///
 /// # Errors
@@ -35,7 +52,7 @@ pub async fn ownership_conflicts(
     let others = tags.filter(|tag| !tag.key().is_some_and(|key| aws.settings.is_cluster_tag(key)));
     let claim = |tag: aws_sdk_ec2::types::TagDescription| {
         let key = tag.key?;
-        let cluster = PREFIXES.iter().find_map(|prefix| key.strip_prefix(prefix))?.to_owned();
+        let cluster = other_cluster(&key)?.to_owned();
         let id = tag.resource_id.filter(|id| ids.contains(id))?;
         Some(OwnershipConflict { id, cluster, value: tag.value.unwrap_or_default() })
     };

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use aws_sdk_route53::types::{HostedZone, ResourceRecordSet, RrType};
 
 use super::lists::{Items, List};
-use super::{OWNED, PAUSE, RemainingResource, SHARED_TAG, SweepNames, incomplete, infra_id};
+use super::{PAUSE, RemainingResource, SHARED_TAG, SweepNames, incomplete, infra_id};
+use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53::{self, plain_name};
 use crate::lookups::queries::{is_private, zone_id, zones_named};
@@ -48,19 +49,62 @@ pub(super) async fn zones_and_records(
     let zones = list.read(aws, || async move { by_id(candidates(aws, domain).await?) }).await?;
     let mut left = Vec::new();
     for zone in zones.into_values() {
-        let id = zone_id(&zone.id);
-        let tags = tags(aws, id.as_str()).await?;
-        let Some(value) = tags.get(&aws.settings.cluster_tag) else { continue };
-        let name = plain_name(&zone.name);
-        if value != OWNED {
-            left.push(RemainingResource::new(SHARED_TAG, id.as_str(), Some(&name)));
-            left.extend(records_in_user_zone(aws, id.as_str(), &name).await?);
-        } else {
-            left.push(RemainingResource::new("hosted-zone", id.as_str(), Some(&name)));
-            left.extend(records_in_public_zone(aws, id.as_str(), &name).await?);
-        }
+        left.extend(of_cluster(aws, domain, &zone).await?);
     }
     Ok(left)
+}
+
+/// Returns the zone with this ID, as [`zones_and_records`] does, if it exists and has the tag of the
+/// cluster.
+pub(super) async fn zone_by_id(
+    aws: &Aws,
+    names: &SweepNames,
+    id: &str,
+) -> Result<Vec<RemainingResource>> {
+    let call = aws.route53.get_hosted_zone().id(id).send();
+    let answer = none_if(aws.call("route53", "GetHostedZone", call).await, route53::NO_ZONE)?;
+    match answer.and_then(|answer| answer.hosted_zone) {
+        Some(zone) => of_cluster(aws, names.domain.as_deref(), &zone).await,
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Returns a zone with the tag of the cluster, and the records of the cluster in it and in the public
+/// zone above. Nothing without the tag.
+async fn of_cluster(
+    aws: &Aws,
+    domain: Option<&str>,
+    zone: &HostedZone,
+) -> Result<Vec<RemainingResource>> {
+    let (id, name) = (zone_id(&zone.id), plain_name(&zone.name));
+    let found = RemainingResource::new("hosted-zone", id.as_str(), Some(&name));
+    let tags = tags(aws, id.as_str()).await?;
+    let Some(found) = found.with_tags(&aws.settings, &tags) else { return Ok(Vec::new()) };
+    let is_shared = found.kind == SHARED_TAG;
+    let is_used_by_others = !found.claims.is_empty();
+    let mut left = vec![found];
+    if !is_shared {
+        left.extend(records_in_public_zone(aws, id.as_str(), &name, &name).await?);
+        return Ok(left);
+    }
+    let records = every_record_of(aws, id.as_str()).await?;
+    let domain = match domain {
+        Some(domain) => domain,
+        // The zone may be that of a parent domain, with records of other clusters. The record of the
+        // internal API shows that the domain of the zone is that of a cluster.
+        None if !is_used_by_others && has_internal_api(&records, &name) => name.as_str(),
+        None => return Ok(left),
+    };
+    left.extend(records_below(id.as_str(), &records, domain));
+    left.extend(records_in_public_zone(aws, id.as_str(), &name, domain).await?);
+    Ok(left)
+}
+
+/// Returns true if a zone has the record `api-int.<name>`, which each cluster has in its private
+/// zone.
+fn has_internal_api(records: &[ResourceRecordSet], name: &str) -> bool {
+    let api = format!("api-int.{name}");
+    records.iter().any(|one| route53::same_name(one.name(), &api))
 }
 
 fn by_id(zones: Vec<HostedZone>) -> Result<Items<HostedZone>> {
@@ -98,19 +142,22 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
     }
 }
 
-/// Returns the records below the cluster's domain in a zone that the user provided. The zone itself
-/// stays.
-async fn records_in_user_zone(
-    aws: &Aws,
-    zone: &str,
-    domain: &str,
-) -> Result<Vec<RemainingResource>> {
+/// Returns the records of a zone that the user provided. A record in either of two lists counts.
+async fn every_record_of(aws: &Aws, zone: &str) -> Result<Vec<ResourceRecordSet>> {
     let mut records = complete_records(aws, zone).await?;
     tokio::time::sleep(PAUSE).await;
     records.extend(complete_records(aws, zone).await?);
+    Ok(records)
+}
+
+/// Returns the records below the cluster's domain. The zone itself stays.
+fn records_below(
+    zone: &str,
+    records: &[ResourceRecordSet],
+    domain: &str,
+) -> BTreeSet<RemainingResource> {
     let ours = records.iter().filter(|one| is_below(one.name(), domain) && !belongs_to_zone(one));
-    let ours: BTreeSet<RemainingResource> = ours.map(|one| remaining_record(zone, one)).collect();
-    Ok(ours.into_iter().collect())
+    ours.map(|one| remaining_record(zone, one)).collect()
 }
 
 /// Returns all records of a zone.
@@ -127,17 +174,19 @@ async fn complete_records(aws: &Aws, zone: &str) -> Result<Vec<ResourceRecordSet
 }
 
 /// Returns the records of the public zone of a parent domain that have the name and type of a
-/// record in the private zone. After the private zone is deleted, no search finds them. Therefore the
+/// record below `domain` in the private zone. After the private zone is deleted, no search finds them. Therefore the
 /// lists are read a second time after a pause; a record in either list counts.
 async fn records_in_public_zone(
     aws: &Aws,
     private: &str,
+    name: &str,
     domain: &str,
 ) -> Result<BTreeSet<RemainingResource>> {
     let mut left = BTreeSet::new();
-    add_records_in_public_zone(aws, private, domain, &mut left).await?;
+    let is_meant = |one: &ResourceRecordSet| domain == name || is_below(one.name(), domain);
+    add_records_in_public_zone(aws, private, domain, &is_meant, &mut left).await?;
     tokio::time::sleep(PAUSE).await;
-    add_records_in_public_zone(aws, private, domain, &mut left).await?;
+    add_records_in_public_zone(aws, private, domain, &is_meant, &mut left).await?;
     Ok(left)
 }
 
@@ -146,11 +195,15 @@ async fn add_records_in_public_zone(
     aws: &Aws,
     private: &str,
     domain: &str,
+    is_meant: &(dyn Fn(&ResourceRecordSet) -> bool + Sync),
     left: &mut BTreeSet<RemainingResource>,
 ) -> Result<()> {
     let Some(public) = public_zone_above(aws, domain).await? else { return Ok(()) };
     for record in complete_records(aws, private).await? {
-        if belongs_to_zone(&record) || left.contains(&remaining_record(&public, &record)) {
+        if belongs_to_zone(&record)
+            || !is_meant(&record)
+            || left.contains(&remaining_record(&public, &record))
+        {
             continue;
         }
         let page = route53::records_from(aws, &public, record.name(), RECORDS_FROM_NAME).await?;
@@ -203,6 +256,29 @@ mod tests {
         assert_eq!(id, "Z1/A/*.apps.demo.example.com");
         assert_eq!(cut(&id), Some(("Z1", "A", "*.apps.demo.example.com")));
         assert_eq!(cut("Z1"), None);
+    }
+
+    fn record(name: &str) -> ResourceRecordSet {
+        ResourceRecordSet::builder().name(name).r#type(RrType::A).build().unwrap()
+    }
+
+    #[test]
+    fn only_records_below_the_domain_of_the_cluster_leave_a_zone_of_the_user() {
+        let records = [
+            "api-int.demo.example.com.",
+            "\\052.apps.demo.example.com.",
+            "api-int.prod.example.com.",
+            "api.mydemo.example.com.",
+            "demo.example.com.",
+        ]
+        .map(record);
+        let ids: Vec<String> = records_below("Z1", &records, "demo.example.com")
+            .into_iter()
+            .map(|one| one.id)
+            .collect();
+        assert_eq!(ids, ["Z1/A/*.apps.demo.example.com", "Z1/A/api-int.demo.example.com"]);
+        assert!(has_internal_api(&records, "demo.example.com"));
+        assert!(!has_internal_api(&records, "example.com"));
     }
 
     #[test]

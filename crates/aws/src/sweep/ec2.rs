@@ -19,6 +19,9 @@ const BACKUP_TAG: &str = "aws:backup:source-resource";
 /// Type of a resource, and the value of its cluster tag.
 type Tagged = (ResourceType, Option<String>);
 
+/// A resource that exists, and the value of its cluster tag as its Describe call returns it.
+type Existing = (RemainingResource, Option<String>);
+
 /// Returns the existing EC2 resources with the cluster tag. Of those whose tag has another value
 /// than `owned`, a destroy deletes only the tag.
 ///
@@ -45,12 +48,34 @@ pub(super) async fn tagged(
         let (read, unread): (Vec<&str>, Vec<&str>) = ids.partition(|id| read.contains(id));
         left.extend(read.into_iter().map(|id| RemainingResource::new(kind, id, None)));
         if !unread.is_empty() {
-            left.extend(existing(aws, &ResourceType::from(kind), &unread).await?);
+            let there = existing(aws, &ResourceType::from(kind), &unread).await?;
+            left.extend(there.into_iter().map(|(one, _)| one));
         }
     }
     let tag_value =
         |one: &RemainingResource| tagged.get(&one.id).and_then(|(_, value)| value.as_deref());
     Ok(left.into_iter().map(|one| one.clone().tagged(tag_value(&one))).collect())
+}
+
+/// Returns the ones of these resources, by ID and type, that exist and have the tag of the cluster.
+/// Resources of a type that groundplan does not delete are left out: EC2's own index lists them.
+///
+/// # Errors
+/// If a call fails.
+pub(super) async fn confirmed(
+    aws: &Aws,
+    reported: &BTreeMap<String, String>,
+) -> Result<Vec<RemainingResource>> {
+    let known = |kind: &&String| UntrackedKind::of(kind).is_some();
+    let kinds: BTreeSet<&String> = reported.values().filter(known).collect();
+    let mut left = Vec::new();
+    for kind in kinds {
+        let ids = reported.iter().filter(|(_, of)| *of == kind).map(|(id, _)| id.as_str());
+        let ids: Vec<&str> = ids.collect();
+        let there = existing(aws, &ResourceType::from(kind.as_str()), &ids).await?;
+        left.extend(there.into_iter().filter_map(|(one, value)| Some(one.tagged(Some(&value?)))));
+    }
+    Ok(left)
 }
 
 /// Returns the cluster tags of all EC2 resources, by ID. An empty answer, and one that lacks a
@@ -97,8 +122,9 @@ async fn tag_index(aws: &Aws) -> Result<BTreeMap<String, Tagged>> {
 /// Returns the resources that exist: EC2 keeps the tags of a deleted resource for a while.
 /// Resources of a type that groundplan neither creates nor deletes are all returned, without a
 /// check.
-async fn existing(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
-    let all = || ids.iter().map(|id| RemainingResource::new(kind.as_str(), id, None)).collect();
+async fn existing(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
+    let one = |id: &&str| (RemainingResource::new(kind.as_str(), id, None), None);
+    let all = || ids.iter().map(one).collect();
     let Some(what) = UntrackedKind::of(kind.as_str()) else { return Ok(all()) };
     match what {
         UntrackedKind::DhcpOptions => remaining_of::<types::DhcpOptions>(aws, kind, ids).await,
@@ -137,75 +163,78 @@ async fn existing_objects<T: Ec2Object>(aws: &Aws, ids: &[&str]) -> Result<Vec<(
     Ok(found.into_iter().filter(|(_, one)| one.exists()).collect())
 }
 
-fn remaining<T: Ec2Object>(kind: &ResourceType, id: &str, one: &T) -> RemainingResource {
+fn remaining<T: Ec2Object>(aws: &Aws, kind: &ResourceType, id: &str, one: &T) -> Existing {
     let is_backup = one.tags().iter().any(|tag| tag.key() == Some(BACKUP_TAG));
     let name = name_tag(one.tags());
-    RemainingResource { is_backup, ..RemainingResource::new(kind.as_str(), id, name) }
+    let resource =
+        RemainingResource { is_backup, ..RemainingResource::new(kind.as_str(), id, name) };
+    let pairs = one.tags().iter().filter_map(|tag| Some((tag.key()?, tag.value()?)));
+    (resource, aws.settings.cluster_tag_value(pairs).map(str::to_owned))
 }
 
 async fn remaining_of<T: Ec2Object>(
     aws: &Aws,
     kind: &ResourceType,
     ids: &[&str],
-) -> Result<Vec<RemainingResource>> {
+) -> Result<Vec<Existing>> {
     let found = existing_objects::<T>(aws, ids).await?;
-    Ok(found.iter().map(|(id, one)| remaining(kind, id, one)).collect())
+    Ok(found.iter().map(|(id, one)| remaining(aws, kind, id, one)).collect())
 }
 
 /// Returns the instances that are not terminated. An instance that is shutting down still uses its
 /// network, so it counts as existing.
-async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
+async fn instances(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
     let terminated = Some(&types::InstanceStateName::Terminated);
     let found = ec2::by_ids::<types::Instance>(aws, ids.iter().copied()).await?;
     let left = found.iter().filter(|(_, one)| one.state().and_then(|s| s.name()) != terminated);
-    Ok(left.map(|(id, one)| remaining(kind, id, one)).collect())
+    Ok(left.map(|(id, one)| remaining(aws, kind, id, one)).collect())
 }
 
 /// Returns the security groups. The name of a group is its `Name` tag or, as for groups of
 /// Kubernetes, its group name.
-async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
+async fn groups(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
     let found = existing_objects::<types::SecurityGroup>(aws, ids).await?;
     let named = |(id, group): &(String, types::SecurityGroup)| {
-        let name = name_tag(group.tags()).or(group.group_name());
-        RemainingResource::new(kind.as_str(), id, name)
+        let (mut one, value) = remaining(aws, kind, id, group);
+        one.name = one.name.or_else(|| group.group_name().map(str::to_owned));
+        (one, value)
     };
     Ok(found.iter().map(named).collect())
 }
 
 /// Returns the volumes. A volume with `DeleteOnTermination` is deleted with its instance.
-async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
+async fn volumes(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
     let found = existing_objects::<types::Volume>(aws, ids).await?;
     let named = |(id, volume): &(String, types::Volume)| {
         let with =
             volume.attachments().iter().find(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        RemainingResource { goes_with, ..remaining(kind, id, volume) }
+        let (one, value) = remaining(aws, kind, id, volume);
+        (RemainingResource { goes_with, ..one }, value)
     };
     Ok(found.iter().map(named).collect())
 }
 
 /// Returns the snapshots. A snapshot that was copied for an image is deleted with the image.
-async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<RemainingResource>> {
+async fn snapshots(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
     let found = existing_objects::<types::Snapshot>(aws, ids).await?;
     let named = |(id, snapshot): &(String, types::Snapshot)| {
         let goes_with = copied_for(snapshot).map(str::to_owned);
-        RemainingResource { goes_with, ..remaining(kind, id, snapshot) }
+        let (one, value) = remaining(aws, kind, id, snapshot);
+        (RemainingResource { goes_with, ..one }, value)
     };
     Ok(found.iter().map(named).collect())
 }
 
 /// Returns the network interfaces. An interface with `DeleteOnTermination` is deleted with its
 /// instance.
-async fn interfaces(
-    aws: &Aws,
-    kind: &ResourceType,
-    ids: &[&str],
-) -> Result<Vec<RemainingResource>> {
+async fn interfaces(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Existing>> {
     let found = existing_objects::<types::NetworkInterface>(aws, ids).await?;
     let named = |(id, interface): &(String, types::NetworkInterface)| {
         let with = interface.attachment().filter(|one| one.delete_on_termination() == Some(true));
         let goes_with = with.and_then(|one| one.instance_id()).map(str::to_owned);
-        RemainingResource { goes_with, ..remaining(kind, id, interface) }
+        let (one, value) = remaining(aws, kind, id, interface);
+        (RemainingResource { goes_with, ..one }, value)
     };
     Ok(found.iter().map(named).collect())
 }

@@ -36,8 +36,8 @@ pub(super) async fn balancers_and_groups(
     let unread: Vec<String> = all.keys().filter(|arn| !read.contains(*arn)).cloned().collect();
     let tags = tags(aws, unread).await?;
     let found = all.into_iter().filter_map(|(arn, (kind, name))| {
-        let ours = tags.get(&arn)?.get(&aws.settings.cluster_tag)?;
-        Some(RemainingResource::new(kind, &arn, name.as_deref()).tagged(Some(ours)))
+        let one = RemainingResource::new(kind, &arn, name.as_deref());
+        one.with_tags(&aws.settings, tags.get(&arn)?)
     });
     Ok(found.collect())
 }
@@ -110,9 +110,8 @@ pub(super) async fn classic(aws: &Aws) -> Result<Vec<RemainingResource>> {
         tags.extend(classic_tags(aws, &bare).await?);
     }
     let found = tags.iter().filter_map(|(name, tags)| {
-        let ours = tags.get(&aws.settings.cluster_tag)?;
         let kind = UntrackedKind::ClassicLoadBalancer.as_str();
-        Some(RemainingResource::new(kind, name, Some(name)).tagged(Some(ours)))
+        RemainingResource::new(kind, name, Some(name)).with_fixed_tags(&aws.settings, tags)
     });
     Ok(found.collect())
 }

@@ -8,10 +8,11 @@ use aws_sdk_iam::types::{InstanceProfile, Role, Tag, User};
 
 use super::lists::{Items, List};
 use super::{
-    OWNED, PAUSE, Permitted, RemainingResource, SweepNames, incomplete, infra_id, is_there,
+    PAUSE, Permitted, RemainingResource, SHARED_TAG, SweepNames, incomplete, infra_id, is_there,
     permitted,
 };
 use crate::Aws;
+use crate::client::iam::live_tags;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::model::ids::{InstanceProfileName, RoleName};
@@ -48,6 +49,11 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
         (roles, roles_denied) = permitted(more)?;
     }
     let named = |name: &String| name.starts_with(&prefix);
+    // Roles of the user in profiles of the cluster. openshift-install tags them `shared`.
+    let used: BTreeSet<String> = roles_inside(profiles.iter().flatten(), &prefix)
+        .filter(|role| !role.starts_with(&prefix) && !names.recorded.contains(*role))
+        .map(str::to_owned)
+        .collect();
     if let Some(profiles) = &profiles {
         aws.watch.note_profiles(by_role(profiles.values()));
     }
@@ -68,7 +74,10 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
     }
     let listed = [
         unrecorded(users.as_ref(), names, &BTreeSet::new()),
-        unrecorded(roles.as_ref(), names, &wanted_roles),
+        unrecorded(roles.as_ref(), names, &wanted_roles)
+            .into_iter()
+            .chain(used.iter().map(String::as_str))
+            .collect(),
         unrecorded(profiles.as_ref(), names, &wanted),
     ];
     let (tagged, tags_denied) = permitted(Box::pin(tagged(aws, listed)).await)?;
@@ -77,31 +86,77 @@ pub(super) async fn by_name(aws: &Aws, names: &SweepNames) -> Result<Permitted> 
     Ok((left, denied.into_iter().flatten().collect()))
 }
 
-/// Returns the ones of these users, roles and instance profiles that have the cluster tag.
+/// Returns the ones of these users, roles and instance profiles that have the tag of the cluster.
 async fn tagged(
     aws: &Aws,
     [users, roles, profiles]: [Vec<&str>; 3],
 ) -> Result<Vec<RemainingResource>> {
     let mut left = Vec::new();
     for user in users {
-        let call = aws.iam.get_user().user_name(user).send();
-        let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
-        let tags = answer.and_then(|one| one.user).and_then(|user| user.tags);
-        left.extend(is_ours(aws, tags.as_deref()).then(|| found("user", user)));
+        left.extend(tagged_user(aws, user).await?);
     }
     for role in roles {
-        let call = aws.iam.get_role().role_name(role).send();
-        let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
-        let tags = answer.and_then(|one| one.role).and_then(|role| role.tags);
-        left.extend(is_ours(aws, tags.as_deref()).then(|| found("role", role)));
+        left.extend(tagged_role(aws, role).await?);
     }
     for profile in profiles {
-        let call = aws.iam.get_instance_profile().instance_profile_name(profile).send();
-        let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
-        let tags = answer.and_then(|one| one.instance_profile).and_then(|one| one.tags);
-        left.extend(is_ours(aws, tags.as_deref()).then(|| found("instance-profile", profile)));
+        left.extend(tagged_profile(aws, profile).await?);
     }
     Ok(left)
+}
+
+/// Returns the user if it exists and has the tag of the cluster.
+pub(super) async fn tagged_user(aws: &Aws, name: &str) -> Result<Option<RemainingResource>> {
+    let call = aws.iam.get_user().user_name(name).send();
+    let answer = none_if(aws.call("iam", "GetUser", call).await, ABSENT)?;
+    let tags = answer.and_then(|one| one.user).and_then(|user| user.tags).unwrap_or_default();
+    Ok(found("user", name).with_fixed_tags(&aws.settings, &live_tags(&tags)))
+}
+
+/// Returns the role if it exists and has the tag of the cluster.
+pub(super) async fn tagged_role(aws: &Aws, name: &str) -> Result<Option<RemainingResource>> {
+    let call = aws.iam.get_role().role_name(name).send();
+    let answer = none_if(aws.call("iam", "GetRole", call).await, ABSENT)?;
+    let Some(role) = answer.and_then(|one| one.role) else { return Ok(None) };
+    Ok(owned_or_tag("role", name, &role.arn, role.tags.as_deref(), aws))
+}
+
+/// Returns the instance profile if it exists and has the tag of the cluster.
+pub(super) async fn tagged_profile(aws: &Aws, name: &str) -> Result<Option<RemainingResource>> {
+    let call = aws.iam.get_instance_profile().instance_profile_name(name).send();
+    let answer = none_if(aws.call("iam", "GetInstanceProfile", call).await, ABSENT)?;
+    let Some(profile) = answer.and_then(|one| one.instance_profile) else { return Ok(None) };
+    if profile.tags().is_empty() && is_of_installer(infra_id(aws), &profile) {
+        return Ok(Some(found("instance-profile", name)));
+    }
+    Ok(owned_or_tag("instance-profile", name, &profile.arn, profile.tags.as_deref(), aws))
+}
+
+/// Returns true for an instance profile of openshift-install, whose early releases do not tag
+/// profiles. Its own destroy deletes these names without a look at tags (installer
+/// `pkg/destroy/aws/aws.go`, `findUntaggableResources`); here, a role of others keeps the profile.
+fn is_of_installer(infra_id: &str, profile: &InstanceProfile) -> bool {
+    let pools = ["master", "worker", "bootstrap"];
+    let mut names = pools.iter().map(|pool| format!("{infra_id}-{pool}-profile"));
+    let prefix = format!("{infra_id}-");
+    names.any(|name| name == profile.instance_profile_name())
+        && profile.roles().iter().all(|role| role.role_name().starts_with(&prefix))
+}
+
+/// Returns the entity, or its tag if the entity is the user's. The ID of the tag is the ARN, because
+/// a name does not show the type.
+fn owned_or_tag(
+    kind: &str,
+    name: &str,
+    arn: &str,
+    tags: Option<&[Tag]>,
+    aws: &Aws,
+) -> Option<RemainingResource> {
+    let tags = live_tags(tags.unwrap_or_default());
+    let one = found(kind, name).with_tags(&aws.settings, &tags)?;
+    Some(match one.kind == SHARED_TAG {
+        true => RemainingResource { id: arn.to_owned(), ..one },
+        false => one,
+    })
 }
 
 fn found(kind: &str, name: &str) -> RemainingResource {
@@ -145,10 +200,13 @@ fn by_role<'a>(
     all
 }
 
-/// Returns true if the cluster tag has the value `owned`. A resource with the value `shared` stays.
-fn is_ours(aws: &Aws, tags: Option<&[Tag]>) -> bool {
-    let mut tags = tags.unwrap_or_default().iter();
-    tags.any(|tag| tag.key() == aws.settings.cluster_tag && tag.value() == OWNED)
+/// Returns the names of the roles in the profiles with this prefix.
+fn roles_inside<'a>(
+    profiles: impl IntoIterator<Item = (&'a String, &'a InstanceProfile)>,
+    prefix: &str,
+) -> impl Iterator<Item = &'a str> {
+    let ours = profiles.into_iter().filter(move |(name, _)| name.starts_with(prefix));
+    ours.flat_map(|(_, profile)| profile.roles()).map(Role::role_name)
 }
 
 /// Returns the roles with those that the profiles of the cluster contain. If the list lacks one, the
@@ -162,9 +220,7 @@ async fn with_roles_of(
     prefix: &str,
     aws: &Aws,
 ) -> Result<Items<Role>> {
-    let ours = profiles.values().filter(|one| one.instance_profile_name().starts_with(prefix));
-    let inside: BTreeSet<&str> =
-        ours.flat_map(InstanceProfile::roles).map(Role::role_name).collect();
+    let inside: BTreeSet<&str> = roles_inside(profiles, prefix).collect();
     if inside.iter().all(|name| roles.contains_key(*name)) {
         return Ok(roles);
     }
@@ -201,3 +257,31 @@ every!(
     InstanceProfile,
     instance_profile_name
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_untagged_profile_of_the_installer_is_known_by_its_exact_name_and_its_roles() {
+        let date = aws_sdk_iam::primitives::DateTime::from_secs(0);
+        let role = |name: &str| {
+            let role =
+                Role::builder().role_name(name).role_id("R").path("/").arn("arn:aws:iam::1:role/r");
+            role.create_date(date).build().unwrap()
+        };
+        let profile = |name: &str, roles: &[&str]| {
+            let profile = InstanceProfile::builder().instance_profile_name(name).path("/");
+            let profile =
+                profile.instance_profile_id("P").arn("arn:aws:iam::1:p").create_date(date);
+            let roles = roles.iter().map(|name| role(name)).collect();
+            profile.set_roles(Some(roles)).build().unwrap()
+        };
+        let is_ours = |name, roles: &[&str]| is_of_installer("demo-x7k2p", &profile(name, roles));
+        assert!(is_ours("demo-x7k2p-master-profile", &["demo-x7k2p-master-role"]));
+        assert!(is_ours("demo-x7k2p-bootstrap-profile", &[]));
+        assert!(!is_ours("demo-x7k2p-master-profile", &["team-role"]));
+        assert!(!is_ours("demo-x7k2p-backup-profile", &[]));
+        assert!(!is_ours("demo-x7k2-master-profile", &[]));
+    }
+}

@@ -1,5 +1,5 @@
 //! The sweep: a search for all resources with the cluster tag or a name of the cluster, recorded or
-//! not. A destroy deletes the resources that it finds, and repeats it as proof of completeness.
+//! not. Both tags count: the cluster tag, and that of Cluster API. A destroy deletes the resources that it finds, and repeats it as proof of completeness.
 //!
 //! The sweep deletes nothing. AWS keeps tags of deleted resources for a while, so the sweep
 //! verifies that each tagged resource exists.
@@ -12,6 +12,7 @@ mod elb;
 mod iam;
 mod lists;
 mod networks;
+mod tagging;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) use self::elb::classic_balancers;
 use groundplan_engine::provider::{ErrorClass, ProviderError};
 
 use crate::Aws;
+use crate::Tags;
+use crate::client::AwsSettings;
 use crate::client::ec2 as shared;
 use crate::client::ec2::Ec2Object;
 use crate::client::resource_type::Result;
@@ -71,6 +74,16 @@ pub struct RemainingResource {
     /// True for a backup that AWS Backup manages. EC2 does not delete it.
     #[serde(skip)]
     pub is_backup: bool,
+    /// True for a resource of the user with the cluster tag, from which groundplan does not remove
+    /// the tag.
+    #[serde(skip)]
+    pub keeps_tag: bool,
+    /// True for a resource that only the tagging API reports. Nothing confirms that it still exists.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reported: bool,
+    /// Tags of other clusters on the resource. Empty for EC2: [`ownership_conflicts`] reads them.
+    #[serde(skip)]
+    pub claims: Vec<OwnershipConflict>,
     /// ID of the VPC of the cluster that contains the resource. Only for resources without the
     /// cluster tag.
     #[serde(skip)]
@@ -85,8 +98,31 @@ impl RemainingResource {
             name: name.map(str::to_owned),
             goes_with: None,
             is_backup: false,
+            keeps_tag: false,
+            reported: false,
+            claims: Vec::new(),
             network: None,
         }
+    }
+
+    /// Returns the resource with what its tags say: its owner, and other clusters that use it. `None`
+    /// without the tag of the cluster.
+    fn with_tags(self, settings: &AwsSettings, tags: &Tags) -> Option<Self> {
+        let pairs = tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let value = settings.cluster_tag_value(pairs)?;
+        let claims = claims::of_tags(settings, &self.id, tags);
+        Some(Self { claims, ..self.tagged(Some(value)) })
+    }
+
+    /// Returns the resource as one that keeps a tag with another value than `owned`: its service has
+    /// no call that removes one tag, or groundplan does not make it.
+    fn with_fixed_tags(self, settings: &AwsSettings, tags: &Tags) -> Option<Self> {
+        let kind = self.kind.clone();
+        let one = self.with_tags(settings, tags)?;
+        Some(match one.kind == SHARED_TAG {
+            true => Self { kind, keeps_tag: true, ..one },
+            false => one,
+        })
     }
 
     /// Returns the resource with its kind adapted to the value of the cluster tag. Any value other
@@ -123,9 +159,11 @@ pub struct Sweep {
     /// Backups of the cluster that AWS Backup manages, sorted. They stay until AWS Backup deletes
     /// them.
     pub backups: Vec<RemainingResource>,
-    /// Errors of searches that the credentials may not make. A cluster has such resources only if
-    /// the user configures it to create them.
-    pub denied: Vec<ProviderError>,
+    /// Resources of the user that keep a cluster tag with another value than `owned`, sorted.
+    pub kept: Vec<RemainingResource>,
+    /// Errors of searches that the credentials may not make, or that fail and are not needed. A
+    /// cluster has such resources only if the user configures it to create them.
+    pub not_searched: Vec<ProviderError>,
     /// Resources of others that block the deletion of a network of the cluster, sorted.
     pub blockers: Vec<NetworkBlocker>,
 }
@@ -135,14 +173,16 @@ pub struct Sweep {
 ///
 /// # Errors
 /// If a search fails, because a partial result proves nothing. Only searches whose permissions the
-/// provisioning of the cluster does not need may be denied; they are reported in [`Sweep::denied`].
+/// provisioning of the cluster does not need may be denied, and only that of the tagging API may fail;
+/// they are reported in [`Sweep::not_searched`].
 pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
     if infra_id(aws).is_empty() {
         let message = "the cluster tag is missing";
         return Err(ProviderError::new(ErrorClass::Permanent, "DescribeTags", message));
     }
     // The futures are large, so they are on the heap.
-    let (ec2, balancers, classic, dns, iam, buckets) = tokio::try_join!(
+    let (reported, ec2, balancers, classic, dns, iam, buckets) = tokio::try_join!(
+        async { Ok(Box::pin(tagging::reported(aws)).await) },
         Box::pin(ec2::tagged(aws, &names.recorded)),
         Box::pin(elb::balancers_and_groups(aws, &names.recorded)),
         Box::pin(elb::classic(aws)),
@@ -150,22 +190,27 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
         Box::pin(iam::by_name(aws, names)),
         Box::pin(buckets::by_name(aws, names)),
     )?;
+    let (iam, iam_denied) = iam;
+    let (buckets, buckets_denied) = buckets;
+    let mut found: BTreeSet<RemainingResource> =
+        [balancers, classic, dns, iam, buckets].into_iter().flatten().collect();
+    let tagging::Besides { ec2: more, elsewhere, not_searched } =
+        Box::pin(tagging::besides(aws, names, reported, &ec2, &found)).await?;
+    let ec2 = [ec2, more].concat();
     let networks::Untagged { left: untagged, mut blockers } =
         Box::pin(networks::untagged(aws, &ec2)).await?;
     blockers.sort();
-    let (iam, iam_denied) = iam;
-    let (buckets, buckets_denied) = buckets;
-    let found = [ec2, untagged, balancers, classic, dns, iam, buckets];
-    let found: BTreeSet<RemainingResource> = found.into_iter().flatten().collect();
+    found.extend([ec2, untagged, elsewhere].into_iter().flatten());
     let images: BTreeSet<String> =
         found.iter().filter(|one| one.is_backup).map(|one| one.id.clone()).collect();
     // A snapshot of an image goes with the image, which stays.
     let is_backup = |one: &RemainingResource| {
         one.is_backup || one.goes_with.as_ref().is_some_and(|with| images.contains(with))
     };
-    let (backups, left) = found.into_iter().partition(is_backup);
-    let denied = iam_denied.into_iter().chain(buckets_denied).collect();
-    Ok(Sweep { left, backups, denied, blockers })
+    let (backups, left): (Vec<_>, Vec<_>) = found.into_iter().partition(is_backup);
+    let (kept, left) = left.into_iter().partition(|one| one.keeps_tag);
+    let not_searched = iam_denied.into_iter().chain(buckets_denied).chain(not_searched).collect();
+    Ok(Sweep { left, backups, kept, not_searched, blockers })
 }
 
 /// Returns the infra ID, with which names of the cluster begin.
@@ -181,9 +226,14 @@ type Permitted = (Vec<RemainingResource>, Vec<ProviderError>);
 fn permitted<T>(answer: Result<T>) -> Result<(Option<T>, Option<ProviderError>)> {
     match answer {
         Ok(answer) => Ok((Some(answer), None)),
-        Err(error) if error.is(&["AccessDenied"]) => Ok((None, Some(error))),
+        Err(error) if is_denied(&error) => Ok((None, Some(error))),
         Err(error) => Err(error),
     }
+}
+
+/// Returns true for the error of a search that the credentials do not allow.
+pub fn is_denied(error: &ProviderError) -> bool {
+    error.is(&["AccessDenied", "AccessDeniedException"])
 }
 
 /// Returns the error for an answer that lacks an object which another answer has shown.
@@ -224,6 +274,43 @@ fn is_there<T>(answer: Result<T>) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn either_tag_makes_a_resource_the_clusters_and_the_cluster_tag_decides_about_its_owner() {
+        const API: &str = "sigs.k8s.io/cluster-api-provider-aws/cluster/demo-x7k2p";
+        const TAG: &str = "kubernetes.io/cluster/demo-x7k2p";
+        let cluster_tag = TAG.to_owned();
+        let settings = AwsSettings { cluster_tag, ..AwsSettings::default() };
+        let kind = |pairs: &[(&str, &str)]| {
+            let one = RemainingResource::new("target-group", "arn:1", None);
+            Some(one.with_tags(&settings, &tags(pairs))?.kind)
+        };
+        for (pairs, expected) in [
+            (&[(TAG, "owned")][..], Some("target-group")),
+            (&[(API, "owned")], Some("target-group")),
+            (&[(API, "owned"), (TAG, "shared")], Some(SHARED_TAG)),
+            (&[(API, "shared"), (TAG, "owned")], Some("target-group")),
+            (&[(API, "shared")], Some(SHARED_TAG)),
+            (&[("kubernetes.io/cluster/demo-x7k2", "owned")], None),
+            (&[("Name", "demo-x7k2p")], None),
+        ] {
+            assert_eq!(kind(pairs).as_deref(), expected, "{pairs:?}");
+        }
+        let shared = tags(&[(TAG, "shared"), ("kubernetes.io/cluster/prod-abcde", "owned")]);
+        let bucket = RemainingResource::new("bucket", "b", None);
+        let bucket = bucket.with_fixed_tags(&settings, &shared).unwrap();
+        assert_eq!((bucket.kind.as_str(), bucket.keeps_tag), ("bucket", true));
+        let claim = OwnershipConflict {
+            id: "b".to_owned(),
+            cluster: "prod-abcde".to_owned(),
+            value: "owned".to_owned(),
+        };
+        assert_eq!(bucket.claims, [claim]);
+    }
 
     #[test]
     fn only_what_says_owned_is_more_than_a_tag() {

@@ -15,13 +15,12 @@ use aws_sdk_ec2::types::{
 };
 
 use super::ec2::name_tag;
-use super::{NetworkBlocker, PAUSE, RemainingResource, incomplete};
+use super::{NetworkBlocker, PAUSE, RemainingResource, claims, incomplete};
 use crate::Aws;
 use crate::client::AwsSettings;
 use crate::client::ec2::{self, Ec2Object, filter, is_of_cluster};
 use crate::client::resource_type::Result;
 use crate::client::route_tables::{bare_table, is_main, live_associations};
-use crate::model::CLUSTER_TAG_PREFIX;
 use crate::model::untracked::UntrackedKind;
 
 /// Resources without the cluster tag in the networks of the cluster.
@@ -340,7 +339,7 @@ fn is_default(group: &SecurityGroup) -> bool {
 
 /// Returns the infra ID of another cluster in the tags.
 fn other_cluster(tags: &[Tag]) -> Option<&str> {
-    tags.iter().find_map(|tag| tag.key()?.strip_prefix(CLUSTER_TAG_PREFIX))
+    tags.iter().find_map(|tag| claims::other_cluster(tag.key()?))
 }
 
 /// Returns the reason why a resource with these tags belongs to others. `None` for one without tags;

@@ -403,6 +403,14 @@ pub fn identity(text: &[u8]) -> Result<Cluster, AssetProblem> {
     })
 }
 
+/// Returns the domain of the cluster from the text of `metadata.json`; `None` if it is not there.
+/// openshift-install writes it for its own destroy (`pkg/asset/cluster/aws`, `clusterDomain`).
+pub fn cluster_domain(text: &[u8]) -> Option<String> {
+    let metadata: Value = serde_json::from_slice(text).ok()?;
+    let domain = metadata["aws"]["clusterDomain"].as_str()?.trim_end_matches('.');
+    (!domain.is_empty()).then(|| domain.to_ascii_lowercase())
+}
+
 /// Returns true if the tags in `aws.identifier` have that of the Cluster API. `None` without tags.
 fn has_cluster_api_identifier(text: &[u8]) -> Option<bool> {
     let metadata: Value = serde_json::from_slice(text).unwrap_or_default();
@@ -442,6 +450,14 @@ mod tests {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
         folder
+    }
+
+    #[test]
+    fn the_domain_of_the_cluster_may_be_missing() {
+        assert_eq!(cluster_domain(METADATA.as_bytes()).as_deref(), Some("demo.example.com"));
+        for none in ["{}", r#"{"aws": {"clusterDomain": ""}}"#, "no JSON"] {
+            assert_eq!(cluster_domain(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]

@@ -52,7 +52,9 @@ pub mod stream;
 mod tests;
 pub mod validation;
 
-pub use assets::{Assets, AssetsError, IgnitionFile, RecordedIgnition, identity, ignition_file};
+pub use assets::{
+    Assets, AssetsError, IgnitionFile, RecordedIgnition, cluster_domain, identity, ignition_file,
+};
 pub use error::{CompileError, Size};
 pub use expiry::{CertificateValidity, FirstExpiry};
 pub use image::RecordedImage;

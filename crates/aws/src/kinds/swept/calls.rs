@@ -34,11 +34,11 @@ impl KindOperations for UntrackedResource {
     async fn refresh(aws: &Aws, recorded: Vec<Recorded<Self>>) -> Result<Vec<Option<Live<Self>>>> {
         let swept = Box::pin(sweep(aws, &SweepNames::default())).await?;
         let there: BTreeSet<&str> = swept.left.iter().map(|one| one.id.as_str()).collect();
-        let blind = !swept.denied.is_empty();
+        let blind = !swept.not_searched.is_empty();
         let seen = |one: Recorded<Self>| {
-            // If the credentials may not read some list, no resource that only lists contain counts
+            // If a search is not allowed or fails, no resource that only this search may find counts
             // as deleted.
-            let unseen = blind && one.inputs.what.is_found_by_name();
+            let unseen = blind && one.inputs.what.may_be_unseen();
             let outputs =
                 one.outputs.filter(|outputs| unseen || there.contains(outputs.id.as_str()))?;
             Some(Live::new(one.inputs, outputs))

@@ -7,8 +7,8 @@ use groundplan_engine::provider::{ErrorClass, ProviderError, ProviderFuture};
 use super::UntrackedKind;
 use crate::client::delete_blockers::{Doomed, name_blockers};
 use crate::client::ec2::{self, fine_when, retry_when};
-use crate::client::elb::NO_LOAD_BALANCER;
-use crate::client::iam::{delete_role, delete_user, end_attachments};
+use crate::client::elb::{NO_LOAD_BALANCER, NO_TARGET_GROUP};
+use crate::client::iam::{ABSENT, delete_role, delete_user, end_attachments};
 use crate::client::instances::terminate;
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
@@ -77,17 +77,47 @@ async fn bucket(aws: &Aws, name: &str) -> Result<()> {
     delete_bucket(aws, &name.into()).await
 }
 
-/// Removes only the cluster tag. Hosted zones have a separate API; their IDs contain no hyphen, and
-/// all EC2 IDs contain one.
+/// Removes only the tags of the cluster. The form of the ID shows the service: ARNs are of load
+/// balancers, target groups, roles and instance profiles; EC2 IDs contain a hyphen, those of hosted
+/// zones do not.
 async fn shared_tag(aws: &Aws, id: &str) -> Result<()> {
-    let key = aws.settings.cluster_tag.clone();
+    let keys = aws.settings.cluster_tags();
+    if let Some((service, entity)) = arn_parts(id) {
+        return match service {
+            "iam" => untag_iam(aws, entity, keys).await,
+            _ => {
+                let call = aws.elb.remove_tags().resource_arns(id).set_tag_keys(Some(keys.into()));
+                let absent = [NO_LOAD_BALANCER, NO_TARGET_GROUP].concat();
+                none_if(aws.call(ELB, "RemoveTags", call.send()).await, &absent).map(drop)
+            }
+        };
+    }
     if !id.contains('-') {
-        let before = Tags::from([(key, "shared".to_owned())]);
+        let before = Tags::from(keys.map(|key| (key, "shared".to_owned())));
         let untagged = route53::change_tags(aws, id, &before, &Tags::new()).await;
         return none_if(untagged, route53::NO_ZONE).map(drop);
     }
-    let call = aws.ec2.delete_tags().resources(id).tags(types::Tag::builder().key(key).build());
+    let tags = keys.map(|key| types::Tag::builder().key(key).build());
+    let call = aws.ec2.delete_tags().resources(id).set_tags(Some(tags.into()));
     aws.call("ec2", "DeleteTags", call.send()).await.map(drop)
+}
+
+/// Returns the service and the resource of an ARN. `None` for other IDs.
+fn arn_parts(id: &str) -> Option<(&str, &str)> {
+    let mut parts = id.strip_prefix("arn:")?.splitn(5, ':').skip(1);
+    Some((parts.next()?, parts.nth(2)?))
+}
+
+/// Removes tags from a role or an instance profile: `role/path/name`.
+async fn untag_iam(aws: &Aws, entity: &str, keys: [String; 2]) -> Result<()> {
+    let name = entity.rsplit_once('/').map_or(entity, |(_, name)| name);
+    if entity.starts_with("role/") {
+        let call = aws.iam.untag_role().role_name(name).set_tag_keys(Some(keys.into()));
+        return none_if(aws.call("iam", "UntagRole", call.send()).await, ABSENT).map(drop);
+    }
+    let call = aws.iam.untag_instance_profile().instance_profile_name(name);
+    let call = call.set_tag_keys(Some(keys.into())).send();
+    none_if(aws.call("iam", "UntagInstanceProfile", call).await, ABSENT).map(drop)
 }
 
 /// Deletes a security group after revoking the rules of the cluster that reference it, as the groups
@@ -144,4 +174,42 @@ async fn record(aws: &Aws, id: &str) -> Result<()> {
         .find(|one| one.r#type().as_str() == kind && route53::same_name(one.name(), name));
     let Some(live) = live else { return Ok(()) };
     delete_live(aws, zone, live).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::AwsSettings;
+    use crate::client::tests::{Script, scripted_with};
+
+    #[test]
+    fn an_arn_has_service_and_resource() {
+        let role = arn_parts("arn:aws:iam::1:role/team/nodes");
+        assert_eq!(role, Some(("iam", "role/team/nodes")));
+        let group = arn_parts("arn:aws-cn:elasticloadbalancing:cn-north-1:1:targetgroup/a/1");
+        assert_eq!(group, Some(("elasticloadbalancing", "targetgroup/a/1")));
+        for other in ["subnet-1", "Z1", "arn:aws:iam"] {
+            assert_eq!(arn_parts(other), None, "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn both_tags_of_the_cluster_leave_a_shared_resource() {
+        for (id, call) in [
+            ("arn:aws:iam::1:role/team/nodes", "Action=UntagRole"),
+            ("arn:aws:iam::1:instance-profile/nodes", "Action=UntagInstanceProfile"),
+            ("arn:aws:elasticloadbalancing:us-west-2:1:targetgroup/a/1", "Action=RemoveTags"),
+            ("subnet-1", "Action=DeleteTags"),
+        ] {
+            let cluster_tag = "kubernetes.io/cluster/demo-x7k2p".to_owned();
+            let settings = AwsSettings { cluster_tag, ..AwsSettings::default() };
+            let (aws, sent) = scripted_with([Script::Answer(200, String::new())], settings);
+            let _unreadable = shared_tag(&aws, id).await;
+            let bodies = sent.bodies();
+            assert!(bodies[0].contains(call), "{id}: {bodies:?}");
+            let tags =
+                ["kubernetes.io%2Fcluster%2Fdemo", "cluster-api-provider-aws%2Fcluster%2Fdemo"];
+            assert!(tags.iter().all(|tag| bodies[0].contains(tag)), "{id}: {bodies:?}");
+        }
+    }
 }

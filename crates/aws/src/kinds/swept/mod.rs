@@ -90,6 +90,7 @@ impl Kind for UntrackedResource {
             "elasticloadbalancing:DeleteLoadBalancer",
             "elasticloadbalancing:DeleteTargetGroup",
             "elasticloadbalancing:DescribeLoadBalancerAttributes",
+            "elasticloadbalancing:RemoveTags",
             "iam:DeleteAccessKey",
             "iam:DeleteInstanceProfile",
             "iam:DeleteRole",
@@ -103,6 +104,8 @@ impl Kind for UntrackedResource {
             "iam:ListRolePolicies",
             "iam:ListUserPolicies",
             "iam:RemoveRoleFromInstanceProfile",
+            "iam:UntagInstanceProfile",
+            "iam:UntagRole",
             "route53:ChangeResourceRecordSets",
             "route53:ChangeTagsForResource",
             "route53:DeleteHostedZone",
@@ -191,7 +194,11 @@ mod tests {
             assert!(all.contains(action), "add {action} to the ACTIONS of `swept`");
         }
         let left = all.iter().filter(|action| !of_types().any(|one| one == *action));
+        // Actions on records, and on tags elsewhere than in EC2, depend on the resource.
         let of_zones = [
+            "elasticloadbalancing:RemoveTags",
+            "iam:UntagInstanceProfile",
+            "iam:UntagRole",
             "route53:ChangeResourceRecordSets",
             "route53:ChangeTagsForResource",
             "route53:ListResourceRecordSets",
