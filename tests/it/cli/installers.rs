@@ -1,4 +1,4 @@
-//! Destroy of clusters that openshift-install of 4.16 and later made, complete or interrupted, beside
+//! Destroy of clusters that openshift-install of 4.16 to 5.0 made, complete or interrupted, beside
 //! the cluster of others.
 
 mod cluster;

@@ -1,4 +1,4 @@
-//! A cluster as openshift-install of 4.16 and later leaves it: names and tags of the Cluster API
+//! A cluster as openshift-install of 4.16 to 5.0 leaves it: names and tags of the Cluster API
 //! provider, made through the API without groundplan, up to a stage of its installation.
 //!
 //! Sources: installer `pkg/asset/manifests/aws`, `pkg/infrastructure/aws/clusterapi` (main);
@@ -321,11 +321,19 @@ impl Cluster<'_> {
 
     fn machines(&self, network: &Network, [node, controlplane, _, lb]: &[String; 4]) {
         for role in ["bootstrap", "master-0"] {
-            self.machine(role, "master", &network.subnets[0], &[node, controlplane, lb]);
+            let tags = self.tags(role);
+            self.machine(role, "master", &network.subnets[0], &[node, controlplane, lb], tags);
         }
     }
 
-    fn machine(&self, role: &str, profile: &str, subnet: &str, groups: &[&String]) {
+    fn machine(
+        &self,
+        role: &str,
+        profile: &str,
+        subnet: &str,
+        groups: &[&String],
+        tags: Vec<(String, String)>,
+    ) {
         let profile = format!("{}-{profile}-profile", self.infra_id);
         let mut inputs = form(&[
             ("ImageId", IMAGE),
@@ -338,7 +346,7 @@ impl Cluster<'_> {
         for (index, group) in groups.iter().enumerate() {
             inputs.push((format!("SecurityGroupId.{}", index + 1), (*group).clone()));
         }
-        inputs.extend(specification("instance", self.tags(role)));
+        inputs.extend(specification("instance", tags));
         let of_volume = self.tags(&format!("{role}-vol"));
         inputs.extend(numbered_specification(2, "volume", of_volume));
         self.ec2("RunInstances", inputs);
@@ -347,7 +355,13 @@ impl Cluster<'_> {
     /// Makes what a running cluster has besides: workers, volumes and snapshots of claims, load
     /// balancers of Services, the registry's bucket and the users of operators.
     fn running(&self, network: &Network, [node, _, _, lb]: &[String; 4], zone: &str) {
-        self.machine("worker-us-west-2a-8fj2k", "worker", &network.subnets[0], &[node, lb]);
+        // The Machine API of all releases, and Cluster API of 5.0, which sets only its own tag.
+        for (api, without) in [("machine", None), ("cluster", Some(self.tag()))] {
+            let role = format!("worker-us-west-2a-{api}");
+            let mut tags = self.tags(&role);
+            tags.retain(|(key, _)| Some(key) != without.as_ref());
+            self.machine(&role, "worker", &network.subnets[0], &[node, lb], tags);
+        }
         let volume = [("AvailabilityZone", "us-west-2a"), ("Size", "8"), ("VolumeType", "gp3")];
         let volume = self.made("CreateVolume", &volume, "volume", "pvc-1", "volumeId");
         self.made("CreateSnapshot", &[("VolumeId", &volume)], "snapshot", "snap-1", "snapshotId");
