@@ -330,9 +330,10 @@ impl PolicyScope {
         let bucket = format!("arn:{}:s3:::{}", self.partition, self.names());
         // A wildcard includes objects.
         let Some(infra_id) = &self.infra_id else { return vec![bucket] };
-        // The bucket of the bootstrap of release 4.16 and later.
-        let bootstrap = format!("arn:{}:s3:::openshift-bootstrap-data-{infra_id}", self.partition);
-        vec![bucket, bootstrap.clone(), format!("{bootstrap}/*")]
+        // The bucket of the bootstrap of release 4.16 and later, and its objects in the same pattern:
+        // the size of a managed policy is limited.
+        let bootstrap = format!("arn:{}:s3:::openshift-bootstrap-data-{infra_id}*", self.partition);
+        vec![bucket, bootstrap]
     }
 
     /// Returns the permission to remove the tags of the cluster from roles and instance profiles with
@@ -517,8 +518,7 @@ mod tests {
         assert_eq!(service, "ec2.amazonaws.com");
         let buckets = json!([
             "arn:aws:s3:::demo-abcde-*",
-            "arn:aws:s3:::openshift-bootstrap-data-demo-abcde",
-            "arn:aws:s3:::openshift-bootstrap-data-demo-abcde/*",
+            "arn:aws:s3:::openshift-bootstrap-data-demo-abcde*",
         ]);
         assert_eq!(of("Buckets")["Resource"], buckets);
     }
