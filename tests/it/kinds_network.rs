@@ -80,7 +80,8 @@ kind_contract! {
 
 kind_contract! {
     async fn an_address_keeps_its_promises(account = Account::new()) -> ElasticIp {
-        (ElasticIp { tags: tags("eip") }, vec![ElasticIp { tags: other_tags("eip") }])
+        let address = |tags| ElasticIp { pool: None, tags };
+        (address(tags("eip")), vec![address(other_tags("eip"))])
     }
 }
 

@@ -6,6 +6,7 @@ mod world;
 use std::sync::Arc;
 
 use groundplan_aws::Tags;
+use groundplan_aws::kinds::elastic_ip::{ElasticIp, ElasticIpOutputs};
 use groundplan_aws::kinds::hosted_zone::{HostedZone, HostedZoneOutputs};
 use groundplan_aws::kinds::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
 use groundplan_aws::kinds::iam_role::{IamRole, IamRoleOutputs};
@@ -18,11 +19,16 @@ use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{TargetGroup, TargetGroupOutputs};
-use groundplan_aws::model::ids::{BucketName, PolicyArn, SubnetId, TargetGroupArn};
+use groundplan_aws::lookups::lookup::Lookup;
+use groundplan_aws::lookups::queries;
+use groundplan_aws::model::ids::{
+    BucketName, PolicyArn, PublicIpv4PoolId, SubnetId, TargetGroupArn,
+};
 use groundplan_engine::provider::{
     ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
 };
 use groundplan_engine::secret::Secrets;
+use serde_json::json;
 use world::{
     Bench, CLUSTER, Network, alias, balancer, bucket, cname, group, listener, managed_policy,
     policy, profile, role, standard_cluster, tags, target, trust, zone,
@@ -142,6 +148,34 @@ kind_contract! {
         let changes = [changed];
         (wanted, changes)
     }
+}
+
+#[tokio::test]
+async fn a_load_balancer_has_the_addresses_of_a_pool() {
+    let bench = Bench::new();
+    let pool = PublicIpv4PoolId::from("ipv4pool-ec2-0123456789abcdef0");
+    bench.cloud.pools(&json!({ pool.as_str(): 2 }));
+    let lookup = Lookup::PublicIpv4Pool { region: bench.region.clone(), id: pool.clone() };
+    assert_eq!(queries::answer(&bench.aws, &lookup).await.unwrap(), json!(2));
+    let network = Network::make(&bench.cloud).await;
+    let mut wanted = balancer("demo-ext", &network.subnets);
+    wanted.internal = false;
+    for name in ["a", "b"] {
+        let address = ElasticIp { pool: Some(pool.clone()), tags: tags(&[("Name", name)]) };
+        let known = bench.make_known(name, &address).await;
+        bench.kinds().is_as_recorded(&known).await;
+        let known: ElasticIpOutputs = serde_json::from_value(known.outputs).unwrap();
+        wanted.addresses.push(known.allocation.into());
+    }
+    assert_eq!(network.subnets.len(), wanted.addresses.len());
+    assert_eq!(queries::answer(&bench.aws, &lookup).await.unwrap(), json!(0));
+    let unknown = Lookup::PublicIpv4Pool {
+        region: bench.region.clone(),
+        id: "ipv4pool-ec2-0fedcba9876543210".into(),
+    };
+    assert_eq!(queries::answer(&bench.aws, &unknown).await.unwrap(), json!(null));
+    let untagged = LoadBalancer { tags: tags(&[("Name", "demo-ext")]), ..wanted.clone() };
+    contract::<LoadBalancer>(&bench, &wanted, &[untagged]).await;
 }
 
 kind_contract! {

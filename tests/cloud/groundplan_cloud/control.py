@@ -219,6 +219,14 @@ def set_quotas(account, wanted, everywhere):
     return here.quotas
 
 
+def set_pools(account, wanted, everywhere):
+    """The pools of public IPv4 addresses that the account brought, with the number of their addresses."""
+    del everywhere
+    here = world(account)
+    here.pools = {str(pool): int(addresses) for pool, addresses in wanted.items()}
+    return here.pools
+
+
 def throw_dice(account, wanted, everywhere):
     """Other dice: which calls meet a fault of some probability."""
     del everywhere
@@ -317,6 +325,7 @@ VERBS = {
     ("POST", "quotas"): set_quotas,
     ("POST", "account_settings"): set_account_settings,
     ("POST", "metrics"): set_metrics,
+    ("POST", "pools"): set_pools,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("POST", "backups"): back_up,

@@ -54,6 +54,8 @@ class World:
         self.policy = None
         self.boundary = None
         self.quotas = {}
+        # Pools of public addresses: how many each has.
+        self.pools = {}
         self.placement_groups = {}
         self.reservations = {}
         # By region and ARN: what the tagging API knows, and what services have that are not here.

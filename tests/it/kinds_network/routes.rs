@@ -12,7 +12,7 @@ use crate::support::kinds::{Contract, Trial, contract};
 
 /// Returns the inputs of a NAT gateway with a new Elastic IP.
 async fn nat_gateway(account: &Account, subnet: &SubnetId) -> (RecordedResource, NatGateway) {
-    let address = inputs(&ElasticIp { tags: tags("eip") });
+    let address = inputs(&ElasticIp { pool: None, tags: tags("eip") });
     let address = account.bench().make("elastic_ip.a", &address).await;
     let outputs: ElasticIpOutputs = serde_json::from_value(address.outputs.clone()).unwrap();
     let allocation: AllocationId = outputs.allocation;

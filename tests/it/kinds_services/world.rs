@@ -307,6 +307,7 @@ pub(super) fn profile(name: &str, role: &IamRoleOutputs) -> IamInstanceProfile {
 
 pub(super) fn balancer(name: &str, subnets: &[SubnetId]) -> LoadBalancer {
     LoadBalancer {
+        addresses: Vec::new(),
         name: name.to_owned(),
         internal: true,
         subnets: subnets.iter().cloned().map(Into::into).collect(),

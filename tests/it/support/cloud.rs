@@ -274,6 +274,11 @@ impl Cloud {
         self.control("POST", "account_settings", &settings);
     }
 
+    /// Sets the pools of public addresses with their sizes: `json!({"ipv4pool-ec2-0a": 8})`.
+    pub(crate) fn pools(&self, sizes: &Value) {
+        self.control("POST", "pools", sizes);
+    }
+
     /// Sets the seed for faults with a probability.
     pub(crate) fn dice(&self, seed: u64) {
         self.control("POST", "dice", &json!({ "seed": seed }));

@@ -9,13 +9,16 @@ use crate::facts::{
     SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::billed;
-use crate::model::ids::AllocationId;
+use crate::model::ids::{AllocationId, PublicIpv4PoolId};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
 
 /// Inputs of an Elastic IP address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElasticIp {
+    /// Pool of the account that has the address. `None` means a pool of Amazon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PublicIpv4PoolId>,
     /// Tags of the address.
     pub tags: Tags,
 }
@@ -30,7 +33,8 @@ pub struct ElasticIpOutputs {
 }
 
 impl Resource for ElasticIp {
-    const SCHEMA: Schema = Schema::of("elastic_ip", Self::REPEAT.identity());
+    const SCHEMA: Schema =
+        Schema { force_new: &["pool"], ..Schema::of("elastic_ip", Self::REPEAT.identity()) };
     type Outputs = ElasticIpOutputs;
 }
 
@@ -53,11 +57,14 @@ impl Kind for ElasticIp {
     const SUBJECT: PlanSubject = PlanSubject::Network;
 
     fn summary(&self, _around: &Surroundings<'_>) -> Summary {
-        Summary::of(["public IPv4 address".to_owned()])
+        let pool = self.pool.as_ref().map_or_else(String::new, |pool| format!("of {pool}"));
+        Summary::of(["public IPv4 address".to_owned(), pool])
     }
 
     fn billed(&self) -> Vec<BilledAmount> {
-        vec![billed::public_ipv4(1)]
+        // AWS bills no addresses that the customer brought (Amazon VPC pricing, "Public IPv4
+        // address").
+        vec![billed::public_ipv4(usize::from(self.pool.is_none()))]
     }
 }
 
@@ -77,10 +84,14 @@ mod calls {
     use crate::client::ec2::{self, Ec2Object};
     use crate::client::resource_type::{Creation, KindOperations, Live, Recorded, Result};
 
+    /// Name of Amazon's pools in `DescribeAddresses`.
+    const AMAZON: &str = "amazon";
+
     impl KindOperations for ElasticIp {
         async fn create(&self, aws: &Aws, creation: &Creation) -> Result<ElasticIpOutputs> {
             let tags = ec2::tag_specification(ResourceType::ElasticIp, &self.tags, &creation.token);
             let call = aws.ec2.allocate_address().domain(DomainType::Vpc).tag_specifications(tags);
+            let call = call.set_public_ipv4_pool(self.pool.as_ref().map(|pool| pool.0.clone()));
             let made = aws.call("ec2", "AllocateAddress", call.send()).await?;
             outputs("AllocateAddress", made.allocation_id(), made.public_ip())
         }
@@ -180,7 +191,12 @@ mod calls {
     }
 
     fn to_live(recorded: &ElasticIp, address: &types::Address) -> Result<Live<ElasticIp>> {
-        let inputs = ElasticIp { tags: ec2::owned(&recorded.tags, address.tags()) };
+        let pool = match address.public_ipv4_pool() {
+            Some(AMAZON) => None,
+            Some(pool) => Some(pool.into()),
+            None => recorded.pool.clone(),
+        };
+        let inputs = ElasticIp { pool, tags: ec2::owned(&recorded.tags, address.tags()) };
         Ok(Live::new(inputs, described(address)?))
     }
 }

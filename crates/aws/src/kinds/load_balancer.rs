@@ -9,7 +9,9 @@ use crate::facts::{
     SecurityFields, Summary, Surroundings, SweepMethod,
 };
 use crate::model::billed;
-use crate::model::ids::{DnsName, HostedZoneId, LoadBalancerArn, SecurityGroupId, SubnetId};
+use crate::model::ids::{
+    AllocationId, DnsName, HostedZoneId, LoadBalancerArn, SecurityGroupId, SubnetId,
+};
 use crate::model::quota::Quota;
 use crate::model::untracked::UntrackedKind;
 use crate::summary::{labelled, names, phrase, zone};
@@ -23,6 +25,9 @@ pub struct LoadBalancer {
     pub internal: bool,
     /// Subnets of the load balancer.
     pub subnets: Vec<Input<SubnetId>>,
+    /// Elastic IP addresses, one for each subnet in the same order. Empty means addresses of Amazon.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Input<AllocationId>>,
     /// Security groups of the load balancer. A load balancer that was created without groups cannot
     /// get any later.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,8 +52,8 @@ pub struct LoadBalancerOutputs {
 impl Resource for LoadBalancer {
     const SCHEMA: Schema = Schema {
         proves: &["subnets"],
-        force_new: &["name", "internal"],
-        blocks_deletion_of: &["subnets", "security_groups"],
+        force_new: &["name", "internal", "addresses"],
+        blocks_deletion_of: &["subnets", "addresses", "security_groups"],
         dependents_start: DependentsStart::Created,
         configures: true,
         ready: Some(Wait { every_seconds: 5, within_seconds: 1200 }),
@@ -56,6 +61,7 @@ impl Resource for LoadBalancer {
         typical_seconds: 150,
         sets: &[
             SetInput::of_values("subnets", "subnet"),
+            SetInput::of_values("addresses", "address"),
             SetInput::of_values("security_groups", "group"),
         ],
         ..Schema::of("load_balancer", Self::REPEAT.identity())
@@ -106,17 +112,22 @@ impl Kind for LoadBalancer {
             false => labelled("zones", &phrase(zones)),
         };
         let cross_zone = if self.cross_zone { "cross-zone" } else { "" };
+        let addresses = match self.addresses.is_empty() {
+            true => String::new(),
+            false => labelled("addresses", &names(&self.addresses)),
+        };
         let groups = match self.security_groups.is_empty() {
             true => String::new(),
             false => labelled("groups", &names(&self.security_groups)),
         };
-        Summary::of([scheme.to_owned(), place, cross_zone.to_owned(), groups])
+        Summary::of([scheme.to_owned(), place, addresses, cross_zone.to_owned(), groups])
     }
 
     fn billed(&self) -> Vec<BilledAmount> {
         // An internet-facing balancer has a public address in each subnet (user guide of Network Load
-        // Balancers, "Network Load Balancer overview").
-        let addresses = if self.internal { 0 } else { self.subnets.len() };
+        // Balancers, "Network Load Balancer overview"). Elastic IP addresses are billed as such.
+        let has_addresses = self.internal || !self.addresses.is_empty();
+        let addresses = if has_addresses { 0 } else { self.subnets.len() };
         vec![billed::load_balancer(Some("network")), billed::public_ipv4(addresses)]
     }
 }
@@ -130,12 +141,14 @@ mod calls {
 
     use aws_sdk_elasticloadbalancingv2::types::{
         LoadBalancer as LiveBalancer, LoadBalancerAttribute, LoadBalancerSchemeEnum,
-        LoadBalancerStateEnum, LoadBalancerTypeEnum,
+        LoadBalancerStateEnum, LoadBalancerTypeEnum, SubnetMapping,
     };
     use groundplan_engine::graph::Input;
     use groundplan_engine::provider::{ErrorClass, ProviderError};
 
-    use super::{LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SecurityGroupId, SubnetId};
+    use super::{
+        AllocationId, LoadBalancer, LoadBalancerArn, LoadBalancerOutputs, SecurityGroupId, SubnetId,
+    };
     use crate::Tags;
     use crate::client::Aws;
     use crate::client::ec2::{FILTER_VALUES, filter};
@@ -162,7 +175,8 @@ mod calls {
                 .name(&self.name)
                 .r#type(LoadBalancerTypeEnum::Network)
                 .scheme(scheme(self.internal))
-                .set_subnets(Some(self.subnet_ids()))
+                .set_subnets(self.subnets_without_addresses())
+                .set_subnet_mappings(self.subnet_mappings())
                 .set_security_groups(self.group_ids())
                 .set_tags(Some(elb::tags(&all_tags)));
             let made = aws.call(SERVICE, "CreateLoadBalancer", call.send()).await;
@@ -263,8 +277,9 @@ mod calls {
             };
             if !same(&self.subnets, &before.inputs.subnets) {
                 let arn = outputs.arn.as_str();
-                let subnets = Some(self.subnet_ids());
-                let call = aws.elb.set_subnets().load_balancer_arn(arn).set_subnets(subnets);
+                let call = aws.elb.set_subnets().load_balancer_arn(arn);
+                let call = call.set_subnets(self.subnets_without_addresses());
+                let call = call.set_subnet_mappings(self.subnet_mappings());
                 aws.call(SERVICE, "SetSubnets", call.send()).await?;
             }
             if !same(&self.security_groups, &before.inputs.security_groups) {
@@ -345,8 +360,19 @@ mod calls {
             format!("the load balancer {}", self.name)
         }
 
-        fn subnet_ids(&self) -> Vec<String> {
-            self.subnets.iter().map(|subnet| subnet.get().0.clone()).collect()
+        /// Returns the IDs of the subnets. `None` with addresses: AWS takes one of the two.
+        fn subnets_without_addresses(&self) -> Option<Vec<String>> {
+            let ids = self.subnets.iter().map(|subnet| subnet.get().0.clone());
+            self.addresses.is_empty().then(|| ids.collect())
+        }
+
+        /// Returns each subnet with its address. `None` without addresses.
+        fn subnet_mappings(&self) -> Option<Vec<SubnetMapping>> {
+            let pairs = self.subnets.iter().zip(&self.addresses).map(|(subnet, address)| {
+                let mapping = SubnetMapping::builder().subnet_id(subnet.get().as_str());
+                mapping.allocation_id(address.get().as_str()).build()
+            });
+            Some(pairs.collect()).filter(|pairs: &Vec<_>| !pairs.is_empty())
         }
 
         /// Returns the IDs of the security groups. `None` without groups: AWS rejects an empty list.
@@ -462,6 +488,7 @@ mod calls {
         let inputs = LoadBalancer {
             internal: balancer.scheme() == Some(&LoadBalancerSchemeEnum::Internal),
             subnets: subnets(balancer, recorded.inputs.subnets),
+            addresses: addresses(balancer, recorded.inputs.addresses),
             security_groups: security_groups(balancer, recorded.inputs.security_groups),
             cross_zone: attributes.cross_zone,
             tags: our_tags(&recorded.inputs.tags, &tags),
@@ -475,6 +502,21 @@ mod calls {
     fn subnets(balancer: &LiveBalancer, recorded: Vec<Input<SubnetId>>) -> Vec<Input<SubnetId>> {
         let zones = balancer.availability_zones().iter();
         let ids = zones.filter_map(|zone| zone.subnet_id()).map(SubnetId::from);
+        in_recorded_order(recorded, ids.map(Input::Known).collect())
+    }
+
+    /// Returns the Elastic IP addresses of the load balancer, as [`subnets`] does. Without recorded
+    /// ones, AWS chose the addresses.
+    fn addresses(
+        balancer: &LiveBalancer,
+        recorded: Vec<Input<AllocationId>>,
+    ) -> Vec<Input<AllocationId>> {
+        if recorded.is_empty() {
+            return recorded;
+        }
+        let zones = balancer.availability_zones().iter();
+        let addresses = zones.flat_map(|zone| zone.load_balancer_addresses());
+        let ids = addresses.filter_map(|one| one.allocation_id()).map(AllocationId::from);
         in_recorded_order(recorded, ids.map(Input::Known).collect())
     }
 

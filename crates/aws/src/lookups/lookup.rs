@@ -10,8 +10,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::{
-    HostedZoneId, ImageId, InstanceId, InstanceProfileName, PolicyArn, RoleName, SecurityGroupId,
-    SubnetId, VpcId,
+    HostedZoneId, ImageId, InstanceId, InstanceProfileName, PolicyArn, PublicIpv4PoolId, RoleName,
+    SecurityGroupId, SubnetId, VpcId,
 };
 
 /// A lookup: a read-only query whose result only AWS has.
@@ -124,6 +124,14 @@ pub enum Lookup {
         /// The ARN.
         arn: PolicyArn,
     },
+    /// The number of free addresses in a pool of public IPv4 addresses, as `Option<u32>`: `None` if
+    /// there is no such pool. A check: the result is not kept.
+    PublicIpv4Pool {
+        /// The region.
+        region: String,
+        /// The pool ID.
+        id: PublicIpv4PoolId,
+    },
     /// The names of all key pairs, as `Vec<String>`. A check: the result is not kept.
     KeyPairs {
         /// The region.
@@ -200,6 +208,7 @@ impl Lookup {
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
             Self::Policy { arn } => format!("policy/{arn}"),
+            Self::PublicIpv4Pool { region, id } => format!("public_ipv4_pool/{region}/{id}"),
             Self::KeyPairs { region } => format!("key_pairs/{region}"),
             Self::CapacityReservations { region } => format!("capacity_reservations/{region}"),
             Self::PlacementGroups { region } => format!("placement_groups/{region}"),
@@ -241,6 +250,7 @@ impl fmt::Display for Lookup {
             Self::Role { name } => write!(f, "the role {name}"),
             Self::InstanceProfile { name } => write!(f, "the instance profile {name}"),
             Self::Policy { arn } => write!(f, "the policy {arn}"),
+            Self::PublicIpv4Pool { id, .. } => write!(f, "the pool of public addresses {id}"),
             Self::KeyPairs { region } => write!(f, "the key pairs of {region}"),
             Self::CapacityReservations { region } => {
                 write!(f, "the capacity reservations of {region}")

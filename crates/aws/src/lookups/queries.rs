@@ -22,6 +22,9 @@ use crate::lookups::lookup::{
 use crate::model::ids::{
     HostedZoneId, ImageId, InstanceId, PolicyArn, SecurityGroupId, SubnetId, VpcId,
 };
+use crate::model::ids::{
+    HostedZoneId, ImageId, InstanceId, PublicIpv4PoolId, SecurityGroupId, SubnetId, VpcId,
+};
 use crate::model::owner_of_tag;
 
 /// Runs a lookup and returns the result as JSON, in the type that the [`Lookup`] names.
@@ -89,6 +92,10 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
             json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
         Lookup::Policy { arn } => json(&policy(aws, arn).await?),
+        Lookup::PublicIpv4Pool { region, id } => {
+            here(aws, region)?;
+            json(&public_ipv4_pool(aws, id).await?)
+        }
         Lookup::KeyPairs { region } => {
             here(aws, region)?;
             let call = aws.ec2.describe_key_pairs();
@@ -248,6 +255,18 @@ fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType
         architectures: architectures.map(|one| one.as_str().to_owned()).collect(),
     };
     Some((info.instance_type()?.as_str().to_owned(), fact))
+}
+
+/// Returns the number of free addresses in a pool. `None` if the account has no such pool.
+async fn public_ipv4_pool(aws: &Aws, id: &PublicIpv4PoolId) -> Result<Option<u32>> {
+    let call = aws.ec2.describe_public_ipv4_pools().pool_ids(id.as_str());
+    let answer = aws.call("ec2", "DescribePublicIpv4Pools", call.send()).await;
+    let missing = &["InvalidPublicIpv4PoolID.NotFound", "InvalidPublicIpv4PoolID.Malformed"];
+    let pools = none_if(answer, missing)?.and_then(|answer| answer.public_ipv4_pools);
+    let mut pools = pools.unwrap_or_default().into_iter();
+    let pool = pools.find(|pool| pool.pool_id() == Some(id.as_str()));
+    let free = |pool: types::PublicIpv4Pool| pool.total_available_address_count.unwrap_or(0);
+    Ok(pool.map(|pool| u32::try_from(free(pool)).unwrap_or(0)))
 }
 
 /// Returns the IDs of capacity reservations, including those shared with the account.

@@ -42,6 +42,8 @@ id! {
     InternetGatewayId
     /// Allocation ID of an Elastic IP address: `eipalloc-…`
     AllocationId
+    /// ID of a pool of public IPv4 addresses: `ipv4pool-ec2-…`
+    PublicIpv4PoolId
     /// ID of a NAT gateway: `nat-…`
     NatGatewayId
     /// ID of a route table: `rtb-…`

@@ -19,20 +19,22 @@ use groundplan_engine::graph::Resource;
 /// Lookups for machines, of a cluster as well as of manifests.
 const MACHINE_LOOKUPS: &[&str] = &[
     "ec2:DescribeAvailabilityZones",
-    "ec2:DescribeCapacityReservations",
     "ec2:DescribeImages",
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeInstanceTypes",
     "ec2:DescribeInstances",
-    "ec2:DescribeKeyPairs",
-    "ec2:DescribePlacementGroups",
     "ec2:DescribeSecurityGroups",
     "ec2:DescribeSubnets",
     "iam:GetInstanceProfile",
 ];
-/// Lookups for a cluster, besides those for its machines: routes, roles, the permissions boundary, hosted
-/// zones, and the owners of a cluster's name.
+/// Lookups for what only machines of manifests name.
+const MANIFEST_LOOKUPS: &[&str] =
+    &["ec2:DescribeCapacityReservations", "ec2:DescribeKeyPairs", "ec2:DescribePlacementGroups"];
+/// Lookups for a cluster, besides those for its machines: dedicated hosts, pools of addresses, routes,
+/// roles, the permissions boundary, hosted zones, and the owners of a cluster's name.
 const CLUSTER_LOOKUPS: &[&str] = &[
+    "ec2:DescribeHosts",
+    "ec2:DescribePublicIpv4Pools",
     "ec2:DescribeRouteTables",
     "ec2:DescribeTags",
     "iam:GetPolicy",
@@ -266,6 +268,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
         Task::Machines => vec![
             of_kinds(|facts| facts.actions.all().collect(), Some(machines)),
             MACHINE_LOOKUPS.into(),
+            MANIFEST_LOOKUPS.into(),
             PREFLIGHT.into(),
             vec!["iam:PassRole"],
         ],
@@ -278,6 +281,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
                 Some(machines),
             ),
             MACHINE_LOOKUPS.into(),
+            MANIFEST_LOOKUPS.into(),
             vec!["ec2:CreateTags", "ec2:DeleteTags", "iam:PassRole"],
         ],
         Task::Wait => vec![INSTALLATION.into()],
@@ -440,7 +444,7 @@ mod tests {
     #[test]
     fn every_read_outside_the_kinds_is_declared() {
         for (source, declared) in [
-            ("lookups", &[MACHINE_LOOKUPS, CLUSTER_LOOKUPS][..]),
+            ("lookups", &[MACHINE_LOOKUPS, MANIFEST_LOOKUPS, CLUSTER_LOOKUPS][..]),
             ("sweep", &[SWEEP]),
             ("preflight/policy_simulator.rs", &[PREFLIGHT]),
             ("preflight/quotas.rs", &[PREFLIGHT]),

@@ -102,6 +102,7 @@ rules! {
     PublishingStrategy = "publishing-strategy", Error, Installer: "`operatorPublishingStrategy` is absent, because it belongs to `Mixed`";
     CredentialsMode = "credentials-mode", Error, Installer: "`credentialsMode` is `Mint`, `Passthrough` or `Manual`";
     CpuPartitioning = "cpu-partitioning", Warning, Installer: "`cpuPartitioningMode` is `None` or `AllNodes`; openshift-install takes other words for `None`";
+    ArbiterPlatform = "arbiter-platform", Error, Installer: "`arbiter` is absent, because it is for the platforms baremetal, external and none";
     BootstrapInPlace = "bootstrap-in-place", Error, Groundplan: "`bootstrapInPlace` is absent, because it is for clusters without a bootstrap machine";
     CapabilitySet = "capability-set", Error, Installer: "`capabilities` has a `baselineCapabilitySet`, which is a known set";
     Capability = "capability", Error, Installer: "`additionalEnabledCapabilities` are known capabilities";
@@ -158,6 +159,7 @@ rules! {
     Replicas = "replicas", Error, Installer: "`replicas` is not negative, and at most 10,000";
     ControlPlaneReplicas = "control-plane-replicas", Error, Installer: "the control plane has at least one machine";
     Quorum = "quorum", Warning, Groundplan: "the control plane does not have two machines, because etcd with two members survives no failure";
+    FencingPlatform = "fencing-platform", Error, Installer: "`fencing` is absent, because it is for the platforms baremetal, external and none";
     ControlPlanePair = "control-plane-pair", Error, Installer, since(4, 19): "the control plane does not have two machines, because a pair requires fencing, which aws does not have";
     Hyperthreading = "hyperthreading", Error, Installer: "`hyperthreading` is `Enabled` or `Disabled`";
     Architecture = "architecture", Error, Installer: "`architecture` is `amd64` or `arm64`";
@@ -202,6 +204,7 @@ rules! {
     HostedZoneRoleMode = "hosted-zone-role-mode", Error, InstallerAws: "`hostedZoneRole` requires credentialsMode `Passthrough` or `Manual`";
     HostedZoneRoleArn = "hosted-zone-role-arn", Error, Aws: "`hostedZoneRole` is an ARN";
     PermissionsBoundary = "permissions-boundary", Error, Aws: "`permissionsBoundary` is the ARN of an IAM policy in the partition of the region";
+    PublicPoolPublish = "public-pool-publish", Error, InstallerAws: "`publicIpv4Pool` requires `publish: External`";
     RepeatedEndpoint = "repeated-endpoint", Error, InstallerAws: "a service has one endpoint";
     EndpointUrl = "endpoint-url", Error, InstallerAws: "an endpoint is `https://`, a host and optionally a port; plain http is only for loopback";
     UnusedEndpoint = "unused-endpoint", Warning, Groundplan: "the name of a service endpoint is not a misspelt name of a used service";

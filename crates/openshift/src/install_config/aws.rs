@@ -68,10 +68,12 @@ pub(super) fn resolve(
     let user_tags = user_tags(given, propagate_user_tags, report);
     let permissions_boundary = permissions_boundary(given, report);
     let service_endpoints = service_endpoints(given, report);
+    check_public_ipv4_pool(document, given, report);
     check_unsupported(given, report);
     Some(AwsPlatform {
         ami_id: given.ami_id.text().map(Into::into),
         hosted_zone: hosted_zone.map(Into::into),
+        public_ipv4_pool: given.public_ipv4_pool.text().map(Into::into),
         hosted_zone_role: given.hosted_zone_role.text().map(str::to_owned),
         load_balancer_type: choose(Rule::LoadBalancerType, &given.lb_type, LOAD_BALANCERS, report)
             .unwrap_or_default(),
@@ -110,6 +112,23 @@ fn region(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector)
             .hint_if(meant());
     }
     Some(at.value.clone())
+}
+
+/// Reports a malformed pool, and a pool of a cluster without public addresses. Reference:
+/// openshift/installer `pkg/asset/installconfig/aws/validation.go`, `validatePublicIpv4Pool`.
+fn check_public_ipv4_pool(
+    document: &Document,
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
+) {
+    let Some(at) = given.public_ipv4_pool.filled() else { return };
+    check_id(at, "ipv4pool-ec2-", report);
+    if document.publish.text() == Some("Internal") {
+        report
+            .breach(Rule::PublicPoolPublish, &at.spot, "is set, but `publish` is `Internal`")
+            .expected("nothing, because an internal cluster takes no addresses from the pool")
+            .hint("remove the field");
+    }
 }
 
 /// Reports a region of the European Sovereign Cloud without its feature gate.
@@ -604,7 +623,6 @@ fn is_loopback(url: &Url) -> bool {
 /// different cluster.
 fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) {
     for (name, given, harmless) in [
-        ("publicIpv4Pool", &given.public_ipv4_pool, ""),
         ("userProvisionedDNS", &given.user_provisioned_dns, "Disabled"),
         ("ipFamily", &given.ip_family, "IPv4"),
     ] {

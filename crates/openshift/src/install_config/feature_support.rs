@@ -6,7 +6,6 @@
 
 use super::choices::{Choices, check_release, choose, choose_word, words};
 use super::document::{self, Document, FieldValue, Spanned};
-use super::machine_pool::unsupported;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector, one_of, shown};
 use crate::diagnostics::rules::Rule;
 use crate::install_config::resolved::{CredentialsMode, Publish};
@@ -144,7 +143,10 @@ pub(super) fn credentials_mode(
 pub(super) fn check(document: &Document, report: &mut FindingCollector) {
     choose(Rule::CpuPartitioning, &document.cpu_partitioning_mode, CPU_PARTITIONING, report);
     if let Some(at) = document.arbiter.get() {
-        report.breach(Rule::Unsupported, &at.spot, unsupported("arbiter"));
+        report
+            .breach(Rule::ArbiterPlatform, &at.spot, "is set, but the platform is aws")
+            .expected("nothing; an arbiter is for the platforms baremetal, external and none")
+            .hint("remove the field, and use three masters");
     }
     if let Some(at) = document.bootstrap_in_place.get() {
         report
@@ -154,22 +156,8 @@ pub(super) fn check(document: &Document, report: &mut FindingCollector) {
     check_capabilities(document, report);
     check_features(document, report);
     check_image_sources(document, report);
-    check_image_stream(document, report);
+    choose(Rule::ImageStream, &document.image_stream, IMAGE_STREAMS, report);
     super::pki::check(document, report);
-}
-
-/// Reports a wrong word, and that the stream of --rhcos-stream chooses the image instead.
-fn check_image_stream(document: &Document, report: &mut FindingCollector) {
-    let chosen = choose(Rule::ImageStream, &document.image_stream, IMAGE_STREAMS, report);
-    if let (Some(()), Some(at)) = (chosen, document.image_stream.get()) {
-        report
-            .breach(
-                Rule::NoEffect,
-                &at.spot,
-                "has no effect on the image, which --rhcos-stream has",
-            )
-            .hint(format!("pass the stream of `{}` with --rhcos-stream FILE", at.value));
-    }
 }
 
 fn check_capabilities(document: &Document, report: &mut FindingCollector) {

@@ -153,10 +153,14 @@ fn pool(
     around: &PoolContext,
     report: &mut FindingCollector,
 ) -> Option<MachinePool> {
-    for (field, given) in [("fencing", &given.fencing), ("diskSetup", &given.disk_setup)] {
-        if let Some(at) = given.get().filter(|at| !at.is_empty_list()) {
-            report.breach(Rule::Unsupported, &at.spot, unsupported(field));
-        }
+    if let Some(at) = given.fencing.get() {
+        report
+            .breach(Rule::FencingPlatform, &at.spot, "is set, but the platform is aws")
+            .expected("nothing; fencing is for the platforms baremetal, external and none")
+            .hint("remove the field, and use three masters");
+    }
+    if let Some(at) = given.disk_setup.get().filter(|at| !at.is_empty_list()) {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("diskSetup"));
     }
     check_management(name, given, report);
     let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ids::{
-    HostedZoneId, ImageId, InstanceProfileName, PolicyArn, RoleName, SecurityGroupId, SubnetId,
+    HostedZoneId, ImageId, InstanceProfileName, PolicyArn, PublicIpv4PoolId, RoleName,
+    SecurityGroupId, SubnetId,
 };
 use groundplan_aws::model::metadata_options::MetadataService;
 use ipnet::Ipv4Net;
@@ -206,6 +207,8 @@ pub struct AwsPlatform {
     /// ARN of the policy that bounds the permissions of all roles that groundplan creates. `None`
     /// means no opinion.
     pub permissions_boundary: Option<PolicyArn>,
+    /// Pool of the account for the public addresses of the cluster. `None` means pools of Amazon.
+    pub public_ipv4_pool: Option<PublicIpv4PoolId>,
     /// Tags for all resources of the cluster.
     pub user_tags: BTreeMap<String, String>,
     /// True if the operators also tag the resources that they create.

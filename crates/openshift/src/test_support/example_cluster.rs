@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundplan_aws::model::ids::{HostedZoneId, ImageId, PolicyArn, VpcId};
+use groundplan_aws::model::ids::{HostedZoneId, ImageId, PolicyArn, PublicIpv4PoolId, VpcId};
 use groundplan_engine::graph::Graph;
 use groundplan_engine::state::{Cluster, State};
 use serde_json::{Value, json};
@@ -62,6 +62,8 @@ pub struct ExampleCloud {
     pub iam: BTreeSet<String>,
     /// Managed policies that a lookup returns, by ARN; others do not exist.
     pub policies: BTreeMap<PolicyArn, PolicyFact>,
+    /// Free addresses of each pool of public IPv4 addresses.
+    pub pools: BTreeMap<PublicIpv4PoolId, u32>,
     /// DNS records by hosted zone.
     pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
@@ -233,6 +235,7 @@ impl ExampleCloud {
                 let missing = PolicyFact { exists: Some(false), account: String::new() };
                 json!(self.policies.get(arn).unwrap_or(&missing))
             }
+            Lookup::PublicIpv4Pool { id, .. } => json!(self.pools.get(id)),
             Lookup::RecordsBelow { zone, domain } => {
                 let ending = format!(".{domain}");
                 let records = self.records.get(zone).into_iter().flatten();
@@ -277,6 +280,7 @@ fn cloud() -> ExampleCloud {
         groups: SecurityGroupVpcs::new(),
         iam: BTreeSet::new(),
         policies: BTreeMap::new(),
+        pools: BTreeMap::new(),
         records: BTreeMap::new(),
     }
 }
@@ -355,6 +359,7 @@ fn platform() -> AwsPlatform {
         hosted_zone: None,
         hosted_zone_role: None,
         permissions_boundary: None,
+        public_ipv4_pool: None,
         user_tags: BTreeMap::new(),
         propagate_user_tags: false,
         service_endpoints: Vec::new(),

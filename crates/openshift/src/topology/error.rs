@@ -3,7 +3,7 @@
 use std::fmt;
 
 use groundplan_aws::model::ids::{
-    HostedZoneId, ImageId, PolicyArn, SecurityGroupId, SubnetId, VpcId,
+    HostedZoneId, ImageId, PolicyArn, PublicIpv4PoolId, SecurityGroupId, SubnetId, VpcId,
 };
 use ipnet::Ipv4Net;
 
@@ -93,6 +93,16 @@ pub enum CompileError {
         /// The region.
         region: String,
     },
+    /// The image of the stream has another operating system.
+    #[error("the file of --rhcos-stream has images of {found}, but the cluster installs {wanted}")]
+    OtherStream {
+        /// Operating system of the image.
+        found: String,
+        /// Operating system of the cluster.
+        wanted: String,
+        /// True if the config names `wanted`; false if it is the default of the release.
+        is_named: bool,
+    },
     /// The image does not exist.
     #[error("the image {id} does not exist in {region}, or is not shared with this account")]
     ImageNotFound {
@@ -124,6 +134,24 @@ pub enum CompileError {
         found: String,
         /// Architecture of the machines.
         wanted: &'static str,
+    },
+    /// The pool of public addresses does not exist.
+    #[error("the pool of public addresses {id} does not exist in {region}")]
+    PoolNotFound {
+        /// The pool.
+        id: PublicIpv4PoolId,
+        /// The region.
+        region: String,
+    },
+    /// The pool of public addresses has too few free ones.
+    #[error("the pool of public addresses {id} has {free} free, but the cluster needs {needed}")]
+    PoolExhausted {
+        /// The pool.
+        id: PublicIpv4PoolId,
+        /// Free addresses.
+        free: u32,
+        /// Addresses that the cluster still needs.
+        needed: u32,
     },
     /// The availability zone does not exist, or is not available to this account.
     #[error("{zone} is not an availability zone of {region} that this account can use")]
@@ -402,6 +430,8 @@ impl CompileError {
             InfraId { .. } | NameTaken { .. } => "metadata.name",
             NetworkSize { .. } => "networking.machineNetwork[0].cidr",
             NoImage | NotInStream { .. } => "platform.aws.amiID",
+            OtherStream { .. } => "osImageStream",
+            PoolNotFound { .. } | PoolExhausted { .. } => "platform.aws.publicIpv4Pool",
             NoPublicZone { .. } => "baseDomain",
             SubnetNotFound { index, .. }
             | SecondSubnet { index, .. }
@@ -476,6 +506,15 @@ impl CompileError {
                  print-stream-json` with `--rhcos-stream`"
                 .into(),
             NotInStream { .. } => "set `platform.aws.amiID` to an imported image".into(),
+            OtherStream { found, wanted, is_named } => other_stream(found, wanted, *is_named),
+            PoolNotFound { .. } => {
+                "list the pools with `aws ec2 describe-public-ipv4-pools`".into()
+            }
+            PoolExhausted { .. } => {
+                "release addresses of the pool, use another pool, or list fewer zones in the pools \
+                 of machines"
+                    .into()
+            }
             ImageNotReady { .. } => {
                 "wait until the image is available, or use another image".into()
             }
@@ -561,5 +600,18 @@ impl CompileError {
             UserData { .. } => "shorten the Ignition config of these machines".into(),
         };
         Some(hint)
+    }
+}
+
+/// Returns the ways to make the images of a stream and the operating system of the cluster equal.
+fn other_stream(found: &str, wanted: &str, is_named: bool) -> String {
+    let pass = format!(
+        "pass the images of {wanted} with --rhcos-stream: `openshift-install coreos \
+         print-stream-json` of the release prints those of its default, `--stream {wanted}` those \
+         of {wanted} (5.0)"
+    );
+    match is_named {
+        true => format!("{pass}; or set `osImageStream: {found}`"),
+        false => format!("{pass}; or, in 5.0, set `osImageStream: {found}`"),
     }
 }

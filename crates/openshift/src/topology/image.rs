@@ -184,14 +184,39 @@ fn choose_for(
         return recorded.map(|image| image.0.clone()).ok_or(CompileError::NoImage);
     };
     let image = |region: &str| stream.image(pool.architecture, region).cloned();
-    if let Some(id) = image(&region) {
-        return Ok(RegionalImage { id, region });
-    }
-    // AWS cannot copy images between partitions.
-    match image(SOURCE_REGION) {
-        Some(id) if Partition::of_region(&region).is_public() => {
-            Ok(RegionalImage { id, region: SOURCE_REGION.to_owned() })
-        }
-        _ => Err(CompileError::NotInStream { region }),
+    let found = match image(&region) {
+        Some(id) => RegionalImage { id, region },
+        // AWS cannot copy images between partitions.
+        None => match image(SOURCE_REGION) {
+            Some(id) if Partition::of_region(&region).is_public() => {
+                RegionalImage { id, region: SOURCE_REGION.to_owned() }
+            }
+            _ => return Err(CompileError::NotInStream { region }),
+        },
+    };
+    check_os(config, options, stream.os(pool.architecture, &found.region)).map(|()| found)
+}
+
+/// Rejects an image of another operating system than the config names, or, without a name, than
+/// openshift-install of the release installs. Releases before 5.0 install RHEL 9, or RHEL 8 in 4.12
+/// (openshift/installer `pkg/rhcos/stream.go`). An unknown operating system fits.
+fn check_os(
+    config: &InstallConfig,
+    options: &CompileOptions,
+    found: Option<&str>,
+) -> Result<(), CompileError> {
+    let default = options.layout.0.manifests.default_os_stream;
+    let named = config.os_image_stream.as_deref();
+    let fits = |found: &str| match named.or(default) {
+        Some(wanted) => found == wanted,
+        None => found != "rhel-10",
+    };
+    match found.filter(|found| !fits(found)) {
+        None => Ok(()),
+        Some(found) => Err(CompileError::OtherStream {
+            found: found.to_owned(),
+            wanted: named.or(default).unwrap_or("rhel-9").to_owned(),
+            is_named: named.is_some(),
+        }),
     }
 }

@@ -1,11 +1,12 @@
 //! The network load balancers of the API.
 
+use groundplan_aws::kinds::elastic_ip::ElasticIp;
 use groundplan_aws::kinds::instance::Instance;
 use groundplan_aws::kinds::listener::Listener;
 use groundplan_aws::kinds::load_balancer::LoadBalancer;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup};
-use groundplan_aws::model::ids::PrivateIp;
+use groundplan_aws::model::ids::{AllocationId, PrivateIp, PublicIpv4PoolId};
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
 
@@ -38,7 +39,8 @@ pub(crate) fn add(
     security_groups: &SecurityGroups,
 ) -> LoadBalancers {
     let names = &spec.names;
-    let stage = LoadBalancerBuilder { names, region: &spec.region, network, security_groups };
+    let (region, pool) = (&*spec.region, spec.public_ipv4_pool.as_ref());
+    let stage = LoadBalancerBuilder { names, region, network, security_groups, pool };
     let ReleaseLayout { internal, external, .. } = names.layout;
     let mut groups = Vec::new();
     let mut add = |layout: &BalancerLayout, is_internal: bool| {
@@ -76,7 +78,13 @@ struct LoadBalancerBuilder<'a> {
     region: &'a str,
     network: &'a Network,
     security_groups: &'a SecurityGroups,
+    /// Pool of the addresses of the external load balancer.
+    pool: Option<&'a PublicIpv4PoolId>,
 }
+
+/// Name and role of the addresses of the external load balancer (cluster-api-provider-aws
+/// `elb/eip.go`, main at 2cf09d785).
+const ADDRESS_ROLE: &str = "lb-apiserver";
 
 /// Regions in which Network Load Balancers have no security groups (cluster-api-provider-aws
 /// `elb/loadbalancer.go`, `cantAttachSGToNLBRegions`, main at 2cf09d785).
@@ -93,12 +101,14 @@ impl LoadBalancerBuilder<'_> {
         let has_groups = !REGIONS_WITHOUT_GROUPS.contains(&self.region);
         let groups = if has_groups { layout.groups } else { &[] };
         let subnets = if internal { &self.network.private } else { &self.network.public };
+        let addresses = if internal { Vec::new() } else { self.add_addresses(graph, name) };
         let balancer = graph.add(
             name,
             &LoadBalancer {
                 name: self.names.name(name),
                 internal,
                 subnets: subnets.values().cloned().collect(),
+                addresses,
                 security_groups: self.security_groups.ids(groups),
                 cross_zone: true,
                 tags: self.names.role_tags(name, "apiserver"),
@@ -108,6 +118,21 @@ impl LoadBalancerBuilder<'_> {
             graph.order(&balancer, gateway);
         }
         balancer
+    }
+
+    /// Adds an address of the pool for each public subnet. Without a pool, AWS chooses addresses.
+    fn add_addresses(&self, graph: &mut Graph, balancer: &str) -> Vec<Input<AllocationId>> {
+        let Some(pool) = self.pool else { return Vec::new() };
+        let addresses = self.network.public.keys().map(|zone| {
+            let tags = self.names.role_tags(&format!("eip-{ADDRESS_ROLE}"), ADDRESS_ROLE);
+            let address = ElasticIp { pool: Some(pool.clone()), tags };
+            let address = graph.add(&format!("{balancer}-{zone}"), &address);
+            if let Some(gateway) = &self.network.gateway {
+                graph.order(&address, gateway);
+            }
+            out!(address.allocation)
+        });
+        addresses.collect()
     }
 
     /// Adds a target group, and a listener that forwards to it on the same port.

@@ -156,15 +156,15 @@ impl ClusterSpec {
         assets: &Assets,
         recorded: &RecordedIgnition,
     ) -> Result<Graph, Vec<CompileError>> {
-        let (names, region) = (&self.names, &self.region);
+        let names = &self.names;
         let mut errors = CompileErrors::default();
         let mut graph = Graph::default();
-        let network = network::add(&mut graph, names, region, &self.network);
+        let network = network::add(&mut graph, self);
         let groups = security_groups::add(&mut graph, self, &network);
         let profiles = iam::add(&mut graph, self);
         let balancers = load_balancers::add(&mut graph, self, &network, &groups);
         dns::add(&mut graph, names, &self.dns, &network, &balancers);
-        let image = self.image.add(&mut graph, names, region);
+        let image = self.image.add(&mut graph, names, &self.region);
         let site =
             CompileContext { spec: self, assets, recorded, network, groups, balancers, image };
         errors.keep(control_plane::add(&mut graph, &site, &profiles));

@@ -11,7 +11,9 @@ use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::kinds::subnet::Subnet;
 use groundplan_aws::kinds::vpc::Vpc;
 use groundplan_aws::kinds::vpc_endpoint::VpcEndpoint;
-use groundplan_aws::model::ids::{DhcpOptionsId, HostedZoneId, RouteTableId, SubnetId, VpcId};
+use groundplan_aws::model::ids::{
+    DhcpOptionsId, HostedZoneId, PublicIpv4PoolId, RouteTableId, SubnetId, VpcId,
+};
 use groundplan_aws::model::partition::Partition;
 use groundplan_engine::graph::{Graph, Handle, Input};
 use groundplan_engine::out;
@@ -20,7 +22,7 @@ use super::cidr::Split;
 use super::existing::Existing;
 use super::layout::{PublicRoutes, SubnetLayout};
 use super::naming::ResourceNames;
-use super::spec::NetworkSpec;
+use super::spec::{ClusterSpec, NetworkSpec};
 
 /// Parts of the network that other resources use.
 pub(crate) struct Network {
@@ -35,15 +37,12 @@ pub(crate) struct Network {
 }
 
 /// Adds the network.
-pub(super) fn add(
-    graph: &mut Graph,
-    names: &ResourceNames,
-    region: &str,
-    network: &NetworkSpec,
-) -> Network {
-    match network {
+pub(super) fn add(graph: &mut Graph, spec: &ClusterSpec) -> Network {
+    let ClusterSpec { names, region, .. } = spec;
+    match &spec.network {
         NetworkSpec::Own { range, zones, split } => {
-            NetworkBuilder { names, region, zones }.build(graph, *range, split)
+            let pool = spec.public_ipv4_pool.as_ref();
+            NetworkBuilder { names, region, zones, pool }.build(graph, *range, split)
         }
         NetworkSpec::Existing { subnets, hosted_zone } => {
             share(graph, names, subnets, hosted_zone.clone())
@@ -86,6 +85,8 @@ struct NetworkBuilder<'a> {
     names: &'a ResourceNames,
     region: &'a str,
     zones: &'a [String],
+    /// Pool of the addresses of NAT gateways.
+    pool: Option<&'a PublicIpv4PoolId>,
 }
 
 impl NetworkBuilder<'_> {
@@ -202,7 +203,8 @@ impl NetworkBuilder<'_> {
     ) -> Input<RouteTableId> {
         let layout = self.names.layout;
         let tags = |name: &str| self.names.role_tags(name, COMMON);
-        let address = ElasticIp { tags: tags(&layout.elastic_ip.of(zone)) };
+        let tags_of_address = tags(&layout.elastic_ip.of(zone));
+        let address = ElasticIp { pool: self.pool.cloned(), tags: tags_of_address };
         let address = graph.add(zone, &address);
         // AWS cannot detach the internet gateway while its VPC has a mapped address.
         graph.order(&address, gateway);

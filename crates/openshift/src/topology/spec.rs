@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
-use groundplan_aws::model::ids::{HostedZoneId, PolicyArn};
+use groundplan_aws::model::ids::{HostedZoneId, PolicyArn, PublicIpv4PoolId};
 use groundplan_aws::model::partition::Partition;
 use groundplan_engine::state::Cluster;
 use ipnet::Ipv4Net;
@@ -44,6 +44,8 @@ pub struct ClusterSpec {
     pub(crate) machine_networks: Vec<Ipv4Net>,
     /// The VPC and its subnets.
     pub(crate) network: NetworkSpec,
+    /// Pool of the account for the addresses of NAT gateways and the external load balancer.
+    pub(crate) public_ipv4_pool: Option<PublicIpv4PoolId>,
     /// The domain and the existing hosted zones.
     pub(crate) dns: DnsSpec,
     /// The image that masters and bootstrap boot.
@@ -172,6 +174,7 @@ impl PlacedConfig<'_> {
             os_stream: config.os_image_stream.clone(),
             machine_networks: config.networking.machine_networks.clone(),
             network,
+            public_ipv4_pool: config.aws.public_ipv4_pool.clone(),
             dns,
             image,
             masters: pools.pop().expect("BUG: masters are a pool"),

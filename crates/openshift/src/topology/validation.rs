@@ -13,7 +13,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use groundplan_aws::kinds::elastic_ip::ElasticIp;
 use groundplan_aws::model::ids::{HostedZoneId, SecurityGroupId};
+use groundplan_engine::graph::Resource;
 use groundplan_engine::state::State;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -64,6 +66,7 @@ impl PlacedConfig<'_> {
         checks.groups(&mut errors);
         checks.roles(&mut errors);
         checks.permissions_boundary(&mut errors);
+        checks.public_pool(&mut errors);
         checks.names(&mut errors);
         errors.0
     }
@@ -109,6 +112,7 @@ impl<'a> Checks<'a> {
             .chain(self.security_groups())
             .chain(roles)
             .chain(self.boundary())
+            .chain(self.public_ipv4_pool().map(|(lookup, _)| lookup))
             .chain(names)
     }
 
@@ -363,6 +367,41 @@ impl<'a> Checks<'a> {
         } else if fact.exists == Some(false) {
             let field = BOUNDARY.to_owned();
             errors.add(CompileError::IamNotFound { field, what: "policy", name: arn.0 });
+        }
+    }
+
+    /// Returns the lookup of the pool of public addresses, and the number of addresses that the cluster
+    /// still needs: one for each NAT gateway, and one for each subnet of the external load balancer.
+    /// `None` if the cluster has all of them.
+    fn public_ipv4_pool(&self) -> Option<(Lookup, u32)> {
+        let id = self.config.aws.public_ipv4_pool.clone()?;
+        let of_pool = |pool: &(PoolField, Option<PoolPlacement>)| {
+            let place = pool.1.as_ref();
+            place.map(|place| place.zones.clone()).unwrap_or_default()
+        };
+        let zones: BTreeSet<String> = self.placed.pools.iter().flat_map(of_pool).collect();
+        let all = match &self.placed.existing {
+            Some(existing) => existing.public.len(),
+            None => 2 * zones.len(),
+        };
+        let recorded = self.made.0.resources.iter().filter(|(address, record)| {
+            address.kind() == ElasticIp::SCHEMA.kind && record.inputs["pool"] == *id.as_str()
+        });
+        let needed = all.saturating_sub(recorded.count());
+        let lookup = Lookup::PublicIpv4Pool { region: self.region(), id };
+        (needed > 0).then(|| (lookup, u32::try_from(needed).unwrap_or(u32::MAX)))
+    }
+
+    fn public_pool(&self, errors: &mut CompileErrors) {
+        let Some((lookup, needed)) = self.public_ipv4_pool() else { return };
+        let Some(free) = self.answer::<Option<u32>>(&lookup) else { return };
+        let Lookup::PublicIpv4Pool { region, id } = lookup else { return };
+        match free {
+            None => errors.add(CompileError::PoolNotFound { id, region }),
+            Some(free) if free < needed => {
+                errors.add(CompileError::PoolExhausted { id, free, needed });
+            }
+            Some(_) => {}
         }
     }
 

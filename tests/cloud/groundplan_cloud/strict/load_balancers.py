@@ -38,6 +38,7 @@ def create_load_balancer(self, moto):
             if other.made_with != settings(self):
                 raise DuplicateLoadBalancerName()
             return ActionResult({"LoadBalancers": [other]})
+    refuse_addresses(backend, self._get_param("SubnetMappings", []))
     answer = moto()
     balancer = answer._result["LoadBalancers"][0]
     balancer.made_with = settings(self)
@@ -49,12 +50,60 @@ def create_load_balancer(self, moto):
         balancer.interfaces = [
             interface_in(backend, balancer, subnet) for subnet in balancer.subnets
         ]
+        give_addresses(backend, balancer, self._get_param("SubnetMappings", []))
     if not balancer.ready:
         world_of(self).after(
             "load_balancer_provisioning",
             lambda: setattr(balancer, "ready", True),
         )
     return answer
+
+
+def refuse_addresses(backend, mappings):
+    """An address is allocated, and nobody else's (API reference, CreateLoadBalancer)."""
+    allocated = {address.allocation_id: address for address in backend.ec2_backend.addresses}
+    for mapping in mappings:
+        wanted = mapping.get("AllocationId")
+        if wanted and wanted not in allocated:
+            raise ELBClientError("AllocationIdNotFound", f"The allocation ID '{wanted}' does not exist")
+        if wanted and allocated[wanted].association_id:
+            raise ELBClientError("ResourceInUse", f"The allocation IDs are not available for use: {wanted}")
+
+
+def give_addresses(backend, balancer, mappings):
+    """The interfaces in these subnets have these addresses."""
+    wanted = {one["SubnetId"]: one["AllocationId"] for one in mappings if "AllocationId" in one}
+    balancer.addresses = wanted
+    for interface in balancer.interfaces:
+        if interface.subnet.id in wanted:
+            backend.ec2_backend.associate_address(
+                eni=interface, allocation_id=wanted[interface.subnet.id]
+            )
+
+
+@mend(AvailabilityZone)
+def __init__(self, moto, subnet, addresses=()):
+    moto(subnet)
+    self.load_balancer_addresses = [{"AllocationId": one} for one in addresses]
+
+
+def zones_with_addresses(self):
+    addresses = getattr(self, "addresses", {})
+    return [
+        AvailabilityZone(subnet, [addresses[subnet.id]] if subnet.id in addresses else [])
+        for subnet in self.subnets
+    ]
+
+
+FakeLoadBalancer.availability_zones = property(zones_with_addresses)
+
+
+def interface_is_gone(backend, interface):
+    """An address outlives the interface that had it."""
+    for address in backend.addresses:
+        if address.eni is interface:
+            backend.disassociate_address(address=address.public_ip)
+    backend.enis.pop(interface.id, None)
 
 
 def rename(backend, balancer):
@@ -114,13 +163,12 @@ def set_subnets(self, moto, arn, subnets, subnet_mappings):
 
 def keep_interfaces(backend, balancer, wanted):
     """One in each subnet that is wanted; that of any other goes after a while."""
-    enis = backend.ec2_backend.enis
     there = {interface.subnet.id: interface for interface in balancer.interfaces}
     for subnet in [subnet for subnet in there if subnet not in wanted]:
         interface = there.pop(subnet)
         world(balancer.account).after(
             "load_balancer_interfaces",
-            lambda interface=interface: enis.pop(interface.id, None),
+            lambda interface=interface: interface_is_gone(backend.ec2_backend, interface),
         )
     for subnet in [subnet for subnet in wanted if subnet not in there]:
         there[subnet] = interface_in(backend, balancer, wanted[subnet])
@@ -145,11 +193,10 @@ def delete_load_balancer(self, moto):
     answer = moto()
     if balancer:
         forget_balancer(backend, arn)
-        enis = backend.ec2_backend.enis
         for interface in getattr(balancer, "interfaces", []):
             world(self.current_account).after(
                 "load_balancer_interfaces",
-                lambda interface=interface: enis.pop(interface.id, None),
+                lambda interface=interface: interface_is_gone(backend.ec2_backend, interface),
             )
     return answer
 

@@ -96,7 +96,7 @@ section! {
         networking: Networking = "networking",
         /// The pool of the control plane.
         control_plane: MachinePool = "controlPlane",
-        /// Not supported by groundplan.
+        /// Rejected; not for the platform aws.
         arbiter: Anything = "arbiter" since(4, 19),
         /// The pools of workers.
         compute: List<MachinePool> = "compute",
@@ -128,7 +128,7 @@ section! {
         feature_set: String = "featureSet",
         /// `Name=true` or `Name=false`, with `featureSet: CustomNoUpgrade`.
         feature_gates: List<String> = "featureGates",
-        /// The operating system of the nodes. Pass the stream of its images with --rhcos-stream.
+        /// The operating system of the nodes, whose images the file of --rhcos-stream has. If omitted, RHEL 10.
         image_stream: String = "osImageStream" since(5, 0),
         /// The keys of the cluster's own certificate authorities.
         pki: Pki = "pki" since(5, 0),
@@ -204,7 +204,7 @@ section! {
         architecture: String = "architecture",
         /// EC2 settings of the machines.
         platform: Platform<AwsMachinePool> = "platform",
-        /// Not supported by groundplan.
+        /// Rejected; not for the platform aws.
         fencing: Anything = "fencing" since(4, 19),
         /// Not supported by groundplan.
         disk_setup: Anything = "diskSetup" since(4, 20),
@@ -242,7 +242,7 @@ section! {
         lb_type: String = "lbType",
         /// True if the bootstrap Ignition is kept when the bootstrap machine is removed.
         preserve_bootstrap_ignition: bool = "preserveBootstrapIgnition",
-        /// Not supported by groundplan.
+        /// A pool of public IPv4 addresses that the account brought. NAT gateways and the external load balancer have their addresses. If omitted, addresses of Amazon.
         public_ipv4_pool: String = "publicIpv4Pool" since(4, 16),
         /// Not supported by groundplan, except `Disabled`.
         user_provisioned_dns: String = "userProvisionedDNS" since(4, 18),

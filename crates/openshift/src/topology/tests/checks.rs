@@ -41,6 +41,37 @@ fn where_all_is_well_nothing_is_found() {
 }
 
 #[test]
+fn a_pool_of_public_addresses_exists_and_has_enough_of_them() {
+    let field = "platform.aws.publicIpv4Pool";
+    for (mut world, needed) in
+        [(ExampleCluster::standard(), 6), (ExampleCluster::existing_network(), 3)]
+    {
+        world.config.aws.public_ipv4_pool = Some("ipv4pool-ec2-0a".into());
+        let (at, message) = one(&world);
+        assert_eq!(at, field);
+        assert_eq!(
+            message,
+            "the pool of public addresses ipv4pool-ec2-0a does not exist in us-west-2"
+        );
+        world.cloud.pools.insert("ipv4pool-ec2-0a".into(), needed - 1);
+        let (at, message) = one(&world);
+        assert_eq!(at, field);
+        let expected = format!(
+            "the pool of public addresses ipv4pool-ec2-0a has {} free, but the cluster needs {needed}",
+            needed - 1
+        );
+        assert_eq!(message, expected);
+        world.cloud.pools.insert("ipv4pool-ec2-0a".into(), needed);
+        assert_eq!(found(&world), []);
+
+        // Recorded addresses are in the cluster already.
+        world.cloud.pools.insert("ipv4pool-ec2-0a".into(), 0);
+        let state = super::machines::recorded(&world.graph(), false, &[]);
+        assert_eq!(world.findings(&state), []);
+    }
+}
+
+#[test]
 fn a_zone_that_the_region_does_not_have_is_found_by_its_place_in_the_list() {
     let mut world = ExampleCluster::standard();
     world.config.compute[0].aws.zones = vec!["us-west-2a".into(), "us-west-2z".into()];

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::lookups::ImageFact;
-use crate::topology::{Assets, CompileError, RecordedIgnition, RecordedImage, Stream};
+use crate::topology::{Assets, CompileError, Layout, RecordedIgnition, RecordedImage, Stream};
 
 #[test]
 fn the_bootstrap_asks_for_tokens_as_the_masters_do() {
@@ -219,6 +219,52 @@ fn without_an_image_in_the_config_the_streams_is_booted() {
     assert_eq!(inputs(&world.graph(), "instance.bootstrap")["image"], "ami-0arm");
 }
 
+/// A stream whose images have an operating system.
+fn stream_of(release: &str) -> Stream {
+    let regions = json!({"us-west-2": {"release": release, "image": "ami-0west"}});
+    let images = json!({"x86_64": {"images": {"aws": {"regions": regions}}}});
+    Stream::parse(json!({"architectures": images}).to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn a_stream_of_another_operating_system_than_the_clusters_is_refused() {
+    const RHEL_9: &str = "9.8.20260428-0";
+    const RHEL_10: &str = "10.2.20260423-0";
+    let [older, _, newest] = Layout::ALL;
+    for (layout, named, release, wanted) in [
+        (newest, None, RHEL_10, None),
+        (newest, None, RHEL_9, Some("rhel-10")),
+        (newest, Some("rhel-9"), RHEL_9, None),
+        (newest, Some("rhel-9"), RHEL_10, Some("rhel-9")),
+        (newest, Some("rhel-10"), RHEL_10, None),
+        (older, None, RHEL_9, None),
+        (older, None, "412.86.202402272018-0", None),
+        (older, None, RHEL_10, Some("rhel-9")),
+        (newest, None, "of-unknown-form", None),
+    ] {
+        let mut world = streamed();
+        world.options.layout = layout;
+        world.options.stream = Some(stream_of(release));
+        world.config.os_image_stream = named.map(str::to_owned);
+        let Some(wanted) = wanted else {
+            let graph = world.graph();
+            assert_eq!(inputs(&graph, "instance.master-0")["image"], "ami-0west", "{release}");
+            continue;
+        };
+        let error = world.refusal();
+        let CompileError::OtherStream { found, wanted: of_cluster, is_named } = &error else {
+            panic!("{release}: {error:?}")
+        };
+        assert_ne!(found, of_cluster);
+        assert_eq!((of_cluster.as_str(), *is_named), (wanted, named.is_some()));
+        assert_eq!(error.field().unwrap(), "osImageStream");
+        assert!(error.hint().unwrap().contains(&format!("--stream {wanted}")), "{error:?}");
+        // An image of the config does not come from the stream.
+        world.config.control_plane.aws.ami_id = Some("ami-0west".into());
+        assert_eq!(inputs(&world.graph(), "instance.master-0")["image"], "ami-0west");
+    }
+}
+
 #[test]
 fn a_region_without_an_image_gets_a_copy_of_the_one_in_us_east_1() {
     let mut world = streamed();
@@ -348,7 +394,7 @@ fn no_secret_is_in_the_inputs_of_anything() {
 }
 
 /// Returns a state that records the resources of the graph, but not those of `without`.
-fn recorded(graph: &Graph, has_assets: bool, without: &[&str]) -> State {
+pub(super) fn recorded(graph: &Graph, has_assets: bool, without: &[&str]) -> State {
     let mut state = State::new("lineage".into());
     let lookup = "assets".to_owned();
     state.record(&Entry::LookupRecorded { lookup, answer: json!(has_assets) }).unwrap();

@@ -37,6 +37,36 @@ fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
 }
 
 #[test]
+fn the_addresses_of_a_pool_are_those_of_nat_gateways_and_the_external_balancer() {
+    let standard = ExampleCluster::standard().graph();
+    let mut world = ExampleCluster::standard();
+    world.config.aws.public_ipv4_pool = Some("ipv4pool-ec2-0a".into());
+    world.options.layout = Layout::ALL[1];
+    let graph = world.graph();
+    let added = ["a", "b", "c"].map(|zone| format!("elastic_ip.ext-us-west-2{zone}"));
+    let of_balancer = &inputs(&graph, "load_balancer.ext")["addresses"];
+    let expected: Vec<_> = added.iter().map(|one| reference(one, "allocation")).collect();
+    assert_eq!(*of_balancer, json!(expected));
+    assert!(inputs(&graph, "load_balancer.int").get("addresses").is_none());
+    assert!(inputs(&standard, "load_balancer.ext").get("addresses").is_none());
+    for address in named(&graph, "elastic_ip") {
+        let address = inputs(&graph, &format!("elastic_ip.{address}"));
+        assert_eq!(address["pool"], "ipv4pool-ec2-0a");
+        let name = &address["tags"]["Name"];
+        assert!(*name == "demo-x7k2p-eip-common" || *name == "demo-x7k2p-eip-lb-apiserver");
+    }
+    assert_eq!(named(&graph, "elastic_ip").len(), 6);
+    assert!(inputs(&standard, "elastic_ip.us-west-2a").get("pool").is_none());
+
+    let mut world = ExampleCluster::existing_network();
+    world.config.aws.public_ipv4_pool = Some("ipv4pool-ec2-0a".into());
+    let graph = world.graph();
+    let found: Vec<_> =
+        named(&graph, "elastic_ip").iter().map(|one| format!("elastic_ip.{one}")).collect();
+    assert_eq!(found, added);
+}
+
+#[test]
 fn any_number_of_zones_and_masters_compiles() {
     for zones in 1..=6 {
         for masters in 1..=7 {
