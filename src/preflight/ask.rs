@@ -38,7 +38,10 @@ pub async fn preflight(
     if site.plan.is_empty() {
         return PreflightReport::default();
     }
-    let wanted = demands::permissions(site, &caller.account, partition);
+    let mut wanted = demands::permissions(site, &caller.account, partition);
+    if let Some(role) = &aws.settings().hosted_zone_role {
+        demands::leave_to_role(&mut wanted, &role.zone);
+    }
     let (rehearsed, denials, counted, settings) = tokio::join!(
         timeout(WITHIN, dry_runs(aws, demands::rehearsals(site))),
         timeout(WITHIN, simulate(aws, caller, &wanted, demands::boundary(site))),

@@ -74,6 +74,18 @@ pub fn boundary(site: &PreflightInputs) -> Option<PolicyArn> {
         _ => None,
     }
 }
+/// Removes the permissions for a hosted zone of another account, which the role for the zone has. No
+/// policy of the caller decides about them. Tags of hosted zones have no ARN; only this zone has tags,
+/// because a cluster with an existing zone makes none.
+pub fn leave_to_role(permissions: &mut BTreeMap<String, BTreeSet<String>>, zone: &str) {
+    let is_of_zone = |arn: &String| arn == "*" || arn.ends_with(&format!(":hostedzone/{zone}"));
+    for (action, arns) in permissions.iter_mut() {
+        if action.starts_with("route53:") {
+            arns.retain(|arn| !is_of_zone(arn));
+        }
+    }
+    permissions.retain(|_, arns| !arns.is_empty());
+}
 
 /// Returns one dry run per action, with the inputs of the first resource that needs the action.
 pub fn rehearsals(site: &PreflightInputs) -> BTreeMap<&'static str, DryRunTarget> {

@@ -72,6 +72,25 @@ fn need(needs: &[QuotaRequirement], quota: Quota) -> u64 {
 }
 
 #[test]
+fn permissions_for_a_zone_of_another_account_are_those_of_its_role() {
+    let set =
+        |arns: &[&str]| -> BTreeSet<String> { arns.iter().map(|arn| (*arn).to_owned()).collect() };
+    let (of_role, public) =
+        ("arn:aws:route53:::hostedzone/Z0ROLE", "arn:aws:route53:::hostedzone/Z0PUBLIC");
+    let mut permissions = BTreeMap::from([
+        ("route53:ChangeResourceRecordSets".to_owned(), set(&[of_role, public])),
+        ("route53:ChangeTagsForResource".to_owned(), set(&["*"])),
+        ("ec2:CreateTags".to_owned(), set(&["*"])),
+    ]);
+    super::demands::leave_to_role(&mut permissions, "Z0ROLE");
+    let expected = BTreeMap::from([
+        ("ec2:CreateTags".to_owned(), set(&["*"])),
+        ("route53:ChangeResourceRecordSets".to_owned(), set(&[public])),
+    ]);
+    assert_eq!(permissions, expected);
+}
+
+#[test]
 fn each_call_is_rehearsed_once_with_the_plans_own_values() {
     anew(|site| {
         let calls = rehearsals(site);

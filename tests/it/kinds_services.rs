@@ -5,7 +5,6 @@ mod world;
 
 use std::sync::Arc;
 
-use groundplan_aws::Tags;
 use groundplan_aws::kinds::elastic_ip::{ElasticIp, ElasticIpOutputs};
 use groundplan_aws::kinds::hosted_zone::{HostedZone, HostedZoneOutputs};
 use groundplan_aws::kinds::iam_instance_profile::{IamInstanceProfile, IamInstanceProfileOutputs};
@@ -24,6 +23,7 @@ use groundplan_aws::lookups::queries;
 use groundplan_aws::model::ids::{
     BucketName, PolicyArn, PublicIpv4PoolId, SubnetId, TargetGroupArn,
 };
+use groundplan_aws::{HostedZoneRole, Tags};
 use groundplan_engine::provider::{
     ErrorClass, Observed, Poll, Provider, RecordedResource, Request,
 };
@@ -161,7 +161,10 @@ async fn a_load_balancer_has_the_addresses_of_a_pool() {
     let mut wanted = balancer("demo-ext", &network.subnets);
     wanted.internal = false;
     for name in ["a", "b"] {
-        let address = ElasticIp { pool: Some(pool.clone()), tags: tags(&[("Name", name)]) };
+        let address = ElasticIp {
+            pool: Some(pool.clone()),
+            tags: tags(&[("Name", name), (CLUSTER, "owned")]),
+        };
         let known = bench.make_known(name, &address).await;
         bench.kinds().is_as_recorded(&known).await;
         let known: ElasticIpOutputs = serde_json::from_value(known.outputs).unwrap();
@@ -174,8 +177,51 @@ async fn a_load_balancer_has_the_addresses_of_a_pool() {
         id: "ipv4pool-ec2-0fedcba9876543210".into(),
     };
     assert_eq!(queries::answer(&bench.aws, &unknown).await.unwrap(), json!(null));
-    let untagged = LoadBalancer { tags: tags(&[("Name", "demo-ext")]), ..wanted.clone() };
-    contract::<LoadBalancer>(&bench, &wanted, &[untagged]).await;
+    let mut changed = wanted.clone();
+    changed.tags.remove("team");
+    contract::<LoadBalancer>(&bench, &wanted, &[changed]).await;
+}
+
+#[tokio::test]
+async fn calls_about_a_zone_of_another_account_assume_its_role() {
+    let owner = Bench::new();
+    let network = Network::make(&owner.cloud).await;
+    let known: HostedZoneOutputs =
+        owner.make("int", &zone(&owner, &network, "demo.example.com")).await;
+    let cloud = owner.cloud.another_account();
+    let user = format!("arn:aws:iam::{}:root", cloud.account());
+    let mut trusting = role("dns");
+    trusting.trust = trust("ec2.amazonaws.com");
+    trusting.trust["Statement"][0]["Principal"] = json!({ "AWS": user });
+    let _: IamRoleOutputs = owner.make("dns", &trusting).await;
+    let arn = format!("arn:aws:iam::{}:role/dns", owner.cloud.account());
+    let of_role = HostedZoneRole { arn: arn.clone(), zone: known.id.0.clone() };
+
+    let without = Bench::of(cloud.clone(), "us-west-2");
+    let lookup = Lookup::HostedZone { id: known.id.clone() };
+    assert_eq!(queries::answer(&without.aws, &lookup).await.unwrap(), json!(null));
+    let with = Bench::with_role(cloud, "us-west-2", of_role);
+    let zone = queries::answer(&with.aws, &lookup).await.unwrap();
+    assert_eq!(zone["name"], "demo.example.com.");
+
+    let tags = SharedTags {
+        key: CLUSTER.to_owned(),
+        subnets: Vec::new(),
+        hosted_zone: Some(known.id.clone()),
+        hosted_zone_role: Some(arn.clone()),
+    };
+    let recorded = with.make_known("existing", &tags).await;
+    with.kinds().is_as_recorded(&recorded).await;
+    let record = cname(&known, "api.demo.example.com", "balancer.example.com");
+    let record = with.make_known("api", &record).await;
+    with.kinds().is_as_recorded(&record).await;
+    with.kinds().unmake(&record).await;
+    with.kinds().unmake(&recorded).await;
+
+    let assumed = Lookup::AssumedRole { arn };
+    assert_eq!(queries::answer(&with.aws, &assumed).await.unwrap(), json!(true));
+    let stranger = Bench::of(owner.cloud.another_account(), "us-west-2");
+    assert_eq!(queries::answer(&stranger.aws, &assumed).await.unwrap(), json!(false));
 }
 
 kind_contract! {
@@ -317,6 +363,7 @@ async fn shared_tags_live_through_it_all() {
     let zone: HostedZoneOutputs =
         bench.make("demo", &zone(&bench, &network, "demo.example.com")).await;
     let shared = |subnets: &[SubnetId], hosted_zone| SharedTags {
+        hosted_zone_role: None,
         key: "kubernetes.io/cluster/other-abcde".to_owned(),
         subnets: subnets.to_vec(),
         hosted_zone,

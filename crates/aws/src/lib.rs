@@ -85,7 +85,7 @@ pub use client::hints::{FaultSituation, fails_every_call};
 #[cfg(feature = "sdk")]
 pub use client::interceptor::CallCounts;
 #[cfg(feature = "sdk")]
-pub use client::{Aws, AwsSettings, Caller};
+pub use client::{Aws, AwsSettings, Caller, HostedZoneRole};
 pub use model::Tags;
 pub use registry::schemas;
 #[cfg(feature = "sdk")]

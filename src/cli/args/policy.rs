@@ -57,6 +57,9 @@ pub struct PolicyIam {
     /// ARN of a customer-managed KMS key that encrypts volumes (repeatable).
     #[arg(long, value_name = "ARN", value_parser = kms_key)]
     pub kms_key: Vec<String>,
+    /// ARN of the role for a hosted zone of another account (`hostedZoneRole`).
+    #[arg(long, value_name = "ARN", value_parser = role)]
+    pub hosted_zone_role: Option<String>,
 }
 
 /// Task that a policy allows.
@@ -99,6 +102,11 @@ fn partition(given: &str) -> Result<String, String> {
     let names: Vec<&str> = PARTITIONS.iter().map(|one| one.name).collect();
     let expected = format!("a partition of AWS: {}", names.join(", "));
     checked(given, names.contains(&given), &expected)
+}
+
+fn role(given: &str) -> Result<String, String> {
+    let is_role = given.starts_with("arn:") && given.contains(":iam::") && given.contains(":role/");
+    checked(given, is_role, "the ARN of a role, such as arn:aws:iam::ACCOUNT:role/NAME")
 }
 
 fn kms_key(given: &str) -> Result<String, String> {

@@ -70,6 +70,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("--exclude", "swept"),
     ("--expect", "'+12 ~0 -0'"),
     ("--force-foreign", "security_group.master"),
+    ("--hosted-zone-role", "arn:aws:iam::123456789012:role/NAME"),
     ("--infra-id", "demo-x7k2p"),
     ("--json-into", "events.jsonl"),
     ("--key", "~/.ssh/id_ed25519"),

@@ -29,6 +29,7 @@ fn print_iam(arguments: &PolicyIam, common: &CommonArgs, ui: &mut Ui) -> Result<
         infra_id: arguments.infra_id.clone(),
         state,
         volume_keys: arguments.kms_key.clone(),
+        hosted_zone_role: arguments.hosted_zone_role.clone(),
     };
     ui.document(|out| {
         serde_json::to_writer_pretty(&mut *out, &document(task, &scope))?;

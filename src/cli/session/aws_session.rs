@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use groundplan_aws::kinds::shared_tags::SharedTags;
 use groundplan_aws::lookups::queries;
 use groundplan_aws::model::cluster_tag_key;
-use groundplan_aws::{Aws, AwsSettings, Caller, fails_every_call};
+use groundplan_aws::{Aws, AwsSettings, Caller, HostedZoneRole, fails_every_call};
+use groundplan_engine::graph::Resource;
 use groundplan_engine::provider::{ProviderError, all, retry_reads};
-use groundplan_engine::state::Cluster;
 use groundplan_engine::state::fence::Fence;
+use groundplan_engine::state::{Cluster, State};
 use groundplan_openshift::install_config::InstallConfig;
 use groundplan_openshift::topology::Lookup;
 use serde_json::Value;
@@ -64,8 +66,24 @@ pub(crate) fn settings(config: &InstallConfig, cluster: &Cluster) -> AwsSettings
         region: config.aws.region.clone(),
         endpoints: endpoints.map(|one| (one.name.clone(), one.url.to_string())).collect(),
         cluster_tag: cluster_tag_key(&cluster.infra_id),
-        hosted_zone_role: config.aws.hosted_zone_role.clone(),
+        hosted_zone_role: hosted_zone_role(config),
     }
+}
+
+/// Returns the role for the hosted zone that the install-config names.
+fn hosted_zone_role(config: &InstallConfig) -> Option<HostedZoneRole> {
+    let (arn, zone) = config.aws.hosted_zone_role.clone().zip(config.aws.hosted_zone.clone())?;
+    Some(HostedZoneRole { arn, zone: zone.0 })
+}
+
+/// Returns the recorded role for the hosted zone, for commands without an install-config.
+pub(crate) fn recorded_hosted_zone_role(state: &State) -> Option<HostedZoneRole> {
+    let tags = state.resources.iter().filter(|(one, _)| one.kind() == SharedTags::SCHEMA.kind);
+    let mut roles = tags.filter_map(|(_, record)| {
+        let text = |name: &str| record.inputs[name].as_str().map(str::to_owned);
+        Some(HostedZoneRole { arn: text("hosted_zone_role")?, zone: text("hosted_zone")? })
+    });
+    roles.next()
 }
 
 /// Returns the AWS settings of a recorded cluster, for commands without an install-config.

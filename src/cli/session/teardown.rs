@@ -12,7 +12,7 @@ use crate::cli::args::{GuardArgs, TargetingArgs};
 use crate::cli::exit_code::Exit;
 use crate::cli::output::command_error::{CommandError, Result};
 use crate::cli::output::ui::Ui;
-use crate::cli::session::aws_session::settings_without_config;
+use crate::cli::session::aws_session::{recorded_hosted_zone_role, settings_without_config};
 use crate::cli::session::before_deletion::{ended_attachments, ensure_unprotected};
 use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::ownership::ensure_owned;
@@ -70,7 +70,10 @@ impl<'a, P: Purpose> Session<'a, P> {
             _ => (),
         }
         let account = claimed.state().and_then(|state| state.lookup_cache.account.clone());
-        let connected = claimed.connect(settings(&cluster), account.as_deref(), ui).await?;
+        let mut settings = settings(&cluster);
+        let recorded = claimed.state().and_then(recorded_hosted_zone_role);
+        settings.hosted_zone_role = settings.hosted_zone_role.or(recorded);
+        let connected = claimed.connect(settings, account.as_deref(), ui).await?;
         let inputs = TeardownInputs {
             before: Vec::new(),
             live: LiveState::new(),

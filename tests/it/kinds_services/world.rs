@@ -15,7 +15,7 @@ use groundplan_aws::kinds::s3_object::S3Object;
 use groundplan_aws::kinds::target::Target;
 use groundplan_aws::kinds::target_group::{HealthCheck, TargetGroup, TargetGroupOutputs};
 use groundplan_aws::model::ids::{BucketName, DnsName, PolicyArn, PrivateIp, SubnetId, VpcId};
-use groundplan_aws::{Aws, AwsSettings, Tags};
+use groundplan_aws::{Aws, AwsSettings, HostedZoneRole, Tags};
 use groundplan_engine::graph::{Address, Resource};
 use groundplan_engine::provider::{
     ErrorClass, Observed, Provider, ProviderError, RecordedResource, Request,
@@ -130,9 +130,19 @@ impl Bench {
     }
 
     pub(super) fn of(cloud: Cloud, region: &str) -> Self {
+        Self::with(cloud, region, None)
+    }
+
+    /// Returns a bench whose calls about a hosted zone assume a role.
+    pub(super) fn with_role(cloud: Cloud, region: &str, role: HostedZoneRole) -> Self {
+        Self::with(cloud, region, Some(role))
+    }
+
+    fn with(cloud: Cloud, region: &str, hosted_zone_role: Option<HostedZoneRole>) -> Self {
         let settings = AwsSettings {
             region: region.to_owned(),
             cluster_tag: CLUSTER.to_owned(),
+            hosted_zone_role,
             ..AwsSettings::default()
         };
         let aws = Aws::new(&cloud.sdk_config_in(region), settings).with_fence(Fence::open());

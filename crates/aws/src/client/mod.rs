@@ -4,6 +4,7 @@
 //! error to a provider error. No other function of this module has error codes.
 
 pub(crate) mod account;
+pub(crate) mod assumed_role;
 pub(crate) mod batch;
 mod ca_bundle;
 pub(crate) mod capacity;
@@ -71,8 +72,18 @@ pub struct AwsSettings {
     pub endpoints: BTreeMap<String, String>,
     /// The key of the cluster tag (`kubernetes.io/cluster/<infraID>`).
     pub cluster_tag: String,
-    /// The role that private-zone operations assume (`platform.aws.hostedZoneRole`).
-    pub hosted_zone_role: Option<String>,
+    /// The role for the private hosted zone (`platform.aws.hostedZoneRole`). `None` if the zone is in
+    /// the account of the credentials.
+    pub hosted_zone_role: Option<HostedZoneRole>,
+}
+
+/// A role that all calls about one hosted zone assume. The zone is in another account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostedZoneRole {
+    /// The ARN of the role.
+    pub arn: String,
+    /// The ID of the hosted zone.
+    pub zone: String,
 }
 
 impl AwsSettings {
@@ -128,7 +139,9 @@ pub struct Aws {
     pub(crate) elb: aws_sdk_elasticloadbalancingv2::Client,
     pub(crate) elb_classic: aws_sdk_elasticloadbalancing::Client,
     pub(crate) iam: aws_sdk_iam::Client,
-    pub(crate) route53: aws_sdk_route53::Client,
+    route53: aws_sdk_route53::Client,
+    /// The client for the hosted zone of [`AwsSettings::hosted_zone_role`].
+    route53_of_role: Option<aws_sdk_route53::Client>,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) quotas: aws_sdk_servicequotas::Client,
     pub(crate) sts: aws_sdk_sts::Client,
@@ -192,8 +205,14 @@ impl Aws {
             (region.to_owned(), aws_sdk_resourcegroupstagging::Client::from_conf(config))
         });
         let tagging = tagging.collect();
+        let of_role = settings.hosted_zone_role.as_ref().map(|role| {
+            let endpoint = settings.endpoints.get("sts").map(String::as_str);
+            let credentials = assumed_role::credentials(config, endpoint, &role.arn);
+            builder!(aws_sdk_route53, "route53").credentials_provider(credentials).build()
+        });
         Self {
             cloudwatch: client!(aws_sdk_cloudwatch, "cloudwatch"),
+            route53_of_role: of_role.map(aws_sdk_route53::Client::from_conf),
             ec2: client!(aws_sdk_ec2, "ec2"),
             elb: client!(aws_sdk_elasticloadbalancingv2, "elasticloadbalancing"),
             elb_classic: client!(aws_sdk_elasticloadbalancing, "elasticloadbalancing"),
@@ -206,6 +225,19 @@ impl Aws {
             watch,
             settings,
         }
+    }
+
+    /// Returns the Route 53 client of the account of the credentials. Calls about one zone use
+    /// [`Aws::route53_of`].
+    pub(crate) fn route53(&self) -> &aws_sdk_route53::Client {
+        &self.route53
+    }
+
+    /// Returns the Route 53 client for a hosted zone: that of the role, if the role is for this zone.
+    pub(crate) fn route53_of(&self, zone: &str) -> &aws_sdk_route53::Client {
+        let role = self.settings.hosted_zone_role.as_ref();
+        let is_of_role = role.is_some_and(|role| role.zone == route53::bare_id(zone));
+        self.route53_of_role.as_ref().filter(|_| is_of_role).unwrap_or(&self.route53)
     }
 
     /// Returns the caller's identity, by the one call that all credentials allow. Without
@@ -626,7 +658,7 @@ pub(crate) mod tests {
         assert_stopped!("elasticloadbalancing", "DeleteLoadBalancer", elb);
         assert_stopped!("elasticloadbalancing", "RegisterInstancesWithLoadBalancer", classic);
         assert_stopped!("iam", "DeleteRole", aws.iam.delete_role().role_name("a"));
-        assert_stopped!("route53", "DeleteHostedZone", aws.route53.delete_hosted_zone().id("Z1"));
+        assert_stopped!("route53", "DeleteHostedZone", aws.route53().delete_hosted_zone().id("Z1"));
         assert_stopped!("s3", "DeleteBucket", aws.s3.delete_bucket().bucket("a"));
         assert_eq!(sent.bodies().len(), 0);
     }

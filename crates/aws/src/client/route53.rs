@@ -53,7 +53,7 @@ pub(crate) async fn records_from(
     most: i32,
 ) -> Result<Option<Vec<ResourceRecordSet>>> {
     let call = aws
-        .route53
+        .route53_of(zone)
         .list_resource_record_sets()
         .hosted_zone_id(zone)
         .start_record_name(name)
@@ -68,7 +68,7 @@ pub(crate) async fn every_record(aws: &Aws, zone: &str) -> Result<Vec<ResourceRe
     let (mut name, mut kind, mut identifier) = (None, None, None);
     loop {
         let call = aws
-            .route53
+            .route53_of(zone)
             .list_resource_record_sets()
             .hosted_zone_id(zone)
             .set_start_record_name(name)
@@ -95,7 +95,8 @@ pub(crate) fn step(action: ChangeAction, record: ResourceRecordSet) -> Change {
 pub(crate) async fn change(aws: &Aws, zone: &str, steps: Vec<Change>) -> Result<String> {
     let batch = ChangeBatch::builder().set_changes(Some(steps)).build();
     let batch = batch.expect("BUG: a batch has changes");
-    let call = aws.route53.change_resource_record_sets().hosted_zone_id(zone).change_batch(batch);
+    let call =
+        aws.route53_of(zone).change_resource_record_sets().hosted_zone_id(zone).change_batch(batch);
     let answer = aws.call("route53", "ChangeResourceRecordSets", call.send()).await;
     let answer = retry_on(answer, &["PriorRequestNotComplete"])?;
     let change = answer.change_info().ok_or_else(|| incomplete("ChangeResourceRecordSets"))?;
@@ -105,7 +106,7 @@ pub(crate) async fn change(aws: &Aws, zone: &str, steps: Vec<Change>) -> Result<
 /// Returns a zone's tags; `None` if the zone does not exist.
 pub(crate) async fn live_tags(aws: &Aws, zone: &str) -> Result<Option<Tags>> {
     let call = aws
-        .route53
+        .route53_of(zone)
         .list_tags_for_resource()
         .resource_type(TagResourceType::Hostedzone)
         .resource_id(zone);
@@ -137,7 +138,7 @@ async fn change_some_tags(
     unset: Option<Vec<String>>,
 ) -> Result<()> {
     let call = aws
-        .route53
+        .route53_of(zone)
         .change_tags_for_resource()
         .resource_type(TagResourceType::Hostedzone)
         .resource_id(zone)

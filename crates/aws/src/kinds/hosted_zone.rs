@@ -114,7 +114,7 @@ mod calls {
                 .build();
             let config = HostedZoneConfig::builder().private_zone(true).build();
             let call = aws
-                .route53
+                .route53()
                 .create_hosted_zone()
                 .name(&self.name)
                 .vpc(vpc)
@@ -202,7 +202,7 @@ mod calls {
     /// operators add records (`*.apps`).
     pub(crate) async fn delete_zone(aws: &Aws, id: &str) -> Result<()> {
         empty(aws, id).await?;
-        let call = aws.route53.delete_hosted_zone().id(id);
+        let call = aws.route53().delete_hosted_zone().id(id);
         let deleted = aws.call("route53", "DeleteHostedZone", call.send()).await;
         // Another client added a record after the records were listed. The retry lists them again.
         let deleted = retry_on(deleted, &["HostedZoneNotEmpty", "PriorRequestNotComplete"]);
@@ -213,7 +213,7 @@ mod calls {
         let (mut next_name, mut next_id) = (Some(name.to_owned()), None);
         loop {
             let call = aws
-                .route53
+                .route53()
                 .list_hosted_zones_by_name()
                 .set_dns_name(next_name)
                 .set_hosted_zone_id(next_id);
@@ -235,7 +235,7 @@ mod calls {
         recorded: HostedZone,
         id: HostedZoneId,
     ) -> Result<Option<Live<HostedZone>>> {
-        let call = aws.route53.get_hosted_zone().id(id.as_str());
+        let call = aws.route53().get_hosted_zone().id(id.as_str());
         let answer = aws.call("route53", "GetHostedZone", call.send()).await;
         let Some(zone) = none_if(answer, NO_ZONE)? else { return Ok(None) };
         let Some(tags) = route53::live_tags(aws, id.as_str()).await? else { return Ok(None) };

@@ -153,10 +153,13 @@ mod calls {
             waiting: Vec<Recorded<Self>>,
         ) -> Result<Vec<PollResult<DnsRecordOutputs>>> {
             let mut statuses: BTreeMap<String, bool> = BTreeMap::new();
-            for change in waiting.iter().filter_map(|one| one.outputs.as_ref()?.change.as_ref()) {
-                if !statuses.contains_key(change) {
-                    statuses.insert(change.clone(), is_in_sync(aws, change).await?);
-                }
+            for one in &waiting {
+                let change = one.outputs.as_ref().and_then(|outputs| outputs.change.as_ref());
+                let Some(change) = change.filter(|change| !statuses.contains_key(*change)) else {
+                    continue;
+                };
+                let zone = one.inputs.zone.get().as_str();
+                statuses.insert(change.clone(), is_in_sync(aws, zone, change).await?);
             }
             let seen = |one: Recorded<Self>| {
                 let change = one.outputs.as_ref().and_then(|outputs| outputs.change.as_ref());
@@ -320,8 +323,8 @@ mod calls {
         by_zone.then_with(|| listing_order(&one.name, &other.name))
     }
 
-    async fn is_in_sync(aws: &Aws, change: &str) -> Result<bool> {
-        let call = aws.route53.get_change().id(change);
+    async fn is_in_sync(aws: &Aws, zone: &str, change: &str) -> Result<bool> {
+        let call = aws.route53_of(zone).get_change().id(change);
         let answer = aws.call("route53", "GetChange", call.send()).await;
         // Route 53 does not keep old changes; a change that it no longer knows was in sync before.
         let Some(answer) = none_if(answer, &["NoSuchChange"])? else { return Ok(true) };

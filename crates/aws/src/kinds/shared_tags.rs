@@ -21,6 +21,10 @@ pub struct SharedTags {
     pub subnets: Vec<SubnetId>,
     /// Hosted zone with the tag.
     pub hosted_zone: Option<HostedZoneId>,
+    /// ARN of the role for the hosted zone, which is then in another account. Recorded for commands
+    /// without an install-config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted_zone_role: Option<String>,
 }
 
 /// Outputs: the tagged resources.
@@ -203,7 +207,8 @@ mod calls {
                 }
                 None => None,
             };
-            Ok(Self { key: self.key.clone(), subnets, hosted_zone })
+            let hosted_zone_role = self.hosted_zone_role.clone();
+            Ok(Self { key: self.key.clone(), subnets, hosted_zone, hosted_zone_role })
         }
 
         /// Returns the subnets with the tag. The request uses filters, because AWS rejects a

@@ -10,8 +10,8 @@ use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ids::{
-    HostedZoneId, ImageId, InstanceId, InstanceProfileName, PolicyArn, PublicIpv4PoolId, RoleName,
-    SecurityGroupId, SubnetId, VpcId,
+    DedicatedHostId, HostedZoneId, ImageId, InstanceId, InstanceProfileName, PolicyArn,
+    PublicIpv4PoolId, RoleName, SecurityGroupId, SubnetId, VpcId,
 };
 
 /// A lookup: a read-only query whose result only AWS has.
@@ -124,6 +124,13 @@ pub enum Lookup {
         /// The ARN.
         arn: PolicyArn,
     },
+    /// The existing ones of these Dedicated Hosts, as `Vec<DedicatedHostFact>`.
+    DedicatedHosts {
+        /// The region.
+        region: String,
+        /// The host IDs, sorted.
+        ids: Vec<DedicatedHostId>,
+    },
     /// The number of free addresses in a pool of public IPv4 addresses, as `Option<u32>`: `None` if
     /// there is no such pool. A check: the result is not kept.
     PublicIpv4Pool {
@@ -163,6 +170,11 @@ pub enum Lookup {
         region: String,
         /// The requested names, sorted.
         names: Vec<String>,
+    },
+    /// Permission of the caller to assume a role, as `bool`. A check: the result is not kept.
+    AssumedRole {
+        /// The ARN of the role.
+        arn: String,
     },
     /// The names of the zone's records below a domain and not at it, as `Vec<String>` without the
     /// trailing dot. A check: the result is not kept.
@@ -208,6 +220,10 @@ impl Lookup {
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
             Self::Policy { arn } => format!("policy/{arn}"),
+            Self::DedicatedHosts { region, ids } => {
+                let ids: Vec<_> = ids.iter().map(DedicatedHostId::as_str).collect();
+                format!("dedicated_hosts/{region}/{}", ids.join(","))
+            }
             Self::PublicIpv4Pool { region, id } => format!("public_ipv4_pool/{region}/{id}"),
             Self::KeyPairs { region } => format!("key_pairs/{region}"),
             Self::CapacityReservations { region } => format!("capacity_reservations/{region}"),
@@ -218,6 +234,7 @@ impl Lookup {
             Self::ClassicLoadBalancers { region, names } => {
                 format!("classic_load_balancers/{region}/{}", names.join(","))
             }
+            Self::AssumedRole { arn } => format!("assumed_role/{arn}"),
             Self::RecordsBelow { zone, domain } => format!("records_below/{zone}/{domain}"),
         }
     }
@@ -250,6 +267,7 @@ impl fmt::Display for Lookup {
             Self::Role { name } => write!(f, "the role {name}"),
             Self::InstanceProfile { name } => write!(f, "the instance profile {name}"),
             Self::Policy { arn } => write!(f, "the policy {arn}"),
+            Self::DedicatedHosts { ids, .. } => write!(f, "the Dedicated Hosts {}", listed(ids)),
             Self::PublicIpv4Pool { id, .. } => write!(f, "the pool of public addresses {id}"),
             Self::KeyPairs { region } => write!(f, "the key pairs of {region}"),
             Self::CapacityReservations { region } => {
@@ -262,11 +280,23 @@ impl fmt::Display for Lookup {
             Self::ClassicLoadBalancers { names, .. } => {
                 write!(f, "the classic load balancers {}", names.join(", "))
             }
+            Self::AssumedRole { arn } => write!(f, "the permission to assume {arn}"),
             Self::RecordsBelow { zone, domain } => {
                 write!(f, "the records below {domain} in the hosted zone {zone}")
             }
         }
     }
+}
+
+/// A Dedicated Host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DedicatedHostFact {
+    /// The host ID.
+    pub id: DedicatedHostId,
+    /// The zone of the host.
+    pub zone: String,
+    /// Infra IDs of the clusters that own the host.
+    pub owners: BTreeSet<String>,
 }
 
 fn listed<T: fmt::Display>(ids: &[T]) -> String {

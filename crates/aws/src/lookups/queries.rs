@@ -9,21 +9,20 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::Aws;
+use crate::client::assumed_role::SESSION;
 use crate::client::ec2::{self, Ec2Object, filter, pages};
 use crate::client::elb::{self, BalancerKey};
 use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53;
 use crate::lookups::lookup::{
-    FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact, InstanceTypes,
-    InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups, PolicyFact,
-    SecurityGroupVpcs, SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
+    DedicatedHostFact, FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact,
+    InstanceTypes, InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups,
+    PolicyFact, SecurityGroupVpcs, SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
 };
 use crate::model::ids::{
-    HostedZoneId, ImageId, InstanceId, PolicyArn, SecurityGroupId, SubnetId, VpcId,
-};
-use crate::model::ids::{
-    HostedZoneId, ImageId, InstanceId, PublicIpv4PoolId, SecurityGroupId, SubnetId, VpcId,
+    DedicatedHostId, HostedZoneId, ImageId, InstanceId, PolicyArn, PublicIpv4PoolId,
+    SecurityGroupId, SubnetId, VpcId,
 };
 use crate::model::owner_of_tag;
 
@@ -92,6 +91,10 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
             json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
         Lookup::Policy { arn } => json(&policy(aws, arn).await?),
+        Lookup::DedicatedHosts { region, ids } => {
+            here(aws, region)?;
+            json(&dedicated_hosts(aws, ids).await?)
+        }
         Lookup::PublicIpv4Pool { region, id } => {
             here(aws, region)?;
             json(&public_ipv4_pool(aws, id).await?)
@@ -119,6 +122,14 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
         Lookup::ClassicLoadBalancers { region, names } => {
             here(aws, region)?;
             json(&elb::classic_load_balancers(aws, names).await?)
+        }
+        Lookup::AssumedRole { arn } => {
+            let call = aws.sts.assume_role().role_arn(arn).role_session_name(SESSION);
+            match aws.call("sts", "AssumeRole", call.send()).await {
+                Ok(_) => json(&true),
+                Err(error) if error.is(&["AccessDenied"]) => json(&false),
+                Err(error) => Err(error),
+            }
         }
         Lookup::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
     }
@@ -257,6 +268,34 @@ fn instance_type(info: &types::InstanceTypeInfo) -> Option<(String, InstanceType
     Some((info.instance_type()?.as_str().to_owned(), fact))
 }
 
+/// Returns the existing ones of these hosts, without released ones. A filter is used, because one
+/// unknown ID would fail the whole call.
+async fn dedicated_hosts(aws: &Aws, ids: &[DedicatedHostId]) -> Result<Vec<DedicatedHostFact>> {
+    use types::AllocationState::{Released, ReleasedPermanentFailure};
+    let mut found = Vec::new();
+    for some in ids.chunks(ec2::FILTER_VALUES) {
+        let names: Vec<&str> = some.iter().map(DedicatedHostId::as_str).collect();
+        let request = aws.ec2.describe_hosts().filter(filter("host-id", &names));
+        for host in pages!(aws, "DescribeHosts", request, hosts) {
+            let gone = [Released, ReleasedPermanentFailure];
+            let is_gone = host.state().is_some_and(|state| gone.contains(state));
+            let (Some(id), Some(zone), false) = (host.host_id(), host.availability_zone(), is_gone)
+            else {
+                continue;
+            };
+            let owners =
+                host.tags().iter().filter_map(|tag| owner_of_tag(tag.key()?, tag.value()?));
+            found.push(DedicatedHostFact {
+                id: id.into(),
+                zone: zone.to_owned(),
+                owners: owners.map(str::to_owned).collect(),
+            });
+        }
+    }
+    found.sort_by(|one, other| one.id.cmp(&other.id));
+    Ok(found)
+}
+
 /// Returns the number of free addresses in a pool. `None` if the account has no such pool.
 async fn public_ipv4_pool(aws: &Aws, id: &PublicIpv4PoolId) -> Result<Option<u32>> {
     let call = aws.ec2.describe_public_ipv4_pools().pool_ids(id.as_str());
@@ -389,7 +428,7 @@ pub(crate) async fn zones_named(aws: &Aws, domain: &str) -> Result<Vec<HostedZon
     let (mut name, mut id) = (Some(domain.to_owned()), None);
     loop {
         let call = aws
-            .route53
+            .route53()
             .list_hosted_zones_by_name()
             .set_dns_name(name)
             .set_hosted_zone_id(id)
@@ -419,7 +458,7 @@ pub(crate) fn zone_id(id: &str) -> HostedZoneId {
 }
 
 async fn hosted_zone(aws: &Aws, id: &HostedZoneId) -> Result<Option<HostedZoneFact>> {
-    let call = aws.route53.get_hosted_zone().id(id.as_str());
+    let call = aws.route53_of(id.as_str()).get_hosted_zone().id(id.as_str());
     let answer = match aws.call("route53", "GetHostedZone", call.send()).await {
         Err(error) if error.is(&["NoSuchHostedZone"]) => return Ok(None),
         answer => answer?,

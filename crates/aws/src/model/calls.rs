@@ -3,7 +3,7 @@
 /// Returns true if an action, or a call of that name, changes nothing.
 pub fn is_read(action: &str) -> bool {
     let call = action.split_once(':').map_or(action, |(_, call)| call);
-    ["Describe", "Get", "List", "Head", "Search", "Simulate"]
+    ["Assume", "Describe", "Get", "List", "Head", "Search", "Simulate"]
         .iter()
         .any(|verb| call.starts_with(verb))
 }

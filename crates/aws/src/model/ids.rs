@@ -54,6 +54,8 @@ id! {
     NetworkInterfaceId
     /// ID of an image: `ami-…`
     ImageId
+    /// ID of a Dedicated Host: `h-…`
+    DedicatedHostId
     /// ID of an instance: `i-…`
     InstanceId
     /// A private IPv4 address.

@@ -148,6 +148,8 @@ pub struct PolicyScope {
     pub state: Option<(String, String)>,
     /// ARNs of customer-managed keys that encrypt volumes.
     pub volume_keys: Vec<String>,
+    /// ARN of the role for a hosted zone of another account.
+    pub hosted_zone_role: Option<String>,
 }
 
 impl Default for PolicyScope {
@@ -158,6 +160,7 @@ impl Default for PolicyScope {
             infra_id: None,
             state: None,
             volume_keys: Vec::new(),
+            hosted_zone_role: None,
         }
     }
 }
@@ -194,6 +197,7 @@ pub fn document(task: Task, scope: &PolicyScope) -> Value {
     statements.extend(scope.shared_roles(task));
     statements.extend(scope.service_linked_roles(task));
     statements.extend(scope.volume_keys(task));
+    statements.extend(scope.hosted_zone_role(task));
     statements.extend(scope.state_statements(task));
     statements.retain(|one| one["Action"].as_array().is_some_and(|actions| !actions.is_empty()));
     json!({"Version": "2012-10-17", "Statement": statements})
@@ -364,6 +368,14 @@ impl PolicyScope {
         let mut linked = statement("ServiceLinkedRoles", &action, &[arn]);
         linked["Condition"] = json!({"StringEquals": {"iam:AWSServiceName": services}});
         Some(linked)
+    }
+
+    /// Returns the permission to assume the role for the hosted zone, whose own policy allows the calls
+    /// of Route 53.
+    fn hosted_zone_role(&self, task: Task) -> Option<Value> {
+        let role = self.hosted_zone_role.clone()?;
+        let uses_zone = matches!(task, Task::Plan | Task::Apply | Task::Destroy);
+        uses_zone.then(|| statement("HostedZoneRole", &["sts:AssumeRole"], &[role]))
     }
 
     fn volume_keys(&self, task: Task) -> Vec<Value> {
@@ -568,6 +580,7 @@ mod tests {
             account: Some("123456789012".to_owned()),
             infra_id: Some("a-name-of-21-chars-abcde".to_owned()),
             state: Some(("states-of-clusters".to_owned(), "production".to_owned())),
+            hosted_zone_role: Some("arn:aws-us-gov:iam::210987654321:role/dns".to_owned()),
             volume_keys: vec!["arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/1".to_owned()],
         };
         for task in TASKS {

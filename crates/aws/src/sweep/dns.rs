@@ -131,7 +131,7 @@ async fn candidates(aws: &Aws, domain: Option<&str>) -> Result<Vec<HostedZone>> 
     let cluster = infra_id(aws).rsplit_once('-').map_or("", |(name, _)| name);
     let (mut zones, mut marker) = (Vec::new(), None);
     loop {
-        let call = aws.route53.list_hosted_zones().set_marker(marker).send();
+        let call = aws.route53().list_hosted_zones().set_marker(marker).send();
         let page = aws.call("route53", "ListHostedZones", call).await?;
         let may_be_ours = |zone: &HostedZone| is_private(zone) && zone.name.starts_with(cluster);
         zones.extend(page.hosted_zones.into_iter().filter(may_be_ours));

@@ -186,6 +186,7 @@ rules! {
     VolumeIops = "volume-iops", Error, InstallerAws: "`rootVolume.iops` is positive for io1 and io2, not negative for gp3, and absent for others";
     VolumeThroughput = "volume-throughput", Error, InstallerAws: "`rootVolume.throughput` is from 125 to 2000, for gp3";
     CpuOptions = "cpu-options", Error, InstallerAws: "`cpuOptions` has a `confidentialCompute`, which is `Disabled` or `AMDEncryptedVirtualizationNestedPaging`";
+    HostPlacement = "host-placement", Error, InstallerAws: "`hostPlacement` is set for workers only, with the feature gate `AWSDedicatedHosts`; its affinity is `AnyAvailable`, or `DedicatedHost` with at least one host, each once";
     RoleAndProfile = "role-and-profile", Error, InstallerAws: "`iamRole` and `iamProfile` are not both set";
     SecurityGroupsVpc = "security-groups-vpc", Error, InstallerAws: "`additionalSecurityGroupIDs` require existing subnets";
     SecurityGroupCount = "security-group-count", Error, InstallerAws: "`additionalSecurityGroupIDs` are at most 15";
@@ -204,6 +205,9 @@ rules! {
     HostedZoneRoleMode = "hosted-zone-role-mode", Error, InstallerAws: "`hostedZoneRole` requires credentialsMode `Passthrough` or `Manual`";
     HostedZoneRoleArn = "hosted-zone-role-arn", Error, Aws: "`hostedZoneRole` is an ARN";
     PermissionsBoundary = "permissions-boundary", Error, Aws: "`permissionsBoundary` is the ARN of an IAM policy in the partition of the region";
+    UserProvisionedDns = "user-provisioned-dns", Error, InstallerAws: "`userProvisionedDNS` is `Disabled`, or `Enabled` with the feature gate `AWSClusterHostedDNSInstall` (`AWSClusterHostedDNS` until 4.19)";
+    SubnetRole = "subnet-role", Error, InstallerAws: "each role of a subnet is known and listed once, without contradiction: `EdgeNode` alone, and not both `ControlPlaneExternalLB` and `ControlPlaneInternalLB`";
+    SubnetRoles = "subnet-roles", Error, InstallerAws: "all subnets have roles or none has; each role but `EdgeNode` has a subnet, `ControlPlaneExternalLB` only with `publish: External`, `IngressControllerLB` at most ten";
     PublicPoolPublish = "public-pool-publish", Error, InstallerAws: "`publicIpv4Pool` requires `publish: External`";
     RepeatedEndpoint = "repeated-endpoint", Error, InstallerAws: "a service has one endpoint";
     EndpointUrl = "endpoint-url", Error, InstallerAws: "an endpoint is `https://`, a host and optionally a port; plain http is only for loopback";

@@ -15,6 +15,7 @@ use super::document::{self, Document, FieldValue, Spanned};
 use super::feature_support::is_enabled;
 use super::machine_pool::unsupported;
 use super::metadata_service::warn_of_extension;
+use super::subnet_roles;
 use crate::diagnostics::finding::{
     FieldSpan, FindingCollector, did_you_mean, may_be_secret, shown,
 };
@@ -59,6 +60,7 @@ pub(super) fn resolve(
     let region = region(given, report);
     check_sovereign(document, given, report);
     let subnets = subnets(given, report);
+    let subnet_roles = subnet_roles::resolve(document, given, report);
     let hosted_zone = given.hosted_zone.text();
     check_hosted_zone(given, credentials_mode, report);
     if let Some(image) = given.ami_id.filled() {
@@ -70,6 +72,7 @@ pub(super) fn resolve(
     let service_endpoints = service_endpoints(given, report);
     check_public_ipv4_pool(document, given, report);
     check_unsupported(given, report);
+    check_user_provisioned_dns(document, given, report);
     Some(AwsPlatform {
         ami_id: given.ami_id.text().map(Into::into),
         hosted_zone: hosted_zone.map(Into::into),
@@ -86,6 +89,7 @@ pub(super) fn resolve(
         user_tags,
         service_endpoints,
         subnets,
+        subnet_roles,
         region: region?,
     })
 }
@@ -250,9 +254,6 @@ fn subnets(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector
     let mut ids: Vec<&Spanned<String>> = given.subnets.items().iter().collect();
     for subnet in newer {
         ids.extend(subnet.id.require(&subnet.spot, "id", report));
-        if let Some(roles) = subnet.roles.get().filter(|roles| !roles.is_empty_list()) {
-            report.breach(Rule::Unsupported, &roles.spot, unsupported("roles"));
-        }
     }
     for (index, id) in ids.iter().enumerate() {
         check_id(id, "subnet-", report);
@@ -288,12 +289,7 @@ fn check_hosted_zone(
     let Some(role) = given.hosted_zone_role.filled() else {
         return;
     };
-    if !check_role(role, given, credentials_mode, report) {
-        return;
-    }
-    report
-        .breach(Rule::Unsupported, &role.spot, unsupported("hostedZoneRole"))
-        .hint("use a hosted zone of the cluster's account, and remove the role");
+    check_role(role, given, credentials_mode, report);
 }
 
 /// Returns the ARN of the permissions boundary. Reports an ARN that no policy of the region's
@@ -321,28 +317,24 @@ fn permissions_boundary(
     Some(arn)
 }
 
-/// Returns true if the role for the hosted zone breaks no rule of openshift-install.
+/// Reports a role for the hosted zone that breaks a rule of openshift-install.
 fn check_role(
     role: &Spanned<String>,
     given: &Spanned<document::AwsPlatform>,
     credentials_mode: Option<CredentialsMode>,
     report: &mut FindingCollector,
-) -> bool {
-    let mut is_fine = true;
+) {
     if given.hosted_zone.text().is_none() && !matches!(given.hosted_zone, FieldValue::Unreadable) {
-        is_fine = false;
         report
             .breach(Rule::HostedZoneRoleZone, &role.spot, "is set without `hostedZone`")
             .expected("`hostedZone`, the zone that the role is for");
     }
     if !role.value.starts_with("arn:") {
-        is_fine = false;
         report
             .breach(Rule::HostedZoneRoleArn, &role.spot, format!("found {}", shown(&role.value)))
             .expected("the ARN of a role");
     }
     if !matches!(credentials_mode, Some(CredentialsMode::Passthrough | CredentialsMode::Manual)) {
-        is_fine = false;
         report
             .breach(
                 Rule::HostedZoneRoleMode,
@@ -351,7 +343,6 @@ fn check_role(
             )
             .expected("credentialsMode `Passthrough` or `Manual`");
     }
-    is_fine
 }
 
 fn propagate_user_tags(
@@ -622,10 +613,7 @@ fn is_loopback(url: &Url) -> bool {
 /// Reports fields of later releases that groundplan does not support. Ignoring them would create a
 /// different cluster.
 fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) {
-    for (name, given, harmless) in [
-        ("userProvisionedDNS", &given.user_provisioned_dns, "Disabled"),
-        ("ipFamily", &given.ip_family, "IPv4"),
-    ] {
+    for (name, given, harmless) in [("ipFamily", &given.ip_family, "IPv4")] {
         let asked = given.get().filter(|at| !at.value.is_empty() && at.value != harmless);
         if let Some(at) = asked {
             report.breach(Rule::Unsupported, &at.spot, unsupported(name));
@@ -633,8 +621,46 @@ fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut Findin
     }
     if let Some(at) = given.best_effort_delete.get().filter(|at| at.value) {
         report
-            .breach(Rule::NoEffect, &at.spot, "has no effect: a failed deletion is always reported")
-            .hint("remove the field; the next run tries the deletion again");
+            .breach(
+                Rule::NoEffect,
+                &at.spot,
+                "has no effect: a bucket of the bootstrap that cannot be deleted stays recorded, and \
+                 its command ends with exit code 1 after all other steps",
+            )
+            .hint(
+                "remove the field; without the permission to delete the bucket, set \
+                 `preserveBootstrapIgnition: true`, which keeps it",
+            );
+    }
+}
+
+/// Reports `userProvisionedDNS: Enabled`: without its feature gate as openshift-install does, and with
+/// it because of the Ignition configs. The gate had another name until 4.19 (openshift/installer
+/// `pkg/types/aws/validation/featuregates.go`).
+fn check_user_provisioned_dns(
+    document: &Document,
+    given: &Spanned<document::AwsPlatform>,
+    report: &mut FindingCollector,
+) {
+    const GATES: [&str; 2] = ["AWSClusterHostedDNSInstall", "AWSClusterHostedDNS"];
+    let asked = given.user_provisioned_dns.filled().filter(|at| at.value != "Disabled");
+    let Some(at) = asked else { return };
+    if at.value != "Enabled" {
+        report
+            .breach(Rule::UserProvisionedDns, &at.spot, format!("found {}", shown(&at.value)))
+            .expected("`Disabled`, or `Enabled` with its feature gate");
+    } else if !GATES.into_iter().any(|gate| is_enabled(document, gate)) {
+        report
+            .breach(Rule::UserProvisionedDns, &at.spot, "is `Enabled` without its feature gate")
+            .expected(format!("featureSet `CustomNoUpgrade` with the gate `{}=true`", GATES[0]))
+            .hint("remove the field; the cluster then has a private hosted zone");
+    } else {
+        report
+            .breach(Rule::Unsupported, &at.spot, unsupported("userProvisionedDNS: Enabled"))
+            .expected(
+                "`Disabled`, because the Ignition configs of such a cluster have the addresses of \
+                 the load balancers, which only openshift-install writes into them",
+            );
     }
 }
 

@@ -7,10 +7,11 @@
 
 use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ebs::{self, VolumeSetting};
+use groundplan_aws::model::ids::DedicatedHostId;
 
 use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Spanned};
-use super::machine_pool::unsupported;
+use super::feature_support::is_enabled;
 use super::metadata_service;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
@@ -26,6 +27,11 @@ pub(crate) const CONFIDENTIAL_COMPUTE: &Choices<ConfidentialCompute> = &[
     ("AMDEncryptedVirtualizationNestedPaging", ConfidentialCompute::AmdSevSnp),
 ];
 
+/// Feature gate of `hostPlacement` (openshift/api `features/features.go`).
+const DEDICATED_HOSTS: &str = "AWSDedicatedHosts";
+/// openshift/installer `pkg/types/aws/machinepool.go`. True if hosts are named.
+pub(super) const AFFINITIES: &Choices<bool> = &[("AnyAvailable", false), ("DedicatedHost", true)];
+
 /// Returns the volume types of EC2 by name. The config may use any case.
 pub(super) fn volume_types() -> Vec<(&'static str, &'static ebs::VolumeType)> {
     ebs::VOLUME_TYPES.iter().map(|one| (one.name, one)).collect()
@@ -37,6 +43,8 @@ pub(super) struct PoolContext<'document> {
     ami_id: Option<&'document str>,
     has_subnets: bool,
     default: Option<&'document Spanned<document::AwsMachinePool>>,
+    /// True if the feature gate of `hostPlacement` is enabled.
+    has_dedicated_hosts: bool,
 }
 
 impl<'document> PoolContext<'document> {
@@ -47,6 +55,7 @@ impl<'document> PoolContext<'document> {
             ami_id: aws.and_then(|aws| aws.ami_id.text()),
             has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
             default: aws.and_then(|aws| aws.default_machine_platform.get()),
+            has_dedicated_hosts: is_enabled(document, DEDICATED_HOSTS),
         }
     }
 
@@ -54,6 +63,7 @@ impl<'document> PoolContext<'document> {
     pub(super) fn check(&self, report: &mut FindingCollector) {
         if let Some(default) = self.default {
             check(default, self, report);
+            check_host_placement(default, false, self, report);
             check_relations(default, &[default], &[], self.region, report);
             metadata_service::check_reach(None, Some(default), report);
         }
@@ -106,6 +116,65 @@ pub(super) fn merge(
             .into_iter()
             .map(|id| id.as_str().into())
             .collect(),
+        dedicated_hosts: dedicated_hosts(given),
+    }
+}
+
+/// Returns the Dedicated Hosts of a pool, without repetition.
+fn dedicated_hosts(given: Option<&Spanned<document::AwsMachinePool>>) -> Vec<DedicatedHostId> {
+    let placement = given.and_then(|given| given.host_placement.get());
+    let items = placement.map_or(&[][..], |placement| placement.dedicated_hosts.items());
+    let mut hosts: Vec<DedicatedHostId> = Vec::new();
+    for id in items.iter().filter_map(|host| host.id.text()).map(DedicatedHostId::from) {
+        if !hosts.contains(&id) {
+            hosts.push(id);
+        }
+    }
+    hosts
+}
+
+/// Validates `hostPlacement` of a pool. Reference: openshift/installer
+/// `pkg/types/aws/validation/machinepool.go`, `validateHostPlacement`, and `featuregates.go`.
+pub(super) fn check_host_placement(
+    given: &document::AwsMachinePool,
+    is_workers: bool,
+    around: &PoolContext,
+    report: &mut FindingCollector,
+) {
+    let Some(at) = given.host_placement.get() else { return };
+    if !is_workers {
+        report
+            .breach(Rule::HostPlacement, &at.spot, "is set for machines other than workers")
+            .expected("`hostPlacement` in a compute pool `worker`");
+        return;
+    }
+    if !around.has_dedicated_hosts {
+        report.breach(Rule::HostPlacement, &at.spot, "is set without its feature gate").expected(
+            format!("featureSet `CustomNoUpgrade` with the gate `{DEDICATED_HOSTS}=true`"),
+        );
+    }
+    if at.affinity.require(&at.spot, "affinity", report).is_none() {
+        return;
+    }
+    let Some(names_hosts) = choose(Rule::HostPlacement, &at.affinity, AFFINITIES, report) else {
+        return;
+    };
+    let hosts = at.dedicated_hosts.items();
+    if names_hosts == hosts.is_empty() {
+        let found = if names_hosts { "has no `dedicatedHost`" } else { "has a `dedicatedHost`" };
+        report
+            .breach(Rule::HostPlacement, &at.spot, found)
+            .expected("`dedicatedHost` with the affinity `DedicatedHost`, and only with it");
+    }
+    let mut earlier: Vec<&str> = Vec::new();
+    for host in hosts {
+        let Some(id) = host.id.require(&host.spot, "id", report) else { continue };
+        super::aws::check_id(id, "h-", report);
+        if earlier.contains(&id.value.as_str()) {
+            let found = format!("found {} a second time", shown(&id.value));
+            report.breach(Rule::HostPlacement, &id.spot, found).expected("each host once");
+        }
+        earlier.push(&id.value);
     }
 }
 
@@ -161,7 +230,6 @@ fn check(
     check_security_groups(given, around, report);
     check_image(given, report);
     check_cpu(given, report);
-    check_unsupported(given, report);
 }
 
 /// Returns true if `text` is a family, a dot and a size. AWS decides whether the region has the
@@ -430,11 +498,5 @@ fn check_cpu(given: &document::AwsMachinePool, report: &mut FindingCollector) {
         report
             .breach(Rule::CpuOptions, &options.spot, "sets nothing")
             .expected("`confidentialCompute` to be set");
-    }
-}
-
-fn check_unsupported(given: &document::AwsMachinePool, report: &mut FindingCollector) {
-    if let Some(at) = given.host_placement.get() {
-        report.breach(Rule::Unsupported, &at.spot, unsupported("hostPlacement"));
     }
 }

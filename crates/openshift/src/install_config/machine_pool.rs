@@ -172,7 +172,11 @@ fn pool(
         }
         _ => Some(architecture),
     };
-    let aws = aws_machine_pool::resolve(platform(&given.platform, report), around, report);
+    let own = platform(&given.platform, report);
+    if let Some(own) = own {
+        aws_machine_pool::check_host_placement(own, name == WORKER, around, report);
+    }
+    let aws = aws_machine_pool::resolve(own, around, report);
     Some(MachinePool {
         name: name.into(),
         replicas: replicas?,

@@ -27,6 +27,7 @@ mod proxy;
 mod redact;
 mod render;
 mod resolved;
+mod subnet_roles;
 
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,12 @@
 //! The original text and its positions are not available here. An `Option` that is `None` means no
 //! opinion: AWS or the topology chooses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::kinds::machine::ConfidentialCompute;
 use groundplan_aws::model::ids::{
-    HostedZoneId, ImageId, InstanceProfileName, PolicyArn, PublicIpv4PoolId, RoleName,
-    SecurityGroupId, SubnetId,
+    DedicatedHostId, HostedZoneId, ImageId, InstanceProfileName, PolicyArn, PublicIpv4PoolId,
+    RoleName, SecurityGroupId, SubnetId,
 };
 use groundplan_aws::model::metadata_options::MetadataService;
 use ipnet::Ipv4Net;
@@ -174,6 +174,8 @@ pub struct AwsMachinePool {
     pub iam_profile: Option<InstanceProfileName>,
     /// Existing security groups, in addition to the cluster's.
     pub additional_security_groups: Vec<SecurityGroupId>,
+    /// Dedicated Hosts, at most one in each zone. Empty means any place. Workers only.
+    pub dedicated_hosts: Vec<DedicatedHostId>,
 }
 
 /// A root volume.
@@ -200,6 +202,8 @@ pub struct AwsPlatform {
     pub ami_id: Option<ImageId>,
     /// Existing subnets. Empty means that the cluster gets its own VPC.
     pub subnets: Vec<SubnetId>,
+    /// Roles of the existing subnets. Empty if the config names none: the routes decide.
+    pub subnet_roles: BTreeMap<SubnetId, BTreeSet<SubnetRole>>,
     /// An existing private hosted zone.
     pub hosted_zone: Option<HostedZoneId>,
     /// ARN of the role to assume for the private hosted zone.
@@ -220,6 +224,47 @@ pub struct AwsPlatform {
     /// True if the bucket with the bootstrap Ignition is kept when the bootstrap machine is
     /// removed.
     pub preserve_bootstrap_ignition: bool,
+}
+
+/// Purpose of an existing subnet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SubnetRole {
+    /// Masters and workers.
+    ClusterNode,
+    /// Workers in local and wavelength zones.
+    EdgeNode,
+    /// The bootstrap machine.
+    BootstrapNode,
+    /// Load balancer of the default ingress controller.
+    IngressControllerLb,
+    /// Load balancer of the API for clients on the internet.
+    ControlPlaneExternalLb,
+    /// Load balancer of the API for clients inside the VPC.
+    ControlPlaneInternalLb,
+}
+
+impl SubnetRole {
+    /// All roles.
+    pub const ALL: [Self; 6] = [
+        Self::ClusterNode,
+        Self::EdgeNode,
+        Self::BootstrapNode,
+        Self::IngressControllerLb,
+        Self::ControlPlaneExternalLb,
+        Self::ControlPlaneInternalLb,
+    ];
+
+    /// Returns the name in the install-config.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClusterNode => "ClusterNode",
+            Self::EdgeNode => "EdgeNode",
+            Self::BootstrapNode => "BootstrapNode",
+            Self::IngressControllerLb => "IngressControllerLB",
+            Self::ControlPlaneExternalLb => "ControlPlaneExternalLB",
+            Self::ControlPlaneInternalLb => "ControlPlaneInternalLB",
+        }
+    }
 }
 
 /// A custom endpoint of one AWS service.

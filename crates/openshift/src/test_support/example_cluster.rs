@@ -15,8 +15,8 @@ use crate::install_config::{
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
 use crate::topology::lookups::{
-    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings, PolicyFact,
-    SecurityGroupVpcs, SubnetFact, SubnetReach,
+    DedicatedHostFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup,
+    Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 use crate::topology::{
     Assets, ClusterSpec, CompileError, CompileOptions, Compiled, PlacedConfig, compile,
@@ -62,8 +62,12 @@ pub struct ExampleCloud {
     pub iam: BTreeSet<String>,
     /// Managed policies that a lookup returns, by ARN; others do not exist.
     pub policies: BTreeMap<PolicyArn, PolicyFact>,
+    /// ARNs of the roles that the caller can assume.
+    pub assumable_roles: BTreeSet<String>,
     /// Free addresses of each pool of public IPv4 addresses.
     pub pools: BTreeMap<PublicIpv4PoolId, u32>,
+    /// Existing Dedicated Hosts.
+    pub hosts: Vec<DedicatedHostFact>,
     /// DNS records by hosted zone.
     pub records: BTreeMap<HostedZoneId, Vec<String>>,
 }
@@ -235,6 +239,11 @@ impl ExampleCloud {
                 let missing = PolicyFact { exists: Some(false), account: String::new() };
                 json!(self.policies.get(arn).unwrap_or(&missing))
             }
+            Lookup::DedicatedHosts { ids, .. } => {
+                let known = self.hosts.iter().filter(|host| ids.contains(&host.id));
+                json!(known.collect::<Vec<_>>())
+            }
+            Lookup::AssumedRole { arn } => json!(self.assumable_roles.contains(arn)),
             Lookup::PublicIpv4Pool { id, .. } => json!(self.pools.get(id)),
             Lookup::RecordsBelow { zone, domain } => {
                 let ending = format!(".{domain}");
@@ -280,7 +289,9 @@ fn cloud() -> ExampleCloud {
         groups: SecurityGroupVpcs::new(),
         iam: BTreeSet::new(),
         policies: BTreeMap::new(),
+        assumable_roles: BTreeSet::new(),
         pools: BTreeMap::new(),
+        hosts: Vec::new(),
         records: BTreeMap::new(),
     }
 }
@@ -347,6 +358,7 @@ fn pool(name: &str) -> MachinePool {
             iam_role: None,
             iam_profile: None,
             additional_security_groups: Vec::new(),
+            dedicated_hosts: Vec::new(),
         },
     }
 }
@@ -356,6 +368,7 @@ fn platform() -> AwsPlatform {
         region: "us-west-2".into(),
         ami_id: Some("ami-0demo".into()),
         subnets: Vec::new(),
+        subnet_roles: BTreeMap::new(),
         hosted_zone: None,
         hosted_zone_role: None,
         permissions_boundary: None,

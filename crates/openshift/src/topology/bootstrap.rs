@@ -6,7 +6,7 @@ use groundplan_aws::kinds::instance::{
 };
 use groundplan_aws::kinds::s3_bucket::S3Bucket;
 use groundplan_aws::kinds::s3_object::S3Object;
-use groundplan_aws::model::ids::{BucketName, SubnetId};
+use groundplan_aws::model::ids::BucketName;
 use groundplan_aws::model::metadata_options::metadata_options;
 use groundplan_engine::graph::{Address, Graph, Handle, Input, Resource};
 use groundplan_engine::out;
@@ -122,16 +122,12 @@ fn root_volume(site: &CompileContext) -> InstanceRootVolume {
     }
 }
 
-/// Returns the network of the bootstrap. The subnet is the first public one for a published cluster,
-/// or else the first private one.
+/// Returns the network of the bootstrap, with a public address for a published cluster.
 fn network(site: &CompileContext) -> InstanceNetwork {
     let layout = &site.spec.names.layout.bootstrap;
     let more = site.spec.masters.additional_security_groups.iter().cloned();
     let more = more.filter(|_| layout.has_additional_groups).map(Input::Known);
     let groups = site.groups.ids(layout.groups).into_iter().chain(more).collect();
     let public_ip = site.spec.publish == Publish::External;
-    let subnets = if public_ip { &site.network.public } else { &site.network.private };
-    let subnet: Input<SubnetId> =
-        subnets.values().next().expect("BUG: every network has such a subnet").clone();
-    InstanceNetwork::Subnet { subnet, groups, public_ip }
+    InstanceNetwork::Subnet { subnet: site.network.bootstrap.clone(), groups, public_ip }
 }

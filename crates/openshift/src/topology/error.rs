@@ -3,7 +3,8 @@
 use std::fmt;
 
 use groundplan_aws::model::ids::{
-    HostedZoneId, ImageId, PolicyArn, PublicIpv4PoolId, SecurityGroupId, SubnetId, VpcId,
+    DedicatedHostId, HostedZoneId, ImageId, PolicyArn, PublicIpv4PoolId, SecurityGroupId, SubnetId,
+    VpcId,
 };
 use ipnet::Ipv4Net;
 
@@ -301,6 +302,88 @@ pub enum CompileError {
         /// Zone of both subnets.
         zone: String,
     },
+    /// The routes of a subnet do not fit its role.
+    #[error(
+        "the subnet {id} has the role {role}, but is {}",
+        if *is_public { "public" } else { "private" }
+    )]
+    RoleOfSubnet {
+        /// Index of the subnet in the config.
+        index: usize,
+        /// The subnet.
+        id: SubnetId,
+        /// The role.
+        role: &'static str,
+        /// True if the subnet has a route to the internet.
+        is_public: bool,
+    },
+    /// The zones of a load balancer differ from those of the machines.
+    #[error(
+        "{zone} has {}",
+        if *has_machines {
+            format!("a subnet with the role ClusterNode, but none with the role {role}")
+        } else {
+            format!("a subnet with the role {role}, but none with the role ClusterNode")
+        }
+    )]
+    ZoneOfRole {
+        /// The role of the load balancer.
+        role: &'static str,
+        /// True if the zone has machines.
+        has_machines: bool,
+        /// The zone.
+        zone: String,
+    },
+    /// The caller cannot assume the role for the hosted zone.
+    #[error("the credentials cannot assume the role {arn}")]
+    RoleNotAssumed {
+        /// ARN of the role.
+        arn: String,
+    },
+    /// A Dedicated Host does not exist.
+    #[error(
+        "the Dedicated Host {id} does not exist in {region}, or is not shared with this account"
+    )]
+    HostNotFound {
+        /// Field that names the host.
+        field: String,
+        /// The host.
+        id: DedicatedHostId,
+        /// The region.
+        region: String,
+    },
+    /// A Dedicated Host is in a zone that the pool does not use.
+    #[error("the Dedicated Host {id} is in {zone}, where the pool has no machines")]
+    HostElsewhere {
+        /// Field that names the host.
+        field: String,
+        /// The host.
+        id: DedicatedHostId,
+        /// Zone of the host.
+        zone: String,
+    },
+    /// Two Dedicated Hosts of a pool are in the same zone.
+    #[error("the Dedicated Hosts {first} and {second} are both in {zone}")]
+    SecondHost {
+        /// Field that names the second host.
+        field: String,
+        /// The first host.
+        first: DedicatedHostId,
+        /// The second host.
+        second: DedicatedHostId,
+        /// Zone of both.
+        zone: String,
+    },
+    /// Another cluster owns the Dedicated Host.
+    #[error("the Dedicated Host {id} belongs to the cluster {owner}")]
+    HostOwned {
+        /// Field that names the host.
+        field: String,
+        /// The host.
+        id: DedicatedHostId,
+        /// Infra ID of the owner.
+        owner: String,
+    },
     /// The subnet is outside all machine networks.
     #[error("the subnet {id} begins at {start}, outside all machine networks")]
     SubnetOutside {
@@ -424,6 +507,10 @@ impl CompileError {
             | NotOffered { field, .. }
             | GroupNotFound { field, .. }
             | GroupElsewhere { field, .. }
+            | HostNotFound { field, .. }
+            | HostElsewhere { field, .. }
+            | SecondHost { field, .. }
+            | HostOwned { field, .. }
             | IamNotFound { field, .. } => field,
             Renamed { field, .. } => *field,
             BoundaryElsewhere { .. } => BOUNDARY,
@@ -432,13 +519,15 @@ impl CompileError {
             NoImage | NotInStream { .. } => "platform.aws.amiID",
             OtherStream { .. } => "osImageStream",
             PoolNotFound { .. } | PoolExhausted { .. } => "platform.aws.publicIpv4Pool",
+            RoleNotAssumed { .. } => "platform.aws.hostedZoneRole",
             NoPublicZone { .. } => "baseDomain",
             SubnetNotFound { index, .. }
             | SecondSubnet { index, .. }
+            | RoleOfSubnet { index, .. }
             | SeveralVpcs { index, .. }
             | SubnetOutside { index, .. }
             | NetworkOwned { index, .. } => return Some(format!("platform.aws.subnets[{index}]")),
-            NoPrivateSubnet | NoPublicSubnet { .. } => "platform.aws.subnets",
+            NoPrivateSubnet | NoPublicSubnet { .. } | ZoneOfRole { .. } => "platform.aws.subnets",
             ZoneNotFound { .. } | ZonePublic { .. } | ZoneElsewhere { .. } | ZoneName { .. } => {
                 "platform.aws.hostedZone"
             }
@@ -567,6 +656,26 @@ impl CompileError {
             }
             SeveralVpcs { .. } => "list the subnets of one VPC only".into(),
             SecondSubnet { .. } => "list only one of the two".into(),
+            RoleOfSubnet { role, is_public, .. } => format!(
+                "give the role {role} to a {} subnet",
+                if *is_public { "private" } else { "public" }
+            ),
+            ZoneOfRole { zone, has_machines, role } => match has_machines {
+                true => format!("give the role {role} to a subnet of {zone}"),
+                false => format!("remove the role {role} from the subnet of {zone}"),
+            },
+            RoleNotAssumed { .. } => {
+                "name the caller in the trust policy of the role, and allow the caller \
+                 `sts:AssumeRole` on it: `groundplan policy iam --hosted-zone-role ARN` prints the \
+                 policy"
+                    .into()
+            }
+            HostNotFound { .. } => "list the hosts with `aws ec2 describe-hosts`".into(),
+            HostElsewhere { zone, .. } => {
+                format!("add {zone} to the zones of the pool, or remove the host")
+            }
+            SecondHost { .. } => "list only one of the two".into(),
+            HostOwned { .. } => "use another host".into(),
             SubnetOutside { .. } => {
                 "add the subnet's network to `networking.machineNetwork`".into()
             }

@@ -2,24 +2,35 @@
 //!
 //! The checks are those of openshift-install (`pkg/asset/installconfig/aws/validation.go`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::model::ids::{SubnetId, VpcId};
 use ipnet::Ipv4Net;
 
 use super::{CompileError, CompileErrors};
-use crate::install_config::{InstallConfig, Publish};
+use crate::install_config::{InstallConfig, Publish, SubnetRole};
 use crate::topology::lookups::{ConfigLookups, SubnetFact, SubnetReach};
 
-/// Existing subnets: at most one private and one public subnet per zone.
+/// Subnets by zone.
+pub(crate) type ByZone = BTreeMap<String, SubnetId>;
+
+/// Existing subnets by purpose, at most one for each purpose in a zone. Without roles in the config,
+/// the routes decide: machines and the internal load balancer have the private subnets, and the
+/// external one has the public subnets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Existing {
     /// VPC of all subnets.
     pub(crate) vpc: VpcId,
-    /// Subnets for machines, by zone; at least one.
-    pub(crate) private: BTreeMap<String, SubnetId>,
-    /// Subnets with a route to the internet, by zone. May be empty in an internal cluster.
-    pub(crate) public: BTreeMap<String, SubnetId>,
+    /// Subnets for machines; at least one.
+    pub(crate) private: ByZone,
+    /// Subnets for the external load balancer. May be empty in an internal cluster.
+    pub(crate) public: ByZone,
+    /// Subnets for the internal load balancer.
+    pub(crate) internal: ByZone,
+    /// Subnets for the bootstrap machine.
+    pub(crate) bootstrap: ByZone,
+    /// All subnets, in the order of their IDs.
+    pub(crate) all: BTreeMap<SubnetId, SubnetReach>,
 }
 
 /// Returns the existing network. `None` if the config names no subnets or they are unsuitable; the
@@ -45,8 +56,11 @@ pub(super) fn find(
     // skipped.
     let complete = flaws.is_empty();
     let existing = sort(config, &subnets, &mut flaws);
-    if let Some(existing) = existing.as_ref().filter(|_| complete) {
-        check_publishing(config, existing, &mut flaws);
+    if existing.is_some() && complete {
+        check_publishing(config, &subnets, &mut flaws);
+        if !config.aws.subnet_roles.is_empty() {
+            check_roles(config, &subnets, &mut flaws);
+        }
     }
     let fit = flaws.is_empty();
     flaws.into_iter().for_each(|flaw| errors.add(flaw));
@@ -66,18 +80,54 @@ fn sort(
     flaws: &mut Vec<CompileError>,
 ) -> Option<Existing> {
     let (_, first) = subnets.first()?;
-    let vpc = first.vpc.clone();
-    let mut existing = Existing { vpc, private: BTreeMap::new(), public: BTreeMap::new() };
     for (index, subnet) in subnets {
         flaws.extend(misplaced(&config.networking.machine_networks, *index, subnet, first));
-        let (sort, by_zone) = match subnet.reach {
-            SubnetReach::Private => ("private", &mut existing.private),
-            SubnetReach::Public => ("public", &mut existing.public),
-            SubnetReach::Edge => {
-                flaws.push(edge(*index));
-                continue;
-            }
+        if subnet.reach == SubnetReach::Edge {
+            flaws.push(edge(*index));
+        }
+    }
+    let mut of = |sort: &'static str, is_meant: &dyn Fn(&SubnetFact) -> bool| {
+        let usable = subnets.iter().filter(|(_, subnet)| subnet.reach != SubnetReach::Edge);
+        by_zone(sort, usable.filter(|(_, subnet)| is_meant(subnet)), flaws)
+    };
+    let all = subnets.iter().map(|(_, subnet)| (subnet.id.clone(), subnet.reach)).collect();
+    let vpc = first.vpc.clone();
+    let roles = &config.aws.subnet_roles;
+    if roles.is_empty() {
+        let private = of("private", &|subnet| subnet.reach == SubnetReach::Private);
+        let public = of("public", &|subnet| subnet.reach == SubnetReach::Public);
+        let bootstrap = match config.publish {
+            Publish::External => public.clone(),
+            Publish::Internal => private.clone(),
         };
+        return Some(Existing { vpc, internal: private.clone(), private, public, bootstrap, all });
+    }
+    let mut with = |role: SubnetRole| {
+        let has =
+            |subnet: &SubnetFact| roles.get(&subnet.id).is_some_and(|all| all.contains(&role));
+        of(role.name(), &has)
+    };
+    // The subnets of the ingress controller are checked here and used by openshift-install alone, in
+    // the manifest of the ingress controller.
+    with(SubnetRole::IngressControllerLb);
+    Some(Existing {
+        vpc,
+        private: with(SubnetRole::ClusterNode),
+        public: with(SubnetRole::ControlPlaneExternalLb),
+        internal: with(SubnetRole::ControlPlaneInternalLb),
+        bootstrap: with(SubnetRole::BootstrapNode),
+        all,
+    })
+}
+
+/// Returns subnets for one purpose by zone. Reports a second subnet of a zone.
+fn by_zone<'a>(
+    sort: &'static str,
+    subnets: impl Iterator<Item = &'a (usize, &'a SubnetFact)>,
+    flaws: &mut Vec<CompileError>,
+) -> ByZone {
+    let mut by_zone = ByZone::new();
+    for (index, subnet) in subnets {
         let zone = subnet.zone.clone();
         match by_zone.insert(zone.clone(), subnet.id.clone()) {
             Some(first) if first != subnet.id => {
@@ -87,7 +137,7 @@ fn sort(
             _ => (),
         }
     }
-    Some(existing)
+    by_zone
 }
 
 /// Reports a subnet outside the VPC of the first one, or with a first address outside all machine
@@ -115,20 +165,82 @@ fn misplaced(
     flaws
 }
 
-fn check_publishing(config: &InstallConfig, existing: &Existing, flaws: &mut Vec<CompileError>) {
-    if existing.private.is_empty() {
+fn check_publishing(
+    config: &InstallConfig,
+    subnets: &[(usize, &SubnetFact)],
+    flaws: &mut Vec<CompileError>,
+) {
+    let zones = |reach| -> BTreeSet<&String> {
+        let meant = subnets.iter().filter(|(_, subnet)| subnet.reach == reach);
+        meant.map(|(_, subnet)| &subnet.zone).collect()
+    };
+    let (private, public) = (zones(SubnetReach::Private), zones(SubnetReach::Public));
+    if private.is_empty() {
         flaws.push(CompileError::NoPrivateSubnet);
     }
     if config.publish == Publish::External {
-        let lacking = existing.private.keys().filter(|zone| !existing.public.contains_key(*zone));
-        flaws.extend(lacking.map(|zone| CompileError::NoPublicSubnet { zone: zone.clone() }));
+        let lacking = private.difference(&public);
+        flaws.extend(lacking.map(|zone| CompileError::NoPublicSubnet { zone: (*zone).clone() }));
+    }
+}
+
+/// Reports subnets whose routes do not fit their roles, and load balancers without the zones of the
+/// machines. Reference: openshift/installer `pkg/asset/installconfig/aws/validation.go`,
+/// `validateSubnetRoles`, since 4.19.
+fn check_roles(
+    config: &InstallConfig,
+    subnets: &[(usize, &SubnetFact)],
+    flaws: &mut Vec<CompileError>,
+) {
+    use SubnetRole::{
+        BootstrapNode, ClusterNode, ControlPlaneExternalLb, ControlPlaneInternalLb,
+        IngressControllerLb,
+    };
+    let is_external = config.publish == Publish::External;
+    let of_publish = if is_external { SubnetReach::Public } else { SubnetReach::Private };
+    let fitting = [
+        (ClusterNode, Some(SubnetReach::Private)),
+        (BootstrapNode, is_external.then_some(SubnetReach::Public)),
+        (IngressControllerLb, Some(of_publish)),
+        (ControlPlaneExternalLb, Some(SubnetReach::Public)),
+        (ControlPlaneInternalLb, Some(SubnetReach::Private)),
+    ];
+    let roles = &config.aws.subnet_roles;
+    let with = |role: SubnetRole| {
+        let has = move |(_, subnet): &&(usize, &SubnetFact)| {
+            roles.get(&subnet.id).is_some_and(|all| all.contains(&role))
+        };
+        subnets.iter().filter(has).filter(|(_, subnet)| subnet.reach != SubnetReach::Edge)
+    };
+    for (role, wanted) in fitting {
+        let unfit =
+            with(role).filter(|(_, subnet)| wanted.is_some_and(|reach| subnet.reach != reach));
+        flaws.extend(unfit.map(|(index, subnet)| CompileError::RoleOfSubnet {
+            index: *index,
+            id: subnet.id.clone(),
+            role: role.name(),
+            is_public: subnet.reach == SubnetReach::Public,
+        }));
+    }
+    let zones = |role| with(role).map(|(_, subnet)| &subnet.zone).collect::<BTreeSet<_>>();
+    let of_machines = zones(ClusterNode);
+    let balancers = [ControlPlaneInternalLb, IngressControllerLb].into_iter();
+    for role in balancers.chain(is_external.then_some(ControlPlaneExternalLb)) {
+        let of_balancer = zones(role);
+        let differing = of_machines.symmetric_difference(&of_balancer);
+        flaws.extend(differing.map(|zone| CompileError::ZoneOfRole {
+            role: role.name(),
+            has_machines: of_machines.contains(zone),
+            zone: (*zone).clone(),
+        }));
     }
 }
 
 /// Returns the warning about public subnets of an internal cluster, which openshift-install also
 /// gives: nothing of the cluster needs them.
 pub(super) fn exposed(config: &InstallConfig, existing: &Existing) -> Option<String> {
-    let public: Vec<&str> = existing.public.values().map(SubnetId::as_str).collect();
+    let public = existing.all.iter().filter(|(_, reach)| **reach == SubnetReach::Public);
+    let public: Vec<&str> = public.map(|(id, _)| id.as_str()).collect();
     let is_exposed = config.publish == Publish::Internal && !public.is_empty();
     is_exposed.then(|| {
         format!(

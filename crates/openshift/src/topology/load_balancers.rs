@@ -100,7 +100,7 @@ impl LoadBalancerBuilder<'_> {
         let name = layout.name;
         let has_groups = !REGIONS_WITHOUT_GROUPS.contains(&self.region);
         let groups = if has_groups { layout.groups } else { &[] };
-        let subnets = if internal { &self.network.private } else { &self.network.public };
+        let subnets = if internal { &self.network.internal } else { &self.network.public };
         let addresses = if internal { Vec::new() } else { self.add_addresses(graph, name) };
         let balancer = graph.add(
             name,

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groundplan_aws::model::ids::{HostedZoneId, SubnetId};
+use groundplan_aws::model::ids::{DedicatedHostId, HostedZoneId, SubnetId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ use super::placement::{self, PoolField};
 use super::{CompileError, CompileOptions, image};
 use crate::install_config::{InstallConfig, Publish};
 pub use groundplan_aws::lookups::lookup::{
-    HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup, Offerings, PolicyFact,
-    SecurityGroupVpcs, SubnetFact, SubnetReach,
+    DedicatedHostFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup,
+    Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 
 /// Returns the lookups that compiling this config needs and that `lookup_cache` has no result for. A
@@ -33,6 +33,7 @@ pub fn needed_lookups(
     }
     lookups.extend(config.aws.hosted_zone.as_ref().map(hosted_zone));
     lookups.extend(public_zone(config));
+    lookups.extend(dedicated_hosts(config));
     lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
 }
 
@@ -52,6 +53,15 @@ fn public_zone(config: &InstallConfig) -> Option<Lookup> {
     (config.publish == Publish::External).then_some(Lookup::PublicZone { domain })
 }
 
+/// Returns the lookup of the Dedicated Hosts of all pools. `None` if no pool names one.
+fn dedicated_hosts(config: &InstallConfig) -> Option<Lookup> {
+    let hosts = config.compute.iter().flat_map(|pool| &pool.aws.dedicated_hosts);
+    let ids: BTreeSet<DedicatedHostId> = hosts.cloned().collect();
+    let region = config.aws.region.clone();
+    let ids: Vec<_> = ids.into_iter().collect();
+    (!ids.is_empty()).then_some(Lookup::DedicatedHosts { region, ids })
+}
+
 /// A parsed lookup result. A missing or unreadable result is an error only where it is used.
 pub(crate) type Parsed<T> = Result<T, CompileError>;
 
@@ -65,6 +75,8 @@ pub(crate) struct ConfigLookups {
     pub(crate) subnets: Option<Parsed<BTreeMap<SubnetId, SubnetFact>>>,
     /// Private hosted zone of the user. The outer `None` means that the config names no zone.
     pub(crate) hosted_zone: Option<Parsed<Option<HostedZoneFact>>>,
+    /// Dedicated Hosts by ID. `None` if no pool names one.
+    pub(crate) hosts: Option<Parsed<BTreeMap<DedicatedHostId, DedicatedHostFact>>>,
     /// Public hosted zone of the base domain. The outer `None` means an internal cluster.
     pub(crate) public_zone: Option<Parsed<Option<HostedZoneId>>>,
 }
@@ -90,6 +102,10 @@ impl ConfigLookups {
                 .hosted_zone
                 .as_ref()
                 .map(|id| lookup_cache.answer(&hosted_zone(id))),
+            hosts: dedicated_hosts(config).map(|lookup| {
+                let facts: Parsed<Vec<DedicatedHostFact>> = lookup_cache.answer(&lookup);
+                facts.map(|facts| facts.into_iter().map(|host| (host.id.clone(), host)).collect())
+            }),
             public_zone: public_zone(config).map(|lookup| lookup_cache.answer(&lookup)),
         }
     }

@@ -2,8 +2,12 @@
 //!
 //! The values are part of [`ClusterSpec`]. Adds nothing to a graph.
 
+use std::collections::BTreeMap;
+
 use groundplan_aws::kinds::machine::ConfidentialCompute;
-use groundplan_aws::model::ids::{ImageId, InstanceProfileName, RoleName, SecurityGroupId};
+use groundplan_aws::model::ids::{
+    DedicatedHostId, ImageId, InstanceProfileName, RoleName, SecurityGroupId,
+};
 use groundplan_aws::model::metadata_options::MetadataService;
 
 use super::placement::PoolPlacement;
@@ -34,6 +38,8 @@ pub(crate) struct PoolSpec {
     pub(crate) iam_profile: Option<InstanceProfileName>,
     /// Existing security groups, in addition to the cluster's.
     pub(crate) additional_security_groups: Vec<SecurityGroupId>,
+    /// Existing Dedicated Hosts by zone.
+    pub(crate) hosts: BTreeMap<String, DedicatedHostId>,
     /// Image to boot. `None` means the copy of an image that `apply` creates. Errors concern
     /// manifests only, because the masters of the graph boot [`ClusterSpec::image`].
     image: Result<Option<ImageId>, CompileError>,
@@ -58,6 +64,7 @@ impl PoolSpec {
             iam_role: aws.iam_role.clone(),
             iam_profile: aws.iam_profile.clone(),
             additional_security_groups: aws.additional_security_groups.clone(),
+            hosts: place.hosts.clone(),
             image,
         }
     }

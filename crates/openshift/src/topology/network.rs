@@ -23,6 +23,7 @@ use super::existing::Existing;
 use super::layout::{PublicRoutes, SubnetLayout};
 use super::naming::ResourceNames;
 use super::spec::{ClusterSpec, NetworkSpec};
+use crate::install_config::Publish;
 
 /// Parts of the network that other resources use.
 pub(crate) struct Network {
@@ -30,8 +31,12 @@ pub(crate) struct Network {
     pub(crate) vpc: Input<VpcId>,
     /// The subnets for machines, by zone.
     pub(crate) private: BTreeMap<String, Input<SubnetId>>,
-    /// The subnets with a route to the internet, by zone.
+    /// The subnets of the external load balancer, by zone.
     pub(crate) public: BTreeMap<String, Input<SubnetId>>,
+    /// The subnets of the internal load balancer, by zone.
+    pub(crate) internal: BTreeMap<String, Input<SubnetId>>,
+    /// The subnet of the bootstrap machine.
+    pub(crate) bootstrap: Input<SubnetId>,
     /// The internet gateway, if the cluster has its own.
     pub(crate) gateway: Option<Handle<InternetGateway>>,
 }
@@ -42,10 +47,13 @@ pub(super) fn add(graph: &mut Graph, spec: &ClusterSpec) -> Network {
     match &spec.network {
         NetworkSpec::Own { range, zones, split } => {
             let pool = spec.public_ipv4_pool.as_ref();
-            NetworkBuilder { names, region, zones, pool }.build(graph, *range, split)
+            let has_public_bootstrap = spec.publish == Publish::External;
+            let builder = NetworkBuilder { names, region, zones, pool, has_public_bootstrap };
+            builder.build(graph, *range, split)
         }
-        NetworkSpec::Existing { subnets, hosted_zone } => {
-            share(graph, names, subnets, hosted_zone.clone())
+        NetworkSpec::Existing { subnets, hosted_zone, hosted_zone_role } => {
+            let zone = (hosted_zone.clone(), hosted_zone_role.clone());
+            share(graph, names, subnets, zone)
         }
     }
 }
@@ -55,21 +63,27 @@ fn share(
     graph: &mut Graph,
     names: &ResourceNames,
     existing: &Existing,
-    hosted_zone: Option<HostedZoneId>,
+    (hosted_zone, hosted_zone_role): (Option<HostedZoneId>, Option<String>),
 ) -> Network {
     let known = |subnets: &BTreeMap<String, SubnetId>| -> BTreeMap<String, Input<SubnetId>> {
         subnets.iter().map(|(zone, id)| (zone.clone(), id.clone().into())).collect()
     };
-    let mut subnets: Vec<SubnetId> =
-        existing.private.values().chain(existing.public.values()).cloned().collect();
-    subnets.sort();
-    graph.add("existing", &SharedTags { key: names.tag_key().to_owned(), subnets, hosted_zone });
+    let subnets = existing.all.keys().cloned().collect();
+    let key = names.tag_key().to_owned();
+    graph.add("existing", &SharedTags { key, subnets, hosted_zone, hosted_zone_role });
     Network {
         vpc: existing.vpc.clone().into(),
         private: known(&existing.private),
         public: known(&existing.public),
+        internal: known(&existing.internal),
+        bootstrap: first(&known(&existing.bootstrap)),
         gateway: None,
     }
+}
+
+/// Returns the subnet in the first zone.
+fn first(subnets: &BTreeMap<String, Input<SubnetId>>) -> Input<SubnetId> {
+    subnets.values().next().expect("BUG: every network has such a subnet").clone()
 }
 
 /// Role of network resources in Cluster API.
@@ -87,6 +101,8 @@ struct NetworkBuilder<'a> {
     zones: &'a [String],
     /// Pool of the addresses of NAT gateways.
     pool: Option<&'a PublicIpv4PoolId>,
+    /// True if the bootstrap machine has a public subnet.
+    has_public_bootstrap: bool,
 }
 
 impl NetworkBuilder<'_> {
@@ -114,7 +130,9 @@ impl NetworkBuilder<'_> {
             tables.push(self.add_egress(graph, &vpc, &gateway, zone, subnets));
         }
         self.add_endpoint(graph, &vpc, tables);
-        Network { vpc, private, public, gateway: Some(gateway) }
+        let bootstrap = first(if self.has_public_bootstrap { &public } else { &private });
+        let internal = private.clone();
+        Network { vpc, private, public, internal, bootstrap, gateway: Some(gateway) }
     }
 
     fn add_dhcp_options(&self, graph: &mut Graph) -> Input<DhcpOptionsId> {

@@ -3,7 +3,9 @@
 //! Defaults are those of openshift-install (`pkg/asset/machines/{master,worker}.go`,
 //! `pkg/types/aws/defaults/platform.go`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use groundplan_aws::model::ids::DedicatedHostId;
 
 use super::existing::Existing;
 use super::{CompileError, CompileErrors};
@@ -103,6 +105,8 @@ impl PoolField<'_> {
 pub(super) struct PoolPlacement {
     pub(super) zones: Vec<String>,
     pub(super) instance_type: String,
+    /// Dedicated Hosts by zone.
+    pub(super) hosts: BTreeMap<String, DedicatedHostId>,
 }
 
 struct PlacementInputs<'a> {
@@ -128,7 +132,44 @@ impl PlacementInputs<'_> {
                 errors.add(CompileError::NoSubnetInZone { field, zone: zone.clone() });
             }
         }
-        Some(PoolPlacement { zones, instance_type })
+        let hosts = self.hosts(pool, &zones, errors);
+        Some(PoolPlacement { zones, instance_type, hosts })
+    }
+
+    /// Returns the Dedicated Hosts of the pool by zone. Reports missing ones, hosts outside the zones of
+    /// the pool, and a second host of a zone.
+    fn hosts(
+        &self,
+        pool: &PoolField,
+        zones: &[String],
+        errors: &mut CompileErrors,
+    ) -> BTreeMap<String, DedicatedHostId> {
+        let mut by_zone = BTreeMap::new();
+        let Some(known) = &self.lookups.hosts else { return by_zone };
+        let Some(known) = errors.keep(known.as_ref().map_err(Clone::clone)) else { return by_zone };
+        for (index, id) in pool.machines.aws.dedicated_hosts.iter().enumerate() {
+            let field =
+                format!("{}.platform.aws.hostPlacement.dedicatedHost[{index}].id", pool.field);
+            let id = id.clone();
+            let Some(host) = known.get(&id) else {
+                let region = self.config.aws.region.clone();
+                errors.add(CompileError::HostNotFound { field, id, region });
+                continue;
+            };
+            let zone = host.zone.clone();
+            if let Some(owner) = host.owners.first() {
+                let (field, owner) = (field.clone(), owner.clone());
+                errors.add(CompileError::HostOwned { field, id: id.clone(), owner });
+            }
+            if !zones.contains(&zone) {
+                errors.add(CompileError::HostElsewhere { field, id, zone });
+            } else if let Some(first) = by_zone.get(&zone).cloned() {
+                errors.add(CompileError::SecondHost { field, first, second: id, zone });
+            } else {
+                by_zone.insert(zone, id);
+            }
+        }
+        by_zone
     }
 
     fn candidates(&self, pool: &PoolField) -> Result<Vec<String>, CompileError> {

@@ -78,6 +78,8 @@ pub(crate) enum NetworkSpec {
         subnets: Existing,
         /// The private hosted zone of the user. `None` if the cluster gets its own.
         hosted_zone: Option<HostedZoneId>,
+        /// ARN of the role for the hosted zone of another account.
+        hosted_zone_role: Option<String>,
     },
 }
 
@@ -145,7 +147,6 @@ impl PlacedConfig<'_> {
     ) -> Result<ClusterSpec, Vec<CompileError>> {
         let config = self.config;
         let mut errors = CompileErrors::default();
-        errors.keep(refuse_unsupported(config));
         check_identity(config, cluster, assets, &mut errors);
         let names =
             errors.keep(ResourceNames::new(cluster, &config.aws.user_tags, options.layout.0));
@@ -202,7 +203,8 @@ impl PlacedConfig<'_> {
     ) -> Option<NetworkSpec> {
         if let Some(subnets) = self.existing.clone() {
             let hosted_zone = self.config.aws.hosted_zone.clone();
-            return Some(NetworkSpec::Existing { subnets, hosted_zone });
+            let hosted_zone_role = self.config.aws.hosted_zone_role.clone();
+            return Some(NetworkSpec::Existing { subnets, hosted_zone, hosted_zone_role });
         }
         if !self.config.aws.subnets.is_empty() {
             return None;
@@ -223,18 +225,6 @@ fn zones(pools: &[PoolSpec]) -> Vec<String> {
     let workers = workers.iter().flat_map(|pool| &pool.zones).map(String::as_str);
     let zones: BTreeSet<&str> = masters.chain(workers).collect();
     zones.into_iter().map(str::to_owned).collect()
-}
-
-/// Rejects config values that groundplan cannot implement, instead of silently ignoring them.
-fn refuse_unsupported(config: &InstallConfig) -> Result<(), CompileError> {
-    if config.aws.hosted_zone_role.is_some() {
-        return Err(CompileError::unsupported(
-            "platform.aws.hostedZoneRole",
-            "changing a hosted zone of another account is not supported",
-            "use a hosted zone of the cluster's account, and remove the role",
-        ));
-    }
-    Ok(())
 }
 
 /// Reports differences between the clusters of the state, the config and the assets.

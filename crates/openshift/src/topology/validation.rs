@@ -67,6 +67,7 @@ impl PlacedConfig<'_> {
         checks.roles(&mut errors);
         checks.permissions_boundary(&mut errors);
         checks.public_pool(&mut errors);
+        checks.hosted_zone_role(&mut errors);
         checks.names(&mut errors);
         errors.0
     }
@@ -113,6 +114,7 @@ impl<'a> Checks<'a> {
             .chain(roles)
             .chain(self.boundary())
             .chain(self.public_ipv4_pool().map(|(lookup, _)| lookup))
+            .chain(self.assumed_role())
             .chain(names)
     }
 
@@ -196,7 +198,7 @@ impl<'a> Checks<'a> {
     fn offers(&self, errors: &mut CompileErrors) {
         let exists = |zone: &String| self.available().is_none_or(|all| all.contains(zone));
         let types: Option<InstanceTypes> = self.answer(&self.instance_types());
-        for (pool, PoolPlacement { zones, instance_type }) in &self.pools {
+        for (pool, PoolPlacement { zones, instance_type, .. }) in &self.pools {
             let known = types.as_ref().is_none_or(|types| types.contains_key(instance_type));
             let offerings: Option<Offerings> = self.answer(&pool.offerings(self.config));
             let Some(offerings) = offerings.filter(|_| known) else { continue };
@@ -390,6 +392,22 @@ impl<'a> Checks<'a> {
         let needed = all.saturating_sub(recorded.count());
         let lookup = Lookup::PublicIpv4Pool { region: self.region(), id };
         (needed > 0).then(|| (lookup, u32::try_from(needed).unwrap_or(u32::MAX)))
+    }
+
+    /// Returns the lookup of the permission to assume the role for the hosted zone. `None` if a recorded
+    /// resource uses the role, because the refresh assumes it then.
+    fn assumed_role(&self) -> Option<Lookup> {
+        let arn = self.config.aws.hosted_zone_role.clone()?;
+        (!self.made.is_used("hosted_zone_role", &arn)).then_some(Lookup::AssumedRole { arn })
+    }
+
+    fn hosted_zone_role(&self, errors: &mut CompileErrors) {
+        let Some(lookup) = self.assumed_role() else { return };
+        let is_denied = self.answer(&lookup) == Some(false);
+        let Lookup::AssumedRole { arn } = lookup else { return };
+        if is_denied {
+            errors.add(CompileError::RoleNotAssumed { arn });
+        }
     }
 
     fn public_pool(&self, errors: &mut CompileErrors) {

@@ -14,6 +14,7 @@ SUBJECTS = [
     "load_balancers",
     "classic_load_balancers",
     "iam",
+    "assumed_roles",
     "dns_order",
     "dns",
     "versions",

@@ -224,7 +224,7 @@ section! {
         vpc: Vpc = "vpc" since(4, 19),
         /// An existing private hosted zone of the cluster. Requires `subnets`.
         hosted_zone: String = "hostedZone",
-        /// Not supported by groundplan: a role for a hosted zone of another account.
+        /// ARN of a role for a hosted zone of another account. All calls about the zone assume the role.
         hosted_zone_role: String = "hostedZoneRole",
         /// ARN of the policy that bounds the permissions of all roles that groundplan creates. An extension of groundplan. If omitted, the account decides.
         permissions_boundary: String = "permissionsBoundary",
@@ -244,11 +244,11 @@ section! {
         preserve_bootstrap_ignition: bool = "preserveBootstrapIgnition",
         /// A pool of public IPv4 addresses that the account brought. NAT gateways and the external load balancer have their addresses. If omitted, addresses of Amazon.
         public_ipv4_pool: String = "publicIpv4Pool" since(4, 16),
-        /// Not supported by groundplan, except `Disabled`.
+        /// `Disabled`; groundplan does not support `Enabled`, which leaves all DNS records to the user.
         user_provisioned_dns: String = "userProvisionedDNS" since(4, 18),
         /// Not supported by groundplan, except `IPv4`.
         ip_family: String = "ipFamily" since(5, 0),
-        /// No effect in groundplan, which reports a failed deletion and tries again on the next run.
+        /// No effect in groundplan. A failed deletion of the bucket with the bootstrap Ignition stops nothing else; the next run tries again.
         best_effort_delete: bool = "bestEffortDeleteIgnition" since(4, 16),
     }
 
@@ -262,8 +262,14 @@ section! {
     VpcSubnet {
         /// The ID of a subnet.
         id: String = "id",
-        /// Not supported by groundplan.
-        roles: Anything = "roles",
+        /// The purposes of the subnet. Either all subnets have roles, or none has.
+        roles: List<SubnetRole> = "roles",
+    }
+
+    /// `platform.aws.vpc.subnets[].roles[]`
+    SubnetRole {
+        /// The purpose: machines, bootstrap machine, or subnets of a load balancer.
+        role_type: String = "type",
     }
 
     /// `platform.aws.serviceEndpoints[]`
@@ -294,8 +300,22 @@ section! {
         additional_security_groups: List<String> = "additionalSecurityGroupIDs",
         /// Options of the processor.
         cpu_options: CpuOptions = "cpuOptions" since(4, 21),
-        /// Not supported by groundplan.
-        host_placement: Anything = "hostPlacement" since(5, 0),
+        /// Dedicated Hosts of the machines. For workers only.
+        host_placement: HostPlacement = "hostPlacement" since(5, 0),
+    }
+
+    /// `hostPlacement`
+    HostPlacement {
+        /// `AnyAvailable`, or `DedicatedHost` for the hosts in `dedicatedHost`.
+        affinity: String = "affinity",
+        /// Existing hosts, at most one in each zone.
+        dedicated_hosts: List<DedicatedHost> = "dedicatedHost",
+    }
+
+    /// `hostPlacement.dedicatedHost[]`
+    DedicatedHost {
+        /// The ID of a host: `h-` and 17 digits.
+        id: String = "id",
     }
 
     /// `rootVolume`

@@ -217,10 +217,14 @@ fn subnets_may_be_written_in_the_newer_way() {
         &with_aws("subnets: [subnet-0a]\nvpc: {subnets: [{id: subnet-0b}]}"),
         "platform.aws.subnets: is set together",
     );
-    one_error(
-        &with_aws("vpc: {subnets: [{id: subnet-0a, roles: [{type: ClusterNode}]}]}"),
-        "platform.aws.vpc.subnets[0].roles: `roles` is not supported",
-    );
+    let with_roles = "vpc: {subnets: [\
+        {id: subnet-0a, roles: [{type: ClusterNode}, {type: ControlPlaneInternalLB}]}, \
+        {id: subnet-0b, roles: [{type: BootstrapNode}, {type: ControlPlaneExternalLB}, \
+        {type: IngressControllerLB}]}]}";
+    let roles = config(&with_aws(with_roles)).aws.subnet_roles;
+    let machines = [SubnetRole::ClusterNode, SubnetRole::ControlPlaneInternalLb];
+    assert_eq!(roles[&"subnet-0a".into()], machines.into());
+    assert_eq!(roles.len(), 2);
 }
 
 #[test]

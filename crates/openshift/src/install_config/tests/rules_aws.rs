@@ -13,10 +13,9 @@ fn a_role_for_the_hosted_zone_needs_the_zone_and_a_mode_that_allows_it() {
         "platform.aws.hostedZoneRole: is set, but `credentialsMode` does not allow it",
     );
     for mode in ["Manual", "Passthrough"] {
-        one_error(
-            &with_aws(&zone).replacen("Mint", mode, 1),
-            "platform.aws.hostedZoneRole: `hostedZoneRole` is not supported",
-        );
+        let read = config(&with_aws(&zone).replacen("Mint", mode, 1));
+        let arn = "arn:aws:iam::123456789012:role/dns";
+        assert_eq!(read.aws.hosted_zone_role.as_deref(), Some(arn));
     }
     let name = zone.replace("arn:aws:iam::123456789012:role/dns", "dns");
     one_error(

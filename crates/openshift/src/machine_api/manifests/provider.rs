@@ -4,8 +4,9 @@
 use super::user_data;
 use crate::install_config::{Publish, RootVolume};
 use crate::machine_api::types::{
-    AwsMachineProviderConfig, BlockDevice, CpuOptions, EbsBlockDevice, LoadBalancerReference,
-    LocalReference, MetadataServiceOptions, Placement, ResourceReference, Tag,
+    AwsMachineProviderConfig, BlockDevice, CpuOptions, EbsBlockDevice, HostPlacement,
+    LoadBalancerReference, LocalReference, MetadataServiceOptions, Placement, ResourceReference,
+    Tag,
 };
 use crate::topology::ClusterSpec;
 use crate::topology::layout::{BalancerLayout, ReleaseLayout, RoleLayout};
@@ -65,6 +66,10 @@ pub(super) fn in_zone(
     let mut config = anywhere(cluster, pool, role);
     config.placement.availability_zone = zone.to_owned();
     config.subnet = subnet(cluster, zone);
+    if let Some(id) = pool.spec.hosts.get(zone) {
+        config.placement.tenancy = "host".into();
+        config.placement.host = Some(HostPlacement::on(id.as_str()));
+    }
     config
 }
 

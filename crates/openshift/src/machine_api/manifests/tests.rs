@@ -16,6 +16,7 @@ use crate::machine_api::types::{
 };
 use crate::test_support::example_cluster::{ExampleCluster, image};
 use crate::topology::layout::RELEASE_4_15;
+use crate::topology::lookups::DedicatedHostFact;
 use crate::topology::{
     CompileError, CompileOptions, IgnitionFile, Layout, PlacedConfig, RecordedIgnition, Stream,
 };
@@ -292,6 +293,56 @@ fn an_image_that_will_be_copied_is_found_by_its_name() {
     world.config.control_plane.aws.ami_id = Some("ami-0east".into());
     let refused = world.spec().machine_pools().unwrap_err();
     assert_eq!(refused, [CompileError::NotInStream { region: "ap-south-2".into() }]);
+}
+
+#[test]
+fn workers_of_a_zone_with_a_dedicated_host_run_on_it() {
+    let host = |id: &str, zone: &str| DedicatedHostFact {
+        id: id.into(),
+        zone: zone.to_owned(),
+        owners: BTreeSet::new(),
+    };
+    let mut world = ExampleCluster::standard();
+    let hosts = [("h-0a", "us-west-2a"), ("h-0c", "us-west-2c")];
+    world.cloud.hosts = hosts.map(|(id, zone)| host(id, zone)).to_vec();
+    world.config.compute[0].aws.dedicated_hosts = vec!["h-0a".into(), "h-0c".into()];
+    for (name, object) in of(&world) {
+        let placement = &provider_config(&object)["placement"];
+        let zone = placement["availabilityZone"].as_str().unwrap_or_default();
+        let expected = hosts.iter().find(|(_, of)| *of == zone && name.contains("worker"));
+        let Some((id, _)) = expected else {
+            assert!(placement.get("host").is_none() && placement.get("tenancy").is_none());
+            continue;
+        };
+        assert_eq!(placement["tenancy"], "host");
+        let dedicated = json!({"allocationStrategy": "UserProvided", "id": id});
+        let host = json!({"affinity": "DedicatedHost", "dedicatedHost": dedicated});
+        assert_eq!(placement["host"], host);
+    }
+    let refused = |change: &dyn Fn(&mut ExampleCluster)| {
+        let mut world = ExampleCluster::standard();
+        world.cloud.hosts = hosts.map(|(id, zone)| host(id, zone)).to_vec();
+        world.config.compute[0].aws.dedicated_hosts = vec!["h-0a".into()];
+        change(&mut world);
+        let error = world.refusal();
+        assert!(error.field().unwrap().starts_with("compute[0].platform.aws.hostPlacement"));
+        error.to_string()
+    };
+    let unknown = refused(&|world| world.cloud.hosts.clear());
+    assert!(unknown.contains("h-0a does not exist in us-west-2"), "{unknown}");
+    let elsewhere =
+        refused(&|world| world.config.compute[0].aws.zones = vec!["us-west-2b".to_owned()]);
+    assert_eq!(
+        elsewhere,
+        "the Dedicated Host h-0a is in us-west-2a, where the pool has no machines"
+    );
+    let second = refused(&|world| {
+        world.cloud.hosts[1].zone = "us-west-2a".into();
+        world.config.compute[0].aws.dedicated_hosts.push("h-0c".into());
+    });
+    assert_eq!(second, "the Dedicated Hosts h-0a and h-0c are both in us-west-2a");
+    let owned = refused(&|world| world.cloud.hosts[0].owners = ["other-x".to_owned()].into());
+    assert_eq!(owned, "the Dedicated Host h-0a belongs to the cluster other-x");
 }
 
 #[test]

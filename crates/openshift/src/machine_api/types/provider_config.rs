@@ -225,6 +225,18 @@ pub struct HostPlacement {
     pub dedicated_host: Option<DedicatedHost>,
 }
 
+impl HostPlacement {
+    /// Returns the placement on an existing host.
+    pub fn on(id: &str) -> Self {
+        let host = DedicatedHost {
+            allocation_strategy: Some("UserProvided".to_owned()),
+            id: id.to_owned(),
+            dynamic_host_allocation: None,
+        };
+        Self { affinity: Some("DedicatedHost".to_owned()), dedicated_host: Some(host) }
+    }
+}
+
 /// Dedicated host, existing or allocated for the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]

@@ -1,12 +1,13 @@
 //! Clusters in an existing network, and with an existing hosted zone.
 
+use groundplan_engine::state::State;
 use serde_json::json;
 
 use super::*;
-use crate::install_config::Publish;
+use crate::install_config::{Publish, SubnetRole};
 use crate::test_support::example_cluster::ExampleCluster;
 use crate::topology::CompileError;
-use crate::topology::lookups::SubnetReach;
+use crate::topology::lookups::{SubnetFact, SubnetReach};
 
 #[test]
 fn in_an_existing_network_nothing_of_the_network_is_ours() {
@@ -172,22 +173,133 @@ fn all_that_is_wrong_with_the_subnets_is_said_at_once() {
     world.cloud.subnets[3].vpc = "vpc-other".into();
     world.cloud.public_zone = None;
     world.cloud.images.clear();
-    world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
     let errors = world.compile().unwrap_err();
     let fields: Vec<_> = errors.iter().map(|error| error.field().unwrap()).collect();
     assert_eq!(
         fields,
         [
-            "platform.aws.hostedZoneRole",
             "platform.aws.subnets[6]",
             "platform.aws.subnets[1]",
-            "platform.aws.subnets[2]",
             "platform.aws.subnets[3]",
+            "platform.aws.subnets[2]",
             "baseDomain",
             "controlPlane.platform.aws.amiID",
         ],
         "{errors:#?}"
     );
+}
+
+/// Returns a network with a private and a public subnet in each zone, and a second private and public
+/// one in the first two zones, with roles.
+fn with_roles() -> ExampleCluster {
+    use SubnetRole::*;
+    let mut world = ExampleCluster::existing_network();
+    for (letter, base) in [("a", 64), ("b", 80)] {
+        for (reach, name, base) in
+            [(SubnetReach::Private, "lb", base), (SubnetReach::Public, "boot", base + 128)]
+        {
+            let id = format!("subnet-{name}-{letter}");
+            let known = world.cloud.subnets[0].clone();
+            world.config.aws.subnets.push(id.as_str().into());
+            world.cloud.subnets.push(SubnetFact {
+                id: id.as_str().into(),
+                zone: format!("us-west-2{letter}"),
+                cidr: format!("10.0.{base}.0/20").parse().unwrap(),
+                reach,
+                ..known
+            });
+        }
+    }
+    let mut give = |id: &str, roles: &[SubnetRole]| {
+        let roles = roles.iter().copied().collect();
+        world.config.aws.subnet_roles.insert(id.into(), roles);
+    };
+    for letter in ["a", "b", "c"] {
+        give(&format!("subnet-private-{letter}"), &[ClusterNode]);
+        give(&format!("subnet-public-{letter}"), &[ControlPlaneExternalLb, IngressControllerLb]);
+    }
+    give("subnet-private-c", &[ClusterNode, ControlPlaneInternalLb]);
+    give("subnet-lb-a", &[ControlPlaneInternalLb]);
+    give("subnet-lb-b", &[ControlPlaneInternalLb]);
+    give("subnet-boot-b", &[BootstrapNode]);
+    world.config.aws.subnets.retain(|id| id.as_str() != "subnet-boot-a");
+    world
+}
+
+#[test]
+fn roles_place_machines_bootstrap_and_load_balancers() {
+    let graph = with_roles().graph();
+    let subnet = |address: &str| inputs(&graph, address)["subnet"].clone();
+    assert_eq!(subnet("network_interface.master-0"), "subnet-private-a");
+    assert_eq!(subnet("network_interface.master-2"), "subnet-private-c");
+    let network = &inputs(&graph, "instance.bootstrap")["network"]["subnet"];
+    assert_eq!(network["subnet"], "subnet-boot-b");
+    assert_eq!(network["public_ip"], true);
+    let balancer = |name: &str| inputs(&graph, name)["subnets"].clone();
+    let internal = json!(["subnet-lb-a", "subnet-lb-b", "subnet-private-c"]);
+    assert_eq!(balancer("load_balancer.int"), internal);
+    let external = json!(["subnet-public-a", "subnet-public-b", "subnet-public-c"]);
+    assert_eq!(balancer("load_balancer.ext"), external);
+    let shared = inputs(&graph, "shared_tags.existing")["subnets"].as_array().unwrap().len();
+    assert_eq!(shared, 9, "all subnets have the tag");
+}
+
+#[test]
+fn roles_that_do_not_fit_the_subnets_are_refused() {
+    use SubnetRole::*;
+    let refused = |change: &dyn Fn(&mut ExampleCluster)| {
+        let mut world = with_roles();
+        change(&mut world);
+        let errors = world.compile().unwrap_err();
+        errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let give = |world: &mut ExampleCluster, id: &str, roles: &[SubnetRole]| {
+        world.config.aws.subnet_roles.insert(id.into(), roles.iter().copied().collect());
+    };
+    assert_eq!(
+        refused(&|world| give(world, "subnet-lb-a", &[BootstrapNode])),
+        [
+            "the subnet subnet-lb-a has the role BootstrapNode, but is private",
+            "us-west-2a has a subnet with the role ClusterNode, but none with the role \
+             ControlPlaneInternalLB",
+        ]
+    );
+    assert_eq!(
+        refused(&|world| give(world, "subnet-boot-b", &[BootstrapNode, ControlPlaneInternalLb])),
+        [
+            "subnet-lb-b and subnet-boot-b are both ControlPlaneInternalLB subnets in us-west-2b",
+            "the subnet subnet-boot-b has the role ControlPlaneInternalLB, but is public",
+        ]
+    );
+    let zones = refused(&|world| give(world, "subnet-private-a", &[EdgeNode]));
+    assert_eq!(
+        zones,
+        [
+            "us-west-2a has a subnet with the role ControlPlaneInternalLB, but none with the role \
+             ClusterNode",
+            "us-west-2a has a subnet with the role IngressControllerLB, but none with the role \
+             ClusterNode",
+            "us-west-2a has a subnet with the role ControlPlaneExternalLB, but none with the role \
+             ClusterNode",
+        ]
+    );
+}
+
+#[test]
+fn a_role_for_the_hosted_zone_is_recorded_and_can_be_assumed() {
+    let arn = "arn:aws:iam::210987654321:role/dns";
+    let mut world = ExampleCluster::existing_zone();
+    world.config.aws.hosted_zone_role = Some(arn.into());
+    let graph = world.graph();
+    assert_eq!(inputs(&graph, "shared_tags.existing")["hosted_zone_role"], arn);
+    let found = world.findings(&State::default());
+    assert_eq!(found, [CompileError::RoleNotAssumed { arn: arn.into() }]);
+    assert_eq!(found[0].field().unwrap(), "platform.aws.hostedZoneRole");
+    world.cloud.assumable_roles.insert(arn.into());
+    assert_eq!(world.findings(&State::default()), []);
+    world.cloud.assumable_roles.clear();
+    let state = machines::recorded(&graph, false, &[]);
+    assert_eq!(world.findings(&state), [], "the refresh of recorded resources assumes the role");
 }
 
 #[test]

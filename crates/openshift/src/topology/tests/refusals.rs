@@ -66,12 +66,3 @@ fn an_image_that_does_not_exist_is_refused() {
     let error = world.refusal();
     assert!(matches!(error, CompileError::ImageNotFound { .. }), "{error}");
 }
-
-#[test]
-fn what_is_not_built_is_refused_rather_than_left_out() {
-    let mut world = ExampleCluster::existing_zone();
-    world.config.aws.hosted_zone_role = Some("arn:aws:iam::1:role/dns".into());
-    let error = world.refusal();
-    assert_eq!(error.field().unwrap(), "platform.aws.hostedZoneRole");
-    assert!(error.hint().is_some());
-}
