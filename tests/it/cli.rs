@@ -5,6 +5,7 @@ mod blocked;
 mod certificates;
 mod controller;
 mod crash;
+mod fields;
 mod files;
 mod foreign;
 mod handler;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use groundplan_engine::state::location::StateLocation;
 use groundplan_engine::state::remote::SHORTEST_LEASE;
 use groundplan_openshift::release::Release;
@@ -101,6 +101,22 @@ pub struct CommonArgs {
         hide_env = true
     )]
     pub release: Option<Release>,
+    /// Subnets of the machines of a new cluster.
+    ///
+    /// With `public`, the cluster has no private subnets and no NAT gateways, and all machines have public
+    /// addresses. For tests: openshift-install does not support such clusters. A cluster keeps its subnets.
+    /// Default: `private`, or `public` if OPENSHIFT_INSTALL_AWS_PUBLIC_ONLY is not empty, which
+    /// openshift-install reads. The environment variable is GROUNDPLAN_MACHINE_SUBNETS.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "KIND",
+        hide_short_help = true,
+        env = "GROUNDPLAN_MACHINE_SUBNETS",
+        hide_env = true
+    )]
+    pub machine_subnets: Option<MachineSubnets>,
     /// Prices for an estimate at the end of a plan: a TOML file.
     ///
     /// A plan counts what is billed after it. With prices, it adds the estimate for a month of 730 hours
@@ -159,18 +175,41 @@ pub struct CommonArgs {
     pub sources: BTreeMap<&'static str, SettingSource>,
 }
 
+/// Variable of openshift-install. Any value but an empty one means public subnets.
+const PUBLIC_ONLY: &str = "OPENSHIFT_INSTALL_AWS_PUBLIC_ONLY";
+
+/// Subnets of the machines of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MachineSubnets {
+    /// Subnets whose route to the internet is a NAT gateway
+    Private,
+    /// Subnets with a route to the internet gateway
+    Public,
+}
+
 impl CommonArgs {
+    /// Returns true if the machines of a new cluster have public subnets.
+    pub fn has_public_machines(&self) -> bool {
+        match self.machine_subnets {
+            Some(subnets) => subnets == MachineSubnets::Public,
+            None => std::env::var_os(PUBLIC_ONLY).is_some_and(|value| !value.is_empty()),
+        }
+    }
+
     /// Returns the options that select the input files and the state, as the user must repeat them
     /// in the next command: ` --state elsewhere --assets assets`. Defaults, and values of the environment
     /// or of a project file, are left out.
     pub fn repeated(&self) -> String {
         let state = PathBuf::from(self.state.to_string());
         let release = self.release.map(|release| PathBuf::from(release.to_string()));
+        let subnets = self.machine_subnets.and_then(|subnets| subnets.to_possible_value());
+        let subnets = subnets.map(|subnets| PathBuf::from(subnets.get_name()));
         let selecting = [
             ("config", Some(&self.config)),
             ("assets", self.assets.as_ref()),
             ("rhcos-stream", self.rhcos_stream.as_ref()),
             ("release", release.as_ref()),
+            ("machine-subnets", subnets.as_ref()),
             ("prices", self.prices.as_ref()),
             ("state", Some(&state)),
         ];

@@ -12,7 +12,8 @@ const EXITS: &[Exit] = &[Exit::Done, Exit::Failed, Exit::Usage];
 /// Show the settings in effect: options, environment and groundplan.toml.
 ///
 /// A file groundplan.toml in the working directory sets options for all commands in that folder:
-/// config, assets, rhcos-stream, release, state, state-kms-key, parallelism, lock-timeout, lease.
+/// config, assets, rhcos-stream, release, machine-subnets, state, state-kms-key, parallelism, lock-timeout,
+/// lease.
 /// Relative paths are relative to the file. GROUNDPLAN_PROJECT selects another file; an empty value selects none.
 ///
 /// Each setting has an environment variable, such as GROUNDPLAN_RHCOS_STREAM. The command line takes

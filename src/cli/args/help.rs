@@ -6,7 +6,7 @@ use super::CliArguments;
 use crate::cli::exit_code::Exit;
 
 /// Options that decide where the desired state comes from.
-const DESIRED: &[&str] = &["config", "assets", "rhcos_stream", "release"];
+const DESIRED: &[&str] = &["config", "assets", "rhcos_stream", "release", "machine_subnets"];
 /// Options of commands that read a state.
 const STATE: &[&str] = &["config", "state"];
 /// Options of commands that lock a state.

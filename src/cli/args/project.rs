@@ -20,11 +20,12 @@ pub(super) const FILE: &str = "groundplan.toml";
 pub(super) const VARIABLE: &str = "GROUNDPLAN_PROJECT";
 
 /// Names of the options that a project file can set. Its keys are the same names.
-pub(super) const SETTINGS: [&str; 10] = [
+pub(super) const SETTINGS: [&str; 11] = [
     "config",
     "assets",
     "rhcos-stream",
     "release",
+    "machine-subnets",
     "prices",
     "state",
     "state-kms-key",

@@ -80,6 +80,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("--lease", "60s"),
     ("--listen", "127.0.0.1:8081"),
     ("--lock-timeout", "5m"),
+    ("--machine-subnets", "public"),
     ("--maintenance-lead-time", "30m"),
     ("--manifests", "cluster/openshift"),
     ("--max-destroy", "0"),

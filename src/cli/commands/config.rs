@@ -95,6 +95,10 @@ fn show(common: &CommonArgs, ui: &mut Ui) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+fn machine_subnets(common: &CommonArgs) -> &'static str {
+    if common.has_public_machines() { "public" } else { "private" }
+}
+
 type Setting = (&'static str, Option<String>, SettingSource);
 
 fn settings(common: &CommonArgs) -> Vec<Setting> {
@@ -104,6 +108,7 @@ fn settings(common: &CommonArgs) -> Vec<Setting> {
         ("assets", path(&common.assets)),
         ("rhcos-stream", path(&common.rhcos_stream)),
         ("release", common.release.map(|release| release.to_string())),
+        ("machine-subnets", Some(machine_subnets(common).to_owned())),
         ("prices", path(&common.prices)),
         ("state", Some(common.state.to_string())),
         ("state-kms-key", common.state_kms_key.clone()),

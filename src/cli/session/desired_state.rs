@@ -37,6 +37,9 @@ pub(crate) trait DesiredState {
     /// Returns the notes for the user about what the state or a default has decided.
     fn notes(&self) -> Vec<String>;
 
+    /// Returns the decisions of the user about a new cluster, to record beside the lookup results.
+    fn decisions(&self) -> BTreeMap<String, Value>;
+
     /// Returns the release of OpenShift to record. `None` if the source has no release.
     fn release(&self) -> Option<String>;
 

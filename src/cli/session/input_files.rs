@@ -1,5 +1,6 @@
 //! Input files: install-config, assets, RHCOS stream. Read, validated and digested.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -11,9 +12,10 @@ use groundplan_engine::plan::saved::{Digests, digest};
 use groundplan_openshift::diagnostics;
 use groundplan_openshift::install_config::{self, InstallConfig};
 use groundplan_openshift::topology::{
-    Assets, AssetsError, CompileOptions, IgnitionFile, Layout, RecordedImage, Stream,
+    Assets, AssetsError, CompileOptions, IgnitionFile, Layout, PUBLIC_ONLY, RecordedImage, Stream,
 };
 use secrecy::SecretString;
+use serde_json::Value;
 
 use crate::cli::args::{CommonArgs, SettingSource};
 use crate::cli::exit_code::Exit;
@@ -40,6 +42,8 @@ pub(crate) struct InputFiles {
     /// Name of the metadata.json of the assets, for messages.
     pub(crate) metadata_file: String,
     pub(crate) stream: Option<Stream>,
+    /// True if the machines of a new cluster have public subnets.
+    pub(crate) has_public_machines: bool,
     pub(crate) digests: Digests,
 }
 
@@ -90,6 +94,7 @@ impl InputFiles {
             lost_stream,
             metadata_file,
             stream,
+            has_public_machines: common.has_public_machines(),
             digests,
         })
     }
@@ -110,6 +115,13 @@ impl InputFiles {
             }
             None => Ok(()),
         }
+    }
+
+    /// Returns the decisions of the user about a new cluster, which are recorded beside the lookup
+    /// results.
+    pub(crate) fn decisions(&self) -> BTreeMap<String, Value> {
+        let decided = self.has_public_machines.then(|| (PUBLIC_ONLY.to_owned(), Value::Bool(true)));
+        decided.into_iter().collect()
     }
 
     /// Returns the compile options that are not part of the install-config.

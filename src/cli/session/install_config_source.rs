@@ -19,7 +19,7 @@ use groundplan_openshift::release::Release;
 use groundplan_openshift::topology::machine_pools::MachinePools;
 use groundplan_openshift::topology::{
     self, CertificateValidity, ClusterSpec, CompileOptions, Compiled, IgnitionFile, Layout, Lookup,
-    PlacedConfig, RecordedIgnition, RecordedImage, Workers, identify, ignition_file,
+    PUBLIC_ONLY, PlacedConfig, RecordedIgnition, RecordedImage, Workers, identify, ignition_file,
     needed_lookups, validation,
 };
 use jiff::Timestamp;
@@ -46,6 +46,8 @@ pub(crate) struct InstallConfigSource {
     recorded_image: Option<RecordedImage>,
     given_release: Option<Release>,
     release: ReleaseChoice,
+    /// Note about a setting that does not change the subnets of a recorded cluster.
+    subnets_note: Option<String>,
 }
 
 impl InstallConfigSource {
@@ -58,7 +60,16 @@ impl InstallConfigSource {
         let given_release = common.release;
         let release = ReleaseChoice::of(given_release, &inputs.assets, &State::default())?;
         let recorded_image = None;
-        Ok(Self { inputs, bootstrap, recorded_ignition, recorded_image, given_release, release })
+        let subnets_note = None;
+        Ok(Self {
+            inputs,
+            bootstrap,
+            recorded_ignition,
+            recorded_image,
+            given_release,
+            release,
+            subnets_note,
+        })
     }
 
     fn view<'a>(
@@ -91,7 +102,12 @@ impl DesiredState for InstallConfigSource {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.bootstrap.note().into_iter().chain(self.release.note()).collect()
+        let notes = self.bootstrap.note().into_iter().chain(self.release.note());
+        notes.chain(self.subnets_note.clone()).collect()
+    }
+
+    fn decisions(&self) -> BTreeMap<String, Value> {
+        self.inputs.decisions()
     }
 
     fn release(&self) -> Option<String> {
@@ -140,6 +156,13 @@ impl DesiredState for InstallConfigSource {
         self.recorded_ignition = recorded_ignition(&self.inputs, state)?;
         self.recorded_image = RecordedImage::of(state);
         self.release = ReleaseChoice::of(self.given_release, &self.inputs.assets, state)?;
+        let is_public = state.lookup_cache.results.contains_key(PUBLIC_ONLY);
+        let is_kept = !state.has_nothing() && self.inputs.has_public_machines && !is_public;
+        self.subnets_note = is_kept.then(|| {
+            "note: the machines of the cluster keep their private subnets; `machine-subnets` and \
+             OPENSHIFT_INSTALL_AWS_PUBLIC_ONLY are for new clusters"
+                .to_owned()
+        });
         Ok(())
     }
 
@@ -234,6 +257,10 @@ pub(crate) async fn compile_preview(
         let session = aws_session::connect(&inputs.config, &cluster, account, ui).await?;
         aws_session::answers(session.aws(), unanswered).await?
     };
+    let mut answers = answers;
+    if state.has_nothing() {
+        answers.given.extend(inputs.decisions());
+    }
     let known = view.known(&answers);
     let placed = PlacedConfig::of(&inputs.config, &known);
     let (spec, compiled) = view.judge(&placed, &answers, Vec::new(), ui)?;
@@ -262,7 +289,8 @@ pub(crate) async fn compile_existing(
 ) -> Result<(Compiled, BTreeMap<String, Value>)> {
     let (recorded, ignition) = (&BTreeMap::new(), &RecordedIgnition::default());
     let view = CompileView { inputs, cluster, recorded, ignition, image: None, bootstrap, layout };
-    let learnt = aws_session::answers(aws, view.lookups()).await?;
+    let mut learnt = aws_session::answers(aws, view.lookups()).await?;
+    learnt.given.extend(inputs.decisions());
     let placed = PlacedConfig::of(&inputs.config, &learnt.given);
     let (_, compiled) = view.judge(&placed, &learnt, Vec::new(), ui)?;
     Ok((compiled, learnt.given))

@@ -187,6 +187,10 @@ impl DesiredState for ManifestsSource {
         Vec::new()
     }
 
+    fn decisions(&self) -> BTreeMap<String, Value> {
+        BTreeMap::new()
+    }
+
     fn release(&self) -> Option<String> {
         None
     }

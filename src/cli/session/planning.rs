@@ -424,7 +424,10 @@ async fn compile(
     aws: &Aws,
     ui: &mut Ui,
 ) -> Result<(CompiledSource, BTreeMap<String, Value>)> {
-    let answers = aws_session::answers(aws, source.lookups(recorded)).await?;
+    let mut answers = aws_session::answers(aws, source.lookups(recorded)).await?;
+    if state.has_nothing() {
+        answers.given.extend(source.decisions());
+    }
     let mut known = recorded.clone();
     known.extend(answers.given.clone());
     let checked = aws_session::answers(aws, source.checks(&known, state)).await?;

@@ -227,6 +227,20 @@ def set_pools(account, wanted, everywhere):
     return here.pools
 
 
+def associate(_, wanted, everywhere):
+    """A VPC of another account is associated with a hosted zone, whose account has authorised it."""
+    del everywhere
+    from moto import backends
+
+    with LOCK:
+        for account in backends.get_backend("route53").values():
+            zone = account["aws"].zones.get(wanted["zone"])
+            if zone is not None:
+                zone.add_vpc(wanted["vpc"], wanted.get("region", "us-west-2"))
+                return {"vpcs": zone.vpcs}
+    raise ValueError(f"no such zone: {wanted['zone']}")
+
+
 def throw_dice(account, wanted, everywhere):
     """Other dice: which calls meet a fault of some probability."""
     del everywhere
@@ -326,6 +340,7 @@ VERBS = {
     ("POST", "account_settings"): set_account_settings,
     ("POST", "metrics"): set_metrics,
     ("POST", "pools"): set_pools,
+    ("POST", "associations"): associate,
     ("POST", "dice"): throw_dice,
     ("POST", "kill_at"): kill_at,
     ("POST", "backups"): back_up,

@@ -279,6 +279,11 @@ impl Cloud {
         self.control("POST", "pools", sizes);
     }
 
+    /// Associates a VPC of any account with a hosted zone, as after an authorisation.
+    pub(crate) fn associate(&self, zone: &str, vpc: &str) {
+        self.control("POST", "associations", &json!({ "zone": zone, "vpc": vpc }));
+    }
+
     /// Sets the seed for faults with a probability.
     pub(crate) fn dice(&self, seed: u64) {
         self.control("POST", "dice", &json!({ "seed": seed }));

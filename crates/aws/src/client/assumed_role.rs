@@ -8,9 +8,21 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use aws_sdk_sts::error::ProvideErrorMetadata;
 
 /// Name of the session, which the logs of the role's account show.
 pub(crate) const SESSION: &str = "groundplan";
+
+/// Error of a role that the caller may not assume.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("could not assume the role {arn}: {message}")]
+pub(super) struct RoleRefused {
+    /// ARN of the role.
+    pub(super) arn: String,
+    /// Code of AWS.
+    pub(super) code: String,
+    message: String,
+}
 
 #[derive(Debug)]
 struct AssumedRole {
@@ -35,7 +47,14 @@ pub(super) fn credentials(
 impl AssumedRole {
     async fn assume(&self) -> provider::Result {
         let call = self.sts.assume_role().role_arn(&self.arn).role_session_name(SESSION);
-        let answer = call.send().await.map_err(CredentialsError::provider_error)?;
+        let answer = call.send().await.map_err(|error| match error.code() {
+            Some(code) => CredentialsError::provider_error(RoleRefused {
+                arn: self.arn.clone(),
+                code: code.to_owned(),
+                message: error.message().unwrap_or(code).to_owned(),
+            }),
+            None => CredentialsError::provider_error(error),
+        })?;
         let given = answer.credentials();
         let given =
             given.ok_or_else(|| CredentialsError::unhandled("no credentials in AssumeRole"))?;

@@ -17,6 +17,7 @@ use groundplan_engine::state::error::StateError;
 
 use super::hints;
 use crate::client::account::WrongAccount;
+use crate::client::assumed_role::RoleRefused;
 use crate::client::ca_bundle::CaBundleError;
 use crate::client::clock;
 use crate::client::connection_failure::ConnectionFailure;
@@ -320,6 +321,14 @@ fn without_response(call: &str, error: &(dyn Error + 'static)) -> ProviderError 
         return ProviderError::new(ErrorClass::Permanent, call, bundle.to_string())
             .with_code(hints::CA_BUNDLE)
             .with_hint(bundle.hint());
+    }
+    if let Some(refused) = find::<RoleRefused>(error) {
+        return ProviderError::new(ErrorClass::Permanent, call, refused.to_string())
+            .with_code(&refused.code)
+            .with_hint(
+                "name the caller in the trust policy of the role, and allow the caller \
+                 `sts:AssumeRole` on it",
+            );
     }
     if let Some(why) = find::<CredentialsError>(error) {
         return ProviderError::new(

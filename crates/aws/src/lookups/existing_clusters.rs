@@ -11,7 +11,7 @@ use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::{iam, route53};
 use crate::lookups::queries::{is_private, zone_id, zones_named};
-use crate::model::{CLUSTER_TAG_PREFIX, cluster_tag_key};
+use crate::model::{CLUSTER_TAG_PREFIX, cluster_api_tag_key, cluster_tag_key};
 
 /// Maximum number of IDs in [`ExistingCluster::objects`].
 const NAMED: usize = 4;
@@ -58,7 +58,7 @@ pub const FOUND_KINDS: [&str; 4] = ["vpc", "instance", "security_group", "dhcp_o
 /// # Errors
 /// If a call fails.
 pub async fn of_infra_id(aws: &Aws, infra_id: &str, own: &OwnObjects) -> Result<TaggedObjects> {
-    let owned = [filter("key", &[cluster_tag_key(infra_id)]), filter("value", &["owned"])];
+    let owned = [filter("key", &tag_keys(infra_id)), filter("value", &["owned"])];
     let request = aws.ec2.describe_tags().set_filters(Some(owned.into())).max_results(1000);
     if pages!(aws, "DescribeTags", request, tags).is_empty() {
         return Ok(TaggedObjects::default());
@@ -139,13 +139,20 @@ struct Existing {
     has_own: bool,
 }
 
+/// Returns the keys of the tags of a cluster. In an existing network, the first resource of a cluster of
+/// release 4.16 or later can be a security group with the tag of Cluster API only.
+fn tag_keys(infra_id: &str) -> [String; 2] {
+    [cluster_tag_key(infra_id), cluster_api_tag_key(infra_id)]
+}
+
 async fn existing<T: Ec2Object>(aws: &Aws, infra_id: &str, own: &OwnObjects) -> Result<Existing> {
-    let key = cluster_tag_key(infra_id);
+    let keys = tag_keys(infra_id);
     let is_owned = |one: &T| {
         let mut tags = one.tags().iter();
-        tags.any(|tag| tag.key() == Some(&key) && tag.value() == Some("owned"))
+        let is_key = |key: &str| keys.iter().any(|one| one == key);
+        tags.any(|tag| tag.key().is_some_and(is_key) && tag.value() == Some("owned"))
     };
-    let found = T::describe(aws, vec![filter("tag-key", &[&key])]).await?;
+    let found = T::describe(aws, vec![filter("tag-key", &keys)]).await?;
     let is_own = |one: &&T| {
         let token = token_of(one.tags());
         one.id().is_some_and(|id| own.ids.contains(id))

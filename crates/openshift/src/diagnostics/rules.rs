@@ -165,7 +165,7 @@ rules! {
     Architecture = "architecture", Error, Installer: "`architecture` is `amd64` or `arm64`";
     PoolArchitecture = "pool-architecture", Error, Installer, until(4, 16): "all pools have the control plane's architecture";
     MixedArchitecture = "mixed-architecture", Warning, Installer, since(4, 17): "pools of another architecture than the control plane's have a multi-architecture release image";
-    PoolManagement = "pool-management", Error, Installer: "`management` of a compute pool is `MachineAPI` or `ClusterAPI`, and the control plane has none";
+    PoolManagement = "pool-management", Error, Installer: "`management` of a compute pool is `MachineAPI`, or `ClusterAPI` with the feature gate `ClusterAPIComputeInstall`; the control plane has none";
 
     // `platform.aws` of a pool.
     Authentication = "authentication", Error, InstallerAws: "`metadataService.authentication` is `Required` or `Optional`, in this spelling";

@@ -12,6 +12,7 @@ use groundplan_aws::model::ids::DedicatedHostId;
 use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Spanned};
 use super::feature_support::is_enabled;
+use super::machine_pool::CLUSTER_API;
 use super::metadata_service;
 use crate::diagnostics::finding::{FieldSpan, FindingCollector, shown};
 use crate::diagnostics::rules::Rule;
@@ -45,6 +46,8 @@ pub(super) struct PoolContext<'document> {
     default: Option<&'document Spanned<document::AwsMachinePool>>,
     /// True if the feature gate of `hostPlacement` is enabled.
     has_dedicated_hosts: bool,
+    /// True if the feature gate of `management: ClusterAPI` is enabled.
+    pub(super) has_cluster_api: bool,
 }
 
 impl<'document> PoolContext<'document> {
@@ -56,6 +59,8 @@ impl<'document> PoolContext<'document> {
             has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
             default: aws.and_then(|aws| aws.default_machine_platform.get()),
             has_dedicated_hosts: is_enabled(document, DEDICATED_HOSTS),
+            has_cluster_api: is_enabled(document, CLUSTER_API)
+                && document.feature_set.text() != Some("TechPreviewNoUpgrade"),
         }
     }
 

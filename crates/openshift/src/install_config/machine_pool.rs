@@ -17,6 +17,9 @@ const EDGE: &str = "edge";
 pub(super) const REPLICAS: u32 = 3;
 
 pub(super) const HYPERTHREADING: &Choices<bool> = &[("Enabled", true), ("Disabled", false)];
+/// Feature gate of Cluster API management (openshift/api `features/features.go`), which the preview
+/// sets for developers enable.
+pub(super) const CLUSTER_API: &str = "ClusterAPIComputeInstall";
 /// The API that manages the machines of a pool. True for one that groundplan does not support.
 pub(super) const MANAGEMENT: &Choices<bool> = &[("MachineAPI", false), ("ClusterAPI", true)];
 pub(super) const ARCHITECTURES: &Choices<Architecture> =
@@ -162,7 +165,7 @@ fn pool(
     if let Some(at) = given.disk_setup.get().filter(|at| !at.is_empty_list()) {
         report.breach(Rule::Unsupported, &at.spot, unsupported("diskSetup"));
     }
-    check_management(name, given, report);
+    check_management(name, given, around.has_cluster_api, report);
     let replicas = replicas(given, if name == EDGE { 0 } else { REPLICAS }, report);
     let hyperthreading =
         choose(Rule::Hyperthreading, &given.hyperthreading, HYPERTHREADING, report).unwrap_or(true);
@@ -186,11 +189,13 @@ fn pool(
     })
 }
 
-/// Reports `management` on the control plane, and Cluster API management, whose machine sets
-/// groundplan would double.
+/// Reports `management` on the control plane, Cluster API management without its feature gate, and with
+/// it, because groundplan would add machine sets of the Machine API. Reference: openshift/installer
+/// `pkg/types/validation/featuregates.go`.
 fn check_management(
     name: &str,
     given: &Spanned<document::MachinePool>,
+    has_cluster_api: bool,
     report: &mut FindingCollector,
 ) {
     let Some(at) = given.management.filled() else { return };
@@ -199,7 +204,17 @@ fn check_management(
             .breach(Rule::PoolManagement, &at.spot, "is set for the control plane")
             .expected("`management` for compute pools only");
     } else if choose(Rule::PoolManagement, &given.management, MANAGEMENT, report) == Some(true) {
-        report.breach(Rule::Unsupported, &at.spot, unsupported("management: ClusterAPI"));
+        if has_cluster_api {
+            report
+                .breach(Rule::Unsupported, &at.spot, unsupported("management: ClusterAPI"))
+                .expected("`MachineAPI`, whose machine sets groundplan renders");
+        } else {
+            report
+                .breach(Rule::PoolManagement, &at.spot, "is `ClusterAPI` without its feature gate")
+                .expected(format!(
+                    "`MachineAPI`, or featureSet `CustomNoUpgrade` with the gate `{CLUSTER_API}=true`"
+                ));
+        }
     }
 }
 

@@ -19,8 +19,8 @@ use crate::topology::lookups::{
     Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 use crate::topology::{
-    Assets, ClusterSpec, CompileError, CompileOptions, Compiled, PlacedConfig, compile,
-    needed_lookups, validation,
+    Assets, ClusterSpec, CompileError, CompileOptions, Compiled, PUBLIC_ONLY, PlacedConfig,
+    compile, needed_lookups, validation,
 };
 
 /// A cluster to create, and its cloud.
@@ -34,6 +34,8 @@ pub struct ExampleCluster {
     pub assets: Assets,
     /// Compile options.
     pub options: CompileOptions,
+    /// True if the machines have public subnets.
+    pub public_only: bool,
     /// Resources that the cloud already has.
     pub cloud: ExampleCloud,
 }
@@ -87,6 +89,7 @@ impl ExampleCluster {
             cluster,
             assets: Assets::none(),
             options: CompileOptions::default(),
+            public_only: false,
             cloud: cloud(),
         }
     }
@@ -152,7 +155,9 @@ impl ExampleCluster {
     /// Returns the results of all lookups that the config needs.
     pub fn lookup_cache(&self) -> BTreeMap<String, Value> {
         let lookups = needed_lookups(&self.config, &BTreeMap::new(), &self.options);
-        lookups.iter().map(|lookup| (lookup.key(), self.cloud.answer(lookup))).collect()
+        let answers = lookups.iter().map(|lookup| (lookup.key(), self.cloud.answer(lookup)));
+        let decided = self.public_only.then(|| (PUBLIC_ONLY.to_owned(), json!(true)));
+        answers.chain(decided).collect()
     }
 
     /// Returns the resolved cluster.

@@ -28,18 +28,22 @@ pub(crate) fn add(
     for (index, zone) in pool.zone_of_each().enumerate() {
         let name = format!("{}-{index}", names.layout.master.role);
         let tags = names.role_tags(&name, "control-plane");
-        let interface = NetworkInterface {
-            subnet: site.network.private[zone].clone(),
-            groups: groups(site),
-            tags: tags.clone(),
+        let subnet = site.network.private[zone].clone();
+        let (network, interface_ip) = if site.spec.public_only {
+            // EC2 gives no public address to an interface that exists before its machine.
+            (InstanceNetwork::Subnet { subnet, groups: groups(site), public_ip: true }, None)
+        } else {
+            let interface = NetworkInterface { subnet, groups: groups(site), tags: tags.clone() };
+            let interface = graph.add(&name, &interface);
+            let ip = out!(interface.private_ip);
+            (InstanceNetwork::Interface(out!(interface.id)), Some(ip))
         };
-        let interface = graph.add(&name, &interface);
         let instance = Instance {
             image: site.image.id.clone(),
             instance_type: pool.instance_type.clone(),
             profile: profiles.master.name.clone(),
             profile_id: profiles.master.id.clone(),
-            network: InstanceNetwork::Interface(out!(interface.id)),
+            network,
             root_volume: root_volume(site),
             user_data: user_data(&name, graph, site),
             metadata_options: metadata_options(pool.metadata_service),
@@ -48,8 +52,9 @@ pub(crate) fn add(
             volume_tags: names.tags(&format!("{name}-{}", names.layout.volume)),
         };
         let instance = graph.add(&name, &instance);
-        // The IP address belongs to the interface, so it survives a replacement of the machine.
-        site.balancers.register(graph, &name, &instance, &out!(interface.private_ip));
+        // The IP address of an interface survives a replacement of the machine.
+        let ip = interface_ip.unwrap_or_else(|| out!(instance.private_ip));
+        site.balancers.register(graph, &name, &instance, &ip);
         masters.push(instance);
     }
     graph.replace_serially(&masters);

@@ -302,6 +302,12 @@ pub enum CompileError {
         /// Zone of both subnets.
         zone: String,
     },
+    /// An internal cluster cannot have public subnets only.
+    #[error("the machines have public subnets only, but `publish` is `Internal`")]
+    PublicOnlyInternal,
+    /// No listed subnet is public, but the machines have public subnets only.
+    #[error("no public subnet is listed, but the machines have public subnets only")]
+    NoPublicSubnets,
     /// The routes of a subnet do not fit its role.
     #[error(
         "the subnet {id} has the role {role}, but is {}",
@@ -527,7 +533,10 @@ impl CompileError {
             | SeveralVpcs { index, .. }
             | SubnetOutside { index, .. }
             | NetworkOwned { index, .. } => return Some(format!("platform.aws.subnets[{index}]")),
-            NoPrivateSubnet | NoPublicSubnet { .. } | ZoneOfRole { .. } => "platform.aws.subnets",
+            PublicOnlyInternal => "publish",
+            NoPublicSubnets | NoPrivateSubnet | NoPublicSubnet { .. } | ZoneOfRole { .. } => {
+                "platform.aws.subnets"
+            }
             ZoneNotFound { .. } | ZonePublic { .. } | ZoneElsewhere { .. } | ZoneName { .. } => {
                 "platform.aws.hostedZone"
             }
@@ -664,6 +673,11 @@ impl CompileError {
                 true => format!("give the role {role} to a subnet of {zone}"),
                 false => format!("remove the role {role} from the subnet of {zone}"),
             },
+            PublicOnlyInternal | NoPublicSubnets => {
+                "publish the cluster and list public subnets, or unset OPENSHIFT_INSTALL_AWS_PUBLIC_ONLY \
+                 and `machine-subnets`"
+                    .into()
+            }
             RoleNotAssumed { .. } => {
                 "name the caller in the trust policy of the role, and allow the caller \
                  `sts:AssumeRole` on it: `groundplan policy iam --hosted-zone-role ARN` prints the \

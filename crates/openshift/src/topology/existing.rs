@@ -55,11 +55,12 @@ pub(super) fn find(
     // Missing subnets may be exactly those that the publishing checks require, so these checks are
     // skipped.
     let complete = flaws.is_empty();
-    let existing = sort(config, &subnets, &mut flaws);
+    let public_only = lookups.public_only;
+    let existing = sort(config, &subnets, public_only, &mut flaws);
     if existing.is_some() && complete {
-        check_publishing(config, &subnets, &mut flaws);
+        check_publishing(config, &subnets, public_only, &mut flaws);
         if !config.aws.subnet_roles.is_empty() {
-            check_roles(config, &subnets, &mut flaws);
+            check_roles(config, &subnets, public_only, &mut flaws);
         }
     }
     let fit = flaws.is_empty();
@@ -77,6 +78,7 @@ pub(super) fn vpc<'a>(config: &InstallConfig, lookups: &'a ConfigLookups) -> Opt
 fn sort(
     config: &InstallConfig,
     subnets: &[(usize, &SubnetFact)],
+    public_only: bool,
     flaws: &mut Vec<CompileError>,
 ) -> Option<Existing> {
     let (_, first) = subnets.first()?;
@@ -94,7 +96,8 @@ fn sort(
     let vpc = first.vpc.clone();
     let roles = &config.aws.subnet_roles;
     if roles.is_empty() {
-        let private = of("private", &|subnet| subnet.reach == SubnetReach::Private);
+        // With public subnets only, openshift-install takes all of them for subnets of machines.
+        let private = of("private", &|subnet| public_only || subnet.reach == SubnetReach::Private);
         let public = of("public", &|subnet| subnet.reach == SubnetReach::Public);
         let bootstrap = match config.publish {
             Publish::External => public.clone(),
@@ -168,6 +171,7 @@ fn misplaced(
 fn check_publishing(
     config: &InstallConfig,
     subnets: &[(usize, &SubnetFact)],
+    public_only: bool,
     flaws: &mut Vec<CompileError>,
 ) {
     let zones = |reach| -> BTreeSet<&String> {
@@ -175,7 +179,11 @@ fn check_publishing(
         meant.map(|(_, subnet)| &subnet.zone).collect()
     };
     let (private, public) = (zones(SubnetReach::Private), zones(SubnetReach::Public));
-    if private.is_empty() {
+    if public_only && public.is_empty() {
+        flaws.push(CompileError::NoPublicSubnets);
+        return;
+    }
+    if !public_only && private.is_empty() {
         flaws.push(CompileError::NoPrivateSubnet);
     }
     if config.publish == Publish::External {
@@ -190,6 +198,7 @@ fn check_publishing(
 fn check_roles(
     config: &InstallConfig,
     subnets: &[(usize, &SubnetFact)],
+    public_only: bool,
     flaws: &mut Vec<CompileError>,
 ) {
     use SubnetRole::{
@@ -198,12 +207,13 @@ fn check_roles(
     };
     let is_external = config.publish == Publish::External;
     let of_publish = if is_external { SubnetReach::Public } else { SubnetReach::Private };
+    let of_machines = (!public_only).then_some(SubnetReach::Private);
     let fitting = [
-        (ClusterNode, Some(SubnetReach::Private)),
+        (ClusterNode, of_machines),
         (BootstrapNode, is_external.then_some(SubnetReach::Public)),
         (IngressControllerLb, Some(of_publish)),
         (ControlPlaneExternalLb, Some(SubnetReach::Public)),
-        (ControlPlaneInternalLb, Some(SubnetReach::Private)),
+        (ControlPlaneInternalLb, of_machines),
     ];
     let roles = &config.aws.subnet_roles;
     let with = |role: SubnetRole| {

@@ -18,6 +18,10 @@ pub use groundplan_aws::lookups::lookup::{
     Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
 };
 
+/// Key, beside the lookup results, of the decision that the machines have public subnets (`true`). A
+/// cluster keeps its subnets, so the decision is recorded as lookup results are.
+pub const PUBLIC_ONLY: &str = "public_only";
+
 /// Returns the lookups that compiling this config needs and that `lookup_cache` has no result for. A
 /// single round suffices, because no lookup depends on the result of another one.
 pub fn needed_lookups(
@@ -67,6 +71,8 @@ pub(crate) type Parsed<T> = Result<T, CompileError>;
 
 /// Parsed lookup results of a config, except that of the image.
 pub(crate) struct ConfigLookups {
+    /// True if the machines have public subnets, and the cluster has no private ones.
+    pub(crate) public_only: bool,
     /// Availability zones of the region.
     pub(crate) availability_zones: Parsed<Vec<String>>,
     /// Zones that offer the candidate types of each pool, in the order of the pools.
@@ -94,6 +100,7 @@ impl ConfigLookups {
         let has_subnets = !config.aws.subnets.is_empty();
         let offerings = pools.iter().map(|pool| lookup_cache.answer(&pool.offerings(config)));
         Self {
+            public_only: lookup_cache.0.get(PUBLIC_ONLY) == Some(&Value::Bool(true)),
             availability_zones: lookup_cache.answer(&placement::availability_zones(config)),
             offerings: offerings.collect(),
             subnets: has_subnets.then(|| lookup_cache.answer(&subnets(config)).map(by_id)),

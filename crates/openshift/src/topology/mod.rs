@@ -59,7 +59,7 @@ pub use error::{CompileError, Size};
 pub use expiry::{CertificateValidity, FirstExpiry};
 pub use image::RecordedImage;
 pub use layout::Layout;
-pub use lookups::{Lookup, needed_lookups};
+pub use lookups::{Lookup, PUBLIC_ONLY, needed_lookups};
 pub use machine_pools::Workers;
 pub use naming::{identify, infra_id, is_control_plane, is_infra_id_of, name_in};
 pub use placed::PlacedConfig;

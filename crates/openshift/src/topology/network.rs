@@ -49,7 +49,7 @@ pub(super) fn add(graph: &mut Graph, spec: &ClusterSpec) -> Network {
             let pool = spec.public_ipv4_pool.as_ref();
             let has_public_bootstrap = spec.publish == Publish::External;
             let builder = NetworkBuilder { names, region, zones, pool, has_public_bootstrap };
-            builder.build(graph, *range, split)
+            builder.build(graph, *range, split, spec.public_only)
         }
         NetworkSpec::Existing { subnets, hosted_zone, hosted_zone_role } => {
             let zone = (hosted_zone.clone(), hosted_zone_role.clone());
@@ -106,7 +106,13 @@ struct NetworkBuilder<'a> {
 }
 
 impl NetworkBuilder<'_> {
-    fn build(&self, graph: &mut Graph, range: ipnet::Ipv4Net, split: &Split) -> Network {
+    fn build(
+        &self,
+        graph: &mut Graph,
+        range: ipnet::Ipv4Net,
+        split: &Split,
+        public_only: bool,
+    ) -> Network {
         let layout = self.names.layout;
         let options = layout.has_dhcp_options.then(|| self.add_dhcp_options(graph));
         let vpc = graph.add(
@@ -123,9 +129,13 @@ impl NetworkBuilder<'_> {
         let tags = self.names.role_tags(layout.internet_gateway, COMMON);
         let gateway = graph.add("main", &InternetGateway { vpc: vpc.clone(), tags });
         let public = self.add_subnets(graph, &vpc, SubnetKind::Public, &split.public);
-        let private = self.add_subnets(graph, &vpc, SubnetKind::Private, &split.private);
+        // Without private subnets, nothing needs a NAT gateway.
+        let private = match public_only {
+            true => public.clone(),
+            false => self.add_subnets(graph, &vpc, SubnetKind::Private, &split.private),
+        };
         let mut tables = self.add_public_routes(graph, &vpc, &gateway, &public);
-        for zone in self.zones {
+        for zone in self.zones.iter().filter(|_| !public_only) {
             let subnets = (&public[zone], &private[zone]);
             tables.push(self.add_egress(graph, &vpc, &gateway, zone, subnets));
         }

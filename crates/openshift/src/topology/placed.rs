@@ -13,7 +13,7 @@ use super::lookups::{ConfigLookups, LookupView};
 use super::machine_pools::Workers;
 use super::placement::{self, PoolField, PoolPlacement};
 use super::{CompileError, CompileErrors};
-use crate::install_config::InstallConfig;
+use crate::install_config::{InstallConfig, Publish};
 
 /// An install-config with its parsed lookup results and the placement of its machines.
 pub struct PlacedConfig<'a> {
@@ -36,6 +36,9 @@ impl<'a> PlacedConfig<'a> {
         let lookup_cache = LookupView::new(lookup_cache);
         let pools = placement::pools(config);
         let lookups = ConfigLookups::parse(config, &pools, &lookup_cache);
+        if lookups.public_only && config.publish == Publish::Internal {
+            errors.add(CompileError::PublicOnlyInternal);
+        }
         let existing = existing::find(config, &lookups, &mut errors);
         warnings.extend(existing.as_ref().and_then(|network| existing::exposed(config, network)));
         let (network, errors_of) = (existing.as_ref(), &mut errors);

@@ -44,6 +44,8 @@ pub struct ClusterSpec {
     pub(crate) machine_networks: Vec<Ipv4Net>,
     /// The VPC and its subnets.
     pub(crate) network: NetworkSpec,
+    /// True if the machines have public subnets and addresses, and the cluster has no private subnets.
+    pub(crate) public_only: bool,
     /// Pool of the account for the addresses of NAT gateways and the external load balancer.
     pub(crate) public_ipv4_pool: Option<PublicIpv4PoolId>,
     /// The domain and the existing hosted zones.
@@ -175,6 +177,7 @@ impl PlacedConfig<'_> {
             os_stream: config.os_image_stream.clone(),
             machine_networks: config.networking.machine_networks.clone(),
             network,
+            public_only: self.lookups.public_only,
             public_ipv4_pool: config.aws.public_ipv4_pool.clone(),
             dns,
             image,

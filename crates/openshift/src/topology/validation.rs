@@ -384,6 +384,7 @@ impl<'a> Checks<'a> {
         let zones: BTreeSet<String> = self.placed.pools.iter().flat_map(of_pool).collect();
         let all = match &self.placed.existing {
             Some(existing) => existing.public.len(),
+            None if self.placed.lookups.public_only => zones.len(),
             None => 2 * zones.len(),
         };
         let recorded = self.made.0.resources.iter().filter(|(address, record)| {

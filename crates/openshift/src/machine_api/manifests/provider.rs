@@ -51,6 +51,7 @@ pub(super) fn anywhere(
         load_balancers: if role == Role::Master { balancers(cluster) } else { Vec::new() },
         block_devices: vec![root_volume(&machines.root_volume)],
         metadata_service_options: MetadataServiceOptions::of(machines.metadata_service),
+        public_ip: cluster.public_only.then_some(true),
         cpu_options: machines.confidential_compute.map(CpuOptions::of),
         ..AwsMachineProviderConfig::new()
     }
@@ -73,14 +74,17 @@ pub(super) fn in_zone(
     config
 }
 
-/// Returns the private subnet of a zone: the user's subnet by ID, or the cluster's subnet by name.
+/// Returns the subnet for machines of a zone: the user's subnet by ID, or the cluster's subnet by name.
 pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
     match &cluster.network {
         NetworkSpec::Existing { subnets, .. } => {
             ResourceReference::id(subnets.private[zone].0.clone())
         }
         NetworkSpec::Own { .. } => {
-            let name = cluster.names.layout.private_subnet.name.with(zone);
+            let layout = cluster.names.layout;
+            let of_machines =
+                if cluster.public_only { layout.public_subnet } else { layout.private_subnet };
+            let name = of_machines.name.with(zone);
             ResourceReference::named(cluster.names.name(&name))
         }
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::test_support::example_cluster::ExampleCluster;
-use crate::topology::{Layout, Lookup, infra_id, needed_lookups};
+use crate::topology::{CompileError, Layout, Lookup, infra_id, needed_lookups};
 
 #[test]
 fn an_internal_cluster_lacks_exactly_what_faces_the_internet() {
@@ -64,6 +64,60 @@ fn the_addresses_of_a_pool_are_those_of_nat_gateways_and_the_external_balancer()
     let found: Vec<_> =
         named(&graph, "elastic_ip").iter().map(|one| format!("elastic_ip.{one}")).collect();
     assert_eq!(found, added);
+}
+
+#[test]
+fn with_public_subnets_only_the_machines_have_public_addresses_and_nothing_is_private() {
+    let public = |mut world: ExampleCluster| {
+        world.options.layout = Layout::ALL[1];
+        world.public_only = true;
+        world
+    };
+    let world = public(ExampleCluster::standard());
+    let graph = world.graph();
+    assert_eq!(
+        named(&graph, "subnet"),
+        ["us-west-2a", "us-west-2b", "us-west-2c"].map(|zone| format!("public-{zone}"))
+    );
+    for kind in ["nat_gateway", "elastic_ip", "network_interface"] {
+        assert_eq!(named(&graph, kind), Vec::<&str>::new(), "{kind}");
+    }
+    assert_eq!(named(&graph, "route_table").len(), 3);
+    assert_eq!(inputs(&graph, "vpc_endpoint.s3")["route_tables"].as_array().unwrap().len(), 3);
+    let subnet = reference("subnet.public-us-west-2b", "id");
+    let master = &inputs(&graph, "instance.master-1")["network"]["subnet"];
+    assert_eq!((&master["subnet"], &master["public_ip"]), (&subnet, &json!(true)));
+    let target = &inputs(&graph, "target.master-1-aint")["ip"];
+    assert_eq!(*target, reference("instance.master-1", "private_ip"));
+    assert_eq!(inputs(&graph, "load_balancer.int")["subnets"][1], subnet);
+    let pools = world.spec();
+    let manifests =
+        crate::machine_api::manifests::manifests(&pools.machine_pools().unwrap(), &world.assets);
+    for manifest in manifests {
+        let text = manifest.content.text();
+        assert!(text.contains("publicIp: true"), "{text}");
+        assert!(!text.contains("subnet-private"), "{text}");
+    }
+
+    let mut internal = public(ExampleCluster::internal());
+    let error = internal.refusal();
+    assert_eq!(
+        (error.field().unwrap().as_str(), error),
+        ("publish", CompileError::PublicOnlyInternal)
+    );
+    internal = public(ExampleCluster::existing_network());
+    internal.config.aws.subnets.retain(|id| !id.as_str().contains("public"));
+    assert_eq!(internal.refusal(), CompileError::NoPublicSubnets);
+
+    let mut existing = public(ExampleCluster::existing_network());
+    existing.config.aws.subnets.retain(|id| id.as_str().contains("public"));
+    let graph = existing.graph();
+    let master = &inputs(&graph, "instance.master-0")["network"]["subnet"];
+    assert_eq!(master["subnet"], "subnet-public-a");
+    assert_eq!(
+        inputs(&graph, "load_balancer.int")["subnets"],
+        inputs(&graph, "load_balancer.ext")["subnets"]
+    );
 }
 
 #[test]
