@@ -69,7 +69,9 @@ impl Kind for SharedTags {
         let subnets = self.subnets.iter().map(ToString::to_string);
         let zone = self.hosted_zone.iter().map(ToString::to_string);
         let on = phrase(subnets.chain(zone).collect());
-        Summary::of([format!("{}=shared", self.key), labelled("on", &on)])
+        let role = self.hosted_zone_role.as_deref().unwrap_or_default();
+        let role = if role.is_empty() { String::new() } else { labelled("zone as", role) };
+        Summary::of([format!("{}=shared", self.key), labelled("on", &on), role])
     }
 
     fn billed(&self) -> Vec<BilledAmount> {

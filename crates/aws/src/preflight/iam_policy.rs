@@ -106,6 +106,8 @@ const AUDIT: &[&str] = &[
 const STATE_READS: &[&str] = &["s3:GetObject"];
 /// Writes of a state in S3.
 const STATE_WRITES: &[&str] = &["s3:DeleteObject", "s3:PutObject"];
+/// Changes of hosted zones themselves.
+const ZONE_CHANGES: &[&str] = &["route53:CreateHostedZone", "route53:DeleteHostedZone"];
 /// Use of a customer-managed key by EBS for encrypted volumes, as the EBS user guide lists it
 /// ("Requirements for Amazon EBS encryption", permissions for users).
 const VOLUME_KEY: &[&str] = &[
@@ -167,7 +169,11 @@ impl Default for PolicyScope {
 
 /// Returns the policy document that allows a task, with the statements in a fixed order.
 pub fn document(task: Task, scope: &PolicyScope) -> Value {
-    let actions = actions(task);
+    let mut actions = actions(task);
+    if scope.hosted_zone_role.is_some() {
+        // The hosted zone of another account exists; groundplan makes and deletes none.
+        actions.retain(|action| !ZONE_CHANGES.contains(action));
+    }
     let of = |service: &str| -> Vec<&str> {
         let is_of = |action: &&&str| action.split(':').next() == Some(service);
         let changes = actions.iter().filter(is_of).filter(|action| !is_everywhere(action));

@@ -680,8 +680,7 @@ impl CompileError {
             }
             RoleNotAssumed { .. } => {
                 "name the caller in the trust policy of the role, and allow the caller \
-                 `sts:AssumeRole` on it: `groundplan policy iam --hosted-zone-role ARN` prints the \
-                 policy"
+                 `sts:AssumeRole` on it"
                     .into()
             }
             HostNotFound { .. } => "list the hosts with `aws ec2 describe-hosts`".into(),
