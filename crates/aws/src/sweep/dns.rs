@@ -61,7 +61,7 @@ pub(super) async fn zone_by_id(
     names: &SweepNames,
     id: &str,
 ) -> Result<Vec<RemainingResource>> {
-    let call = aws.route53.get_hosted_zone().id(id).send();
+    let call = aws.route53_of(id).get_hosted_zone().id(id).send();
     let answer = none_if(aws.call("route53", "GetHostedZone", call).await, route53::NO_ZONE)?;
     match answer.and_then(|answer| answer.hosted_zone) {
         Some(zone) => of_cluster(aws, names.domain.as_deref(), &zone).await,
