@@ -633,7 +633,14 @@ fn golden_inputs_of_every_kind_come_back_from_it_as_they_were() {
     // Kinds that no install-config of these cases produces: image copies need a region without an
     // image in the stream (tests of topology). Machines and their registrations come from manifests
     // (tests of machine_api). Untracked resources exist only in a destroy (tests of groundplan_aws::kinds::swept).
-    let without = ["ami_copy", "machine", "load_balancer_attachment", "swept"];
+    // Egress-only gateways belong to dual-stack networks, which an install-config cannot name yet.
+    let without = [
+        "ami_copy",
+        "egress_only_internet_gateway",
+        "load_balancer_attachment",
+        "machine",
+        "swept",
+    ];
     let missing: Vec<_> =
         all.difference(&kinds).filter(|kind| !without.contains(&kind.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}: add them to a case in plans/, or to `without`");

@@ -6,7 +6,9 @@ mod routes;
 mod trouble;
 
 use bench::{Account, id, inputs, other_tags, subnet, tags, vpc};
+use groundplan_aws::kinds::carrier_gateway::CarrierGateway;
 use groundplan_aws::kinds::dhcp_options::DhcpOptions;
+use groundplan_aws::kinds::egress_only_internet_gateway::EgressOnlyInternetGateway;
 use groundplan_aws::kinds::elastic_ip::ElasticIp;
 use groundplan_aws::kinds::internet_gateway::InternetGateway;
 use groundplan_aws::kinds::route_table::RouteTable;
@@ -74,6 +76,25 @@ kind_contract! {
     async fn an_internet_gateway_keeps_its_promises(account = Account::new()) -> InternetGateway {
         let wanted = InternetGateway { vpc: account.vpc().await.into(), tags: tags("igw") };
         let changes = vec![InternetGateway { tags: other_tags("igw"), ..wanted.clone() }];
+        (wanted, changes)
+    }
+}
+
+kind_contract! {
+    async fn an_egress_only_gateway_keeps_its_promises(account = Account::new()) -> EgressOnlyInternetGateway {
+        let vpc = account.vpc().await;
+        let wanted = EgressOnlyInternetGateway { vpc: vpc.into(), tags: tags("eigw") };
+        let changes = vec![EgressOnlyInternetGateway { tags: other_tags("eigw"), ..wanted.clone() }];
+        (wanted, changes)
+    }
+}
+
+kind_contract! {
+    async fn a_carrier_gateway_keeps_its_promises(account = Account::new()) -> CarrierGateway {
+        account.cloud.delay("carrier_gateway_pending", 0.2);
+        account.cloud.delay("carrier_gateway_deleting", 0.2);
+        let wanted = CarrierGateway { vpc: account.vpc().await.into(), tags: tags("cagw") };
+        let changes = vec![CarrierGateway { tags: other_tags("cagw"), ..wanted.clone() }];
         (wanted, changes)
     }
 }

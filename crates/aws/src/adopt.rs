@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn what_is_recorded_is_named_by_kinds_that_there_are() {
         let kinds = crate::registry::KINDS.iter().map(crate::facts::KindFacts::name);
-        assert_eq!(kinds.filter(|kind| recorded_type(kind).is_some()).count(), 7);
+        assert_eq!(kinds.filter(|kind| recorded_type(kind).is_some()).count(), 8);
     }
 
     #[test]

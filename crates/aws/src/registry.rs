@@ -54,7 +54,9 @@ macro_rules! for_each_kind {
     ($callback:ident) => {
         $callback! {
             ami_copy::AmiCopy,
+            carrier_gateway::CarrierGateway,
             dhcp_options::DhcpOptions,
+            egress_only_internet_gateway::EgressOnlyInternetGateway,
             elastic_ip::ElasticIp,
             hosted_zone::HostedZone,
             iam_instance_profile::IamInstanceProfile,

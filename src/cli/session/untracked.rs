@@ -23,6 +23,10 @@ use crate::render::{Code, Diagnostic};
 
 /// Kinds and types of untracked resources that machines in a network need: addresses and routes.
 const PARTS_OF_NETWORK: &[&str] = &[
+    "carrier_gateway",
+    "carrier-gateway",
+    "egress_only_internet_gateway",
+    "egress-only-internet-gateway",
     "elastic_ip",
     "elastic-ip",
     "internet_gateway",

@@ -116,6 +116,16 @@ def in_ec2(ec2):
         yield "internet_gateway", gateway.id, None, tags_of(gateway), {
             "vpc": gateway.vpc.id if gateway.vpc else None
         }
+    for gateway in ec2.egress_only_internet_gateways.values():
+        yield "egress_only_internet_gateway", gateway.id, None, tags_of(gateway), {
+            "vpc": gateway.vpc_id
+        }
+    for gateway in ec2.carrier_gateways.values():
+        if gateway.state != "deleted":
+            yield "carrier_gateway", gateway.id, None, tags_of(gateway), {
+                "vpc": gateway.vpc_id,
+                "state": gateway.state,
+            }
     for table in ec2.route_tables.values():
         if table.vpc_id in ours and table.main_association_id is None:
             yield "route_table", table.id, None, tags_of(table), {
@@ -233,7 +243,14 @@ def options(metadata: MetadataOptions):
 
 
 def route(one):
-    target = one.gateway or one.nat_gateway or one.instance or one.interface or one.egress_only_igw
+    target = (
+        one.gateway
+        or one.nat_gateway
+        or one.instance
+        or one.interface
+        or one.egress_only_igw
+        or one.carrier_gateway
+    )
     where = one.destination_cidr_block or one.destination_ipv6_cidr_block
     return {
         "to": where

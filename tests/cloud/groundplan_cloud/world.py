@@ -14,6 +14,8 @@ LOCK = threading.RLock()
 # Seconds. Zero is "at once": the next look sees the end of it. The reply to the creating call says
 # what AWS's would (`pending`, `provisioning`) even then.
 DELAYS = {
+    "carrier_gateway_deleting": 0.0,
+    "carrier_gateway_pending": 0.0,
     "image_pending": 0.0,
     "instance_pending": 0.0,
     "instance_shutting_down": 0.0,

@@ -49,6 +49,18 @@ impl Grown {
         found.expect(address)["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Adds a carrier gateway with the cluster tag, as openshift-install creates it for Wavelength Zones,
+    /// and an egress-only internet gateway without any tag.
+    async fn gateways(&self) {
+        let (ec2, vpc) = (self.desk.ec2(), self.id("vpc.main"));
+        let carrier = ec2.create_carrier_gateway().vpc_id(&vpc);
+        let tags = self.tags(ResourceType::CarrierGateway, "demo-cagw");
+        carrier.tag_specifications(tags).send().await.expect("a carrier gateway");
+        let egress_only = ec2.create_egress_only_internet_gateway().vpc_id(&vpc);
+        egress_only.send().await.expect("an egress-only internet gateway");
+        self.desk.cloud.delay("carrier_gateway_deleting", 0.5);
+    }
+
     /// Adds resources that a running cluster creates: a worker, a volume of a claim, the registry's
     /// bucket and an operator's user. For a router, adds a load balancer, its security group, a
     /// rule for that group in the workers' group, and DNS records.
@@ -258,6 +270,7 @@ async fn d2_with_the_state_lost_the_infra_id_is_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn d2_so_is_the_metadata_of_an_installer() {
     let grown = Grown::new().await;
+    grown.gateways().await;
     fs::remove_dir_all(grown.desk.path("state")).unwrap();
     let metadata = json!({
         "clusterName": "demo", "clusterID": "7a5bb1c5-2c46-4a5e-9d4b-2f8f2a0f9f10",
@@ -266,7 +279,9 @@ async fn d2_so_is_the_metadata_of_an_installer() {
     let file = grown.desk.path("metadata.json");
     fs::write(&file, metadata.to_string()).unwrap();
     let shown = grown.destroy(7, &["--metadata", "metadata.json", "--max-destroy", "0"]);
-    assert!(shown.out.contains("  - swept.vpc:"), "{}", shown.out);
+    for kind in ["vpc", "carrier-gateway", "egress-only-internet-gateway"] {
+        assert!(shown.out.contains(&format!("  - swept.{kind}:")), "{kind}: {}", shown.out);
+    }
     let theirs = grown.desk.ec2().create_vpc().cidr_block("10.9.0.0/16");
     let shared = |cluster: &str| {
         Tag::builder().key(format!("kubernetes.io/cluster/{cluster}")).value("shared").build()
@@ -444,16 +459,21 @@ async fn backups_of_aws_backup_stay_and_are_named() {
     assert!(grown.destroy(0, &[]).out.contains(stays), "it is said as long as they are there");
 }
 
-/// The credentials may not list IAM users. The destroy deletes the resources it finds and reports
-/// that.
+/// The credentials may not list IAM users and carrier gateways. The destroy deletes the resources it
+/// finds and reports that.
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_credentials_may_not_look_is_said() {
     let grown = Grown::new().await;
     grown.desk.cloud.deny(&["iam:ListUsers"]);
+    grown.desk.cloud.fault(&json!({"action": "DescribeCarrierGateways", "kind": "error",
+        "status": 403, "code": "UnauthorizedOperation", "times": null}));
     let destroyed = grown.destroy(0, &[]);
     let said = "the credentials do not allow ListUsers";
     assert!(destroyed.out.contains(said), "{}", destroyed.out);
     assert!(destroyed.err.contains(said), "{}", destroyed.err);
+    // The networks are gone at the end, and with them all that could be in the list.
+    let said = "the credentials do not allow DescribeCarrierGateways";
+    assert!(destroyed.out.contains(said), "{}", destroyed.out);
     let end = "Not searched, because the credentials do not allow it: ListUsers.\n";
     assert!(destroyed.out.ends_with(end), "{}", destroyed.out);
     assert!(!destroyed.out.contains("remain."), "{}", destroyed.out);

@@ -1,7 +1,7 @@
 //! VPCs and their parts. A resource that another one depends on cannot be deleted.
 
 use aws_sdk_ec2::types::{
-    DomainType, IpPermission, IpRange, NatGatewayState, NewDhcpConfiguration, ResourceType,
+    DomainType, Filter, IpPermission, IpRange, NatGatewayState, NewDhcpConfiguration, ResourceType,
     UserIdGroupPair,
 };
 
@@ -51,6 +51,29 @@ async fn a_vpc_waits_for_everything_in_it() {
     assert_eq!(refused(delete().await), "DependencyViolation");
     let request = account.ec2.detach_internet_gateway().vpc_id(&vpc);
     request.internet_gateway_id(&gateway).send().await.expect("detached");
+
+    let made = account.ec2.create_carrier_gateway().vpc_id(&vpc).send().await.expect("a gateway");
+    let gateway = made.carrier_gateway.and_then(|one| one.carrier_gateway_id).expect("an id");
+    assert_eq!(refused(delete().await), "DependencyViolation");
+    let second = account.ec2.create_carrier_gateway().vpc_id(&vpc).send().await;
+    assert_eq!(refused(second), "InvalidParameterValue");
+    account.cloud.delay("carrier_gateway_deleting", 600.0);
+    let request = account.ec2.delete_carrier_gateway().carrier_gateway_id(&gateway);
+    request.send().await.expect("deleting");
+    assert_eq!(refused(delete().await), "DependencyViolation");
+    account.cloud.advance(600.0);
+    let request = account.ec2.delete_carrier_gateway().carrier_gateway_id(&gateway);
+    assert_eq!(refused(request.send().await), "InvalidCarrierGatewayID.NotFound");
+
+    let request = account.ec2.create_egress_only_internet_gateway().vpc_id(&vpc);
+    let made = request.send().await.expect("a gateway").egress_only_internet_gateway;
+    let gateway = made.and_then(|one| one.egress_only_internet_gateway_id).expect("an id");
+    assert_eq!(refused(delete().await), "DependencyViolation");
+    let by_vpc = Filter::builder().name("vpc-id").values(&vpc).build();
+    let request = account.ec2.describe_egress_only_internet_gateways().filters(by_vpc);
+    assert_eq!(refused(request.send().await), "InvalidParameterValue");
+    let request = account.ec2.delete_egress_only_internet_gateway();
+    request.egress_only_internet_gateway_id(&gateway).send().await.expect("deleted");
     delete().await.expect("nothing is in it");
 }
 
@@ -266,8 +289,7 @@ async fn several_values_of_a_filter_are_alternatives() {
     let vpc = create.send().await.expect("a network").vpc.and_then(|vpc| vpc.vpc_id).unwrap();
     for (keys, found) in [(&["one", "other"][..], 1), (&["one"], 1), (&["other", "more"], 0)] {
         let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        let filter =
-            aws_sdk_ec2::types::Filter::builder().name("tag-key").set_values(Some(keys)).build();
+        let filter = Filter::builder().name("tag-key").set_values(Some(keys)).build();
         let described = account.ec2.describe_vpcs().vpc_ids(&vpc).filters(filter).send().await;
         assert_eq!(described.expect("an answer").vpcs().len(), found);
     }

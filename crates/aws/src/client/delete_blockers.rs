@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_ec2::types::{
-    AttachmentStatus, Instance, InternetGateway, NatGateway, NatGatewayState, NetworkInterface,
-    NetworkInterfaceStatus, RouteTable, SecurityGroup, Subnet, Volume, VolumeAttachmentState, Vpc,
-    VpcEndpoint,
+    AttachmentStatus, CarrierGateway, CarrierGatewayState, EgressOnlyInternetGateway, Instance,
+    InternetGateway, NatGateway, NatGatewayState, NetworkInterface, NetworkInterfaceStatus,
+    RouteTable, SecurityGroup, Subnet, Volume, VolumeAttachmentState, Vpc, VpcEndpoint,
 };
 use aws_sdk_elasticloadbalancingv2::types::TargetGroup;
 use groundplan_engine::provider::ProviderError;
@@ -157,6 +157,19 @@ async fn in_vpc(aws: &Aws, id: &str) -> Vec<Blocker> {
     found.extend(
         gateways.iter().filter_map(|one| staying(one.internet_gateway_id(), "internet gateway")),
     );
+    let egress_only =
+        EgressOnlyInternetGateway::describe(aws, Vec::new()).await.unwrap_or_default();
+    found.extend(
+        egress_only
+            .iter()
+            .filter(|one| ec2::egress_only_network(one) == Some(id))
+            .filter_map(|one| staying(one.id(), "egress-only internet gateway")),
+    );
+    let carrier = CarrierGateway::describe(aws, inside()).await.unwrap_or_default();
+    found.extend(carrier.iter().filter(|one| one.exists()).filter_map(|one| {
+        let text = format!("{} (carrier gateway)", one.id()?);
+        Some(Blocker { text, leaves: one.state() == Some(&CarrierGatewayState::Deleting) })
+    }));
     for one in VpcEndpoint::describe(aws, inside()).await.unwrap_or_default() {
         let state = one.state().map(|state| state.as_str().to_ascii_lowercase());
         let leaves = state.as_deref() == Some("deleting");

@@ -352,6 +352,11 @@ described! {
     SecurityGroup: describe_security_groups("DescribeSecurityGroups", 1000).security_groups, group_id "group-id";
 }
 
+/// Returns the VPC of an egress-only internet gateway.
+pub(crate) fn egress_only_network(gateway: &types::EgressOnlyInternetGateway) -> Option<&str> {
+    gateway.attachments().first().and_then(|attachment| attachment.vpc_id())
+}
+
 /// Returns the image that a snapshot was copied for, read from the description that EC2 writes.
 /// `None` if the description has another form.
 pub(crate) fn copied_for(snapshot: &types::Snapshot) -> Option<&str> {

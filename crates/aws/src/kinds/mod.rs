@@ -4,7 +4,9 @@
 //! Never: a helper that two kinds share, which belongs in `client`.
 
 pub mod ami_copy;
+pub mod carrier_gateway;
 pub mod dhcp_options;
+pub mod egress_only_internet_gateway;
 pub mod elastic_ip;
 pub mod hosted_zone;
 pub mod iam_instance_profile;

@@ -40,6 +40,10 @@ id! {
     SubnetId
     /// ID of an internet gateway: `igw-…`
     InternetGatewayId
+    /// ID of an egress-only internet gateway: `eigw-…`
+    EgressOnlyInternetGatewayId
+    /// ID of a carrier gateway: `cagw-…`
+    CarrierGatewayId
     /// Allocation ID of an Elastic IP address: `eipalloc-…`
     AllocationId
     /// ID of a pool of public IPv4 addresses: `ipv4pool-ec2-…`

@@ -20,6 +20,8 @@ pub enum Quota {
     Vpcs,
     /// Internet gateways.
     InternetGateways,
+    /// Egress-only internet gateways.
+    EgressOnlyInternetGateways,
     /// NAT gateways, per availability zone.
     NatGateways,
     /// Network load balancers.
@@ -32,13 +34,14 @@ pub enum Quota {
 
 impl Quota {
     /// All quotas.
-    pub const ALL: [Quota; 10] = [
+    pub const ALL: [Quota; 11] = [
         Quota::StandardVcpus,
         Quota::GraphicsVcpus,
         Quota::MemoryVcpus,
         Quota::Addresses,
         Quota::Vpcs,
         Quota::InternetGateways,
+        Quota::EgressOnlyInternetGateways,
         Quota::NatGateways,
         Quota::NetworkBalancers,
         Quota::SecurityGroups,
@@ -54,6 +57,7 @@ impl Quota {
             Quota::Addresses => ("ec2", "L-0263D0A3"),
             Quota::Vpcs => ("vpc", "L-F678F1CE"),
             Quota::InternetGateways => ("vpc", "L-A4707A72"),
+            Quota::EgressOnlyInternetGateways => ("vpc", "L-45FE3B85"),
             Quota::NatGateways => ("vpc", "L-FE5A380F"),
             Quota::NetworkBalancers => ("elasticloadbalancing", "L-69A177A2"),
             Quota::SecurityGroups => ("vpc", "L-E79EC296"),
@@ -68,6 +72,9 @@ impl Quota {
             Quota::Addresses => ("Elastic IP address", "Elastic IP addresses"),
             Quota::Vpcs => ("VPC", "VPCs"),
             Quota::InternetGateways => ("internet gateway", "internet gateways"),
+            Quota::EgressOnlyInternetGateways => {
+                ("egress-only internet gateway", "egress-only internet gateways")
+            }
             Quota::NatGateways => ("NAT gateway", "NAT gateways"),
             Quota::NetworkBalancers => ("network load balancer", "network load balancers"),
             Quota::SecurityGroups => ("security group", "security groups"),
@@ -103,6 +110,7 @@ impl fmt::Display for Quota {
             Quota::Addresses => "EC2-VPC Elastic IPs",
             Quota::Vpcs => "VPCs per Region",
             Quota::InternetGateways => "Internet gateways per Region",
+            Quota::EgressOnlyInternetGateways => "Egress-only internet gateways per Region",
             Quota::NatGateways => "NAT gateways per Availability Zone",
             Quota::NetworkBalancers => "Network Load Balancers per Region",
             Quota::SecurityGroups => "VPC security groups per Region",

@@ -56,6 +56,11 @@ what! {
     SecurityGroup = "security-group", "security group", "security groups";
     /// Internet gateway.
     InternetGateway = "internet-gateway", "internet gateway", "internet gateways";
+    /// Egress-only internet gateway of a dual-stack network.
+    EgressOnlyInternetGateway = "egress-only-internet-gateway", "egress-only internet gateway",
+        "egress-only internet gateways";
+    /// Carrier gateway of a network with Wavelength Zones.
+    CarrierGateway = "carrier-gateway", "carrier gateway", "carrier gateways";
     /// Route table.
     RouteTable = "route-table", "route table", "route tables";
     /// Subnet.
@@ -107,6 +112,7 @@ impl UntrackedKind {
         match self {
             Self::Instance
             | Self::InternetGateway
+            | Self::CarrierGateway
             | Self::SecurityGroup
             | Self::Subnet
             | Self::HostedZone
@@ -121,6 +127,7 @@ impl UntrackedKind {
             | Self::Image
             | Self::NetworkInterface
             | Self::ElasticIp
+            | Self::EgressOnlyInternetGateway
             | Self::RouteTable
             | Self::Record
             | Self::DhcpOptions
@@ -156,6 +163,8 @@ impl UntrackedKind {
                 "ec2:RevokeSecurityGroupIngress",
             ],
             Self::InternetGateway => &["ec2:DeleteInternetGateway", "ec2:DetachInternetGateway"],
+            Self::EgressOnlyInternetGateway => &["ec2:DeleteEgressOnlyInternetGateway"],
+            Self::CarrierGateway => &["ec2:DeleteCarrierGateway"],
             Self::RouteTable => &[
                 "ec2:DeleteRouteTable",
                 "ec2:DisassociateRouteTable",
@@ -201,8 +210,18 @@ impl UntrackedKind {
         use UntrackedKind::*;
         match self {
             Instance => &[],
-            LoadBalancer | ClassicLoadBalancer | NatGateway | VpcEndpoint | Volume | Image
-            | Record | Bucket | User | InstanceProfile | SharedTag => &[Instance],
+            LoadBalancer
+            | ClassicLoadBalancer
+            | NatGateway
+            | EgressOnlyInternetGateway
+            | VpcEndpoint
+            | Volume
+            | Image
+            | Record
+            | Bucket
+            | User
+            | InstanceProfile
+            | SharedTag => &[Instance],
             TargetGroup => &[Instance, LoadBalancer],
             Snapshot => &[Instance, Image],
             NetworkInterface => {
@@ -212,7 +231,7 @@ impl UntrackedKind {
             SecurityGroup => {
                 &[Instance, LoadBalancer, ClassicLoadBalancer, VpcEndpoint, NetworkInterface]
             }
-            InternetGateway => {
+            InternetGateway | CarrierGateway => {
                 &[Instance, LoadBalancer, ClassicLoadBalancer, NatGateway, ElasticIp]
             }
             Subnet => &[
@@ -230,6 +249,8 @@ impl UntrackedKind {
                 NetworkInterface,
                 SecurityGroup,
                 InternetGateway,
+                EgressOnlyInternetGateway,
+                CarrierGateway,
                 RouteTable,
                 Subnet,
                 HostedZone,

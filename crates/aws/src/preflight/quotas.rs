@@ -51,6 +51,9 @@ pub async fn in_use(aws: &Aws, quota: Quota) -> Result<BTreeMap<String, u64>> {
         Quota::InternetGateways => {
             count(types::InternetGateway::describe(aws, Vec::new()).await?.len())
         }
+        Quota::EgressOnlyInternetGateways => {
+            count(types::EgressOnlyInternetGateway::describe(aws, Vec::new()).await?.len())
+        }
         Quota::SecurityGroups => {
             count(types::SecurityGroup::describe(aws, Vec::new()).await?.len())
         }

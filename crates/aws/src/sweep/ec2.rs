@@ -134,6 +134,12 @@ async fn existing(aws: &Aws, kind: &ResourceType, ids: &[&str]) -> Result<Vec<Ex
         UntrackedKind::InternetGateway => {
             remaining_of::<types::InternetGateway>(aws, kind, ids).await
         }
+        UntrackedKind::EgressOnlyInternetGateway => {
+            remaining_of::<types::EgressOnlyInternetGateway>(aws, kind, ids).await
+        }
+        UntrackedKind::CarrierGateway => {
+            remaining_of::<types::CarrierGateway>(aws, kind, ids).await
+        }
         UntrackedKind::NatGateway => remaining_of::<types::NatGateway>(aws, kind, ids).await,
         UntrackedKind::NetworkInterface => interfaces(aws, kind, ids).await,
         UntrackedKind::RouteTable => remaining_of::<types::RouteTable>(aws, kind, ids).await,

@@ -197,7 +197,7 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
     let tagging::Besides { ec2: more, elsewhere, not_searched } =
         Box::pin(tagging::besides(aws, names, reported, &ec2, &found)).await?;
     let ec2 = [ec2, more].concat();
-    let networks::Untagged { left: untagged, mut blockers } =
+    let networks::Untagged { left: untagged, mut blockers, denied: networks_denied } =
         Box::pin(networks::untagged(aws, &ec2)).await?;
     blockers.sort();
     found.extend([ec2, untagged, elsewhere].into_iter().flatten());
@@ -209,7 +209,8 @@ pub async fn sweep(aws: &Aws, names: &SweepNames) -> Result<Sweep> {
     };
     let (backups, left): (Vec<_>, Vec<_>) = found.into_iter().partition(is_backup);
     let (kept, left) = left.into_iter().partition(|one| one.keeps_tag);
-    let not_searched = iam_denied.into_iter().chain(buckets_denied).chain(not_searched).collect();
+    let denied = iam_denied.into_iter().chain(buckets_denied).chain(networks_denied);
+    let not_searched = denied.chain(not_searched).collect();
     Ok(Sweep { left, backups, kept, not_searched, blockers })
 }
 
@@ -233,7 +234,7 @@ fn permitted<T>(answer: Result<T>) -> Result<(Option<T>, Option<ProviderError>)>
 
 /// Returns true for the error of a search that the credentials do not allow.
 pub fn is_denied(error: &ProviderError) -> bool {
-    error.is(&["AccessDenied", "AccessDeniedException"])
+    error.is(&["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"])
 }
 
 /// Returns the error for an answer that lacks an object which another answer has shown.

@@ -1,8 +1,8 @@
 //! Search for resources without the cluster tag in networks that the cluster owns. They block the
 //! deletion of the network and are left from CI jobs, load balancer controllers or threat detection.
 //!
-//! Security groups, VPC endpoints, network interfaces that are not in use, empty subnets and route
-//! tables hold no data and go with the network. Everything else stays and is named as a blocker:
+//! Security groups, VPC endpoints, network interfaces that are not in use, empty subnets, route tables,
+//! and egress-only and carrier gateways hold no data and go with the network. Everything else stays and is named as a blocker:
 //! machines, and what its owner has tagged or uses. A network that the user provides has the cluster
 //! tag `shared` and is not searched. openshift-install deletes such resources with the network, too
 //! (Bug 1747519).
@@ -10,12 +10,14 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_ec2::types::{
-    Instance, IpPermission, NetworkInterface, NetworkInterfaceStatus, RouteTable, SecurityGroup,
-    Subnet, Tag, VpcEndpoint,
+    CarrierGateway, EgressOnlyInternetGateway, Instance, IpPermission, NetworkInterface,
+    NetworkInterfaceStatus, RouteTable, SecurityGroup, Subnet, Tag, VpcEndpoint,
 };
 
 use super::ec2::name_tag;
-use super::{NetworkBlocker, PAUSE, RemainingResource, claims, incomplete};
+use groundplan_engine::provider::ProviderError;
+
+use super::{NetworkBlocker, PAUSE, RemainingResource, claims, incomplete, permitted};
 use crate::Aws;
 use crate::client::AwsSettings;
 use crate::client::ec2::{self, Ec2Object, filter, is_of_cluster};
@@ -30,9 +32,12 @@ pub(super) struct Untagged {
     pub(super) left: Vec<RemainingResource>,
     /// Resources that stay, and block the deletion of their network.
     pub(super) blockers: Vec<NetworkBlocker>,
+    /// Errors of lists that the credentials may not read. Most networks have none of the gateways in
+    /// these lists.
+    pub(super) denied: Vec<ProviderError>,
 }
 
-/// Returns the resources without the cluster tag in the owned networks among `tagged`. Makes five
+/// Returns the resources without the cluster tag in the owned networks among `tagged`. Makes seven
 /// calls if there is a network, and none otherwise. What is found is read again after a pause, and
 /// only what both reads find counts: a list that lacks a group of the cluster makes a foreign group
 /// look unrelated.
@@ -69,6 +74,7 @@ pub(super) async fn untagged(aws: &Aws, tagged: &[RemainingResource]) -> Result<
             found = again;
         } else {
             found.left.retain(|one| again.left.contains(one));
+            found.denied = again.denied;
             found.blockers.retain(|one| again.blockers.contains(one));
         }
     }
@@ -104,25 +110,54 @@ struct Contents {
     interfaces: Vec<NetworkInterface>,
     subnets: Vec<Subnet>,
     tables: Vec<RouteTable>,
+    egress_only_gateways: Vec<EgressOnlyInternetGateway>,
+    carrier_gateways: Vec<CarrierGateway>,
+    denied: Vec<ProviderError>,
 }
 
 impl Contents {
     async fn of(aws: &Aws, vpcs: &[&str]) -> Result<Self> {
         let inside = || vec![filter("vpc-id", vpcs)];
-        let (mut groups, mut endpoints, mut interfaces, mut subnets, mut tables) = tokio::try_join!(
+        let (
+            mut groups,
+            mut endpoints,
+            mut interfaces,
+            mut subnets,
+            mut tables,
+            (egress_only_gateways, egress_only_denied),
+            (carrier_gateways, carrier_denied),
+        ) = tokio::try_join!(
             Box::pin(SecurityGroup::describe(aws, inside())),
             Box::pin(VpcEndpoint::describe(aws, inside())),
             Box::pin(NetworkInterface::describe(aws, inside())),
             Box::pin(Subnet::describe(aws, inside())),
             Box::pin(RouteTable::describe(aws, inside())),
+            Box::pin(async {
+                permitted(EgressOnlyInternetGateway::describe(aws, Vec::new()).await)
+            }),
+            Box::pin(async { permitted(CarrierGateway::describe(aws, inside()).await) }),
         )?;
+        let mut egress_only_gateways = egress_only_gateways.unwrap_or_default();
+        let mut carrier_gateways = carrier_gateways.unwrap_or_default();
         let is_inside = |vpc: Option<&str>| vpc.is_some_and(|vpc| vpcs.contains(&vpc));
         groups.retain(|one| is_inside(one.vpc_id()));
         endpoints.retain(|one| is_inside(one.vpc_id()) && one.exists());
         interfaces.retain(|one| is_inside(one.vpc_id()));
         subnets.retain(|one| is_inside(one.vpc_id()));
         tables.retain(|one| is_inside(one.vpc_id()));
-        Ok(Self { groups, endpoints, interfaces, subnets, tables })
+        egress_only_gateways.retain(|one| is_inside(ec2::egress_only_network(one)));
+        carrier_gateways.retain(|one| is_inside(one.vpc_id()) && one.exists());
+        let denied = egress_only_denied.into_iter().chain(carrier_denied).collect();
+        Ok(Self {
+            groups,
+            endpoints,
+            interfaces,
+            subnets,
+            tables,
+            egress_only_gateways,
+            carrier_gateways,
+            denied,
+        })
     }
 
     /// Returns a network whose default security group or main route table is missing, with the call
@@ -153,18 +188,21 @@ impl Contents {
             self.interfaces.iter().map(|one| (one.network_interface_id(), one.tag_set()));
         let subnets = self.subnets.iter().map(|one| (one.subnet_id(), one.tags()));
         let tables = self.tables.iter().map(|one| (one.route_table_id(), one.tags()));
+        let gateways = self.gateways().map(|one| (one.id, one.tags));
         let all = groups.chain(endpoints).chain(interfaces).chain(subnets).chain(tables);
+        let all = all.chain(gateways);
         let ours = all.filter(|(_, tags)| is_of_cluster(&aws.settings, tags));
         ours.filter_map(|(id, _)| id).filter(|id| !listed.contains(id)).collect()
     }
 
     fn untagged(&self, aws: &Aws, machines: &BTreeSet<&str>) -> Untagged {
         let settings = &aws.settings;
-        let mut found = Untagged::default();
+        let mut found = Untagged { denied: self.denied.clone(), ..Untagged::default() };
         self.find_groups(settings, machines, &mut found);
         self.find_endpoints_and_interfaces(settings, &mut found);
         self.find_subnets(settings, machines, &mut found);
         self.find_tables(settings, &mut found);
+        self.find_gateways(settings, &mut found);
         self.find_machines(machines, &mut found);
         found
     }
@@ -278,6 +316,34 @@ impl Contents {
         }
     }
 
+    fn gateways(&self) -> impl Iterator<Item = Gateway<'_>> {
+        let egress_only = self.egress_only_gateways.iter().map(|one| Gateway {
+            kind: UntrackedKind::EgressOnlyInternetGateway,
+            id: one.id(),
+            tags: one.tags(),
+            network: ec2::egress_only_network(one),
+        });
+        let carrier = self.carrier_gateways.iter().map(|one| Gateway {
+            kind: UntrackedKind::CarrierGateway,
+            id: one.id(),
+            tags: one.tags(),
+            network: one.vpc_id(),
+        });
+        egress_only.chain(carrier)
+    }
+
+    /// Finds the egress-only and carrier gateways without the cluster tag. A gateway with tags belongs
+    /// to their author.
+    fn find_gateways(&self, settings: &AwsSettings, found: &mut Untagged) {
+        for one in self.gateways().filter(|one| !is_of_cluster(settings, one.tags)) {
+            let name = name_tag(one.tags);
+            match tagged_by_others(one.tags) {
+                Some(why) => found.block(one.kind, one.id, name, one.network, why),
+                None => found.add(one.kind, one.id, name, one.network),
+            }
+        }
+    }
+
     /// Finds the machines of others by their network interfaces.
     fn find_machines(&self, machines: &BTreeSet<&str>, found: &mut Untagged) {
         let mut seen = BTreeSet::new();
@@ -289,6 +355,14 @@ impl Contents {
             }
         }
     }
+}
+
+/// An egress-only or carrier gateway.
+struct Gateway<'a> {
+    kind: UntrackedKind,
+    id: Option<&'a str>,
+    tags: &'a [Tag],
+    network: Option<&'a str>,
 }
 
 impl Untagged {
@@ -393,7 +467,7 @@ fn references(group: &SecurityGroup) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_ec2::types::UserIdGroupPair;
+    use aws_sdk_ec2::types::{InternetGatewayAttachment, UserIdGroupPair};
 
     use super::*;
     use crate::client::tests::scripted;
@@ -442,6 +516,13 @@ mod tests {
                 .build()
         };
         let subnet = |id: &str| Subnet::builder().vpc_id("vpc-1").subnet_id(id);
+        let egress_only = |id: &str, keys: &[&str]| {
+            EgressOnlyInternetGateway::builder()
+                .egress_only_internet_gateway_id(id)
+                .attachments(InternetGatewayAttachment::builder().vpc_id("vpc-1").build())
+                .set_tags(Some(keys.iter().map(|key| tag(key)).collect()))
+                .build()
+        };
         Contents {
             groups: vec![
                 SecurityGroup::builder()
@@ -469,6 +550,18 @@ mod tests {
                 table("rtb-2-empty").build(),
                 table("rtb-of-tagged").associations(serves).build(),
             ],
+            egress_only_gateways: vec![
+                egress_only("eigw-left", &[]),
+                egress_only("eigw-ours", &[OURS]),
+            ],
+            carrier_gateways: vec![
+                CarrierGateway::builder()
+                    .vpc_id("vpc-1")
+                    .carrier_gateway_id("cagw-tagged")
+                    .tags(tag("Name"))
+                    .build(),
+            ],
+            denied: Vec::new(),
         }
     }
 
@@ -480,7 +573,7 @@ mod tests {
         let (aws, _) = crate::client::tests::scripted_with([], settings);
         let found = contents().untagged(&aws, &["i-ours"].into());
         let ids: Vec<&str> = found.left.iter().map(|one| one.id.as_str()).collect();
-        assert_eq!(ids, ["subnet-empty", "rtb-2-empty"]);
+        assert_eq!(ids, ["subnet-empty", "rtb-2-empty", "eigw-left"]);
         let blockers: Vec<(&str, &str)> =
             found.blockers.iter().map(|one| (one.id.as_str(), one.reason.as_str())).collect();
         assert_eq!(
@@ -490,6 +583,7 @@ mod tests {
                 ("subnet-used", "the network interface eni-of-i-theirs in it is in use"),
                 ("subnet-tagged", "its owner has tagged it (Name)"),
                 ("rtb-of-tagged", "the subnet subnet-tagged uses it"),
+                ("cagw-tagged", "its owner has tagged it (Name)"),
                 ("i-theirs", "it is not the cluster's"),
             ]
         );

@@ -3,6 +3,7 @@
 from moto.core.responses import ActionResult
 from moto.ec2.models.vpcs import VPCEndPoint
 from moto.ec2.responses import EC2Response
+from moto.ec2.utils import generic_filter
 
 from ..world import world_of
 from .mend import mend, refuse, violates
@@ -28,6 +29,12 @@ def holders_of(backend, vpc_id):
     for gateway in backend.internet_gateways.values():
         if gateway.vpc and gateway.vpc.id == vpc_id:
             yield f"internet gateway {gateway.id}"
+    for gateway in backend.egress_only_internet_gateways.values():
+        if gateway.vpc_id == vpc_id:
+            yield f"egress-only internet gateway {gateway.id}"
+    for gateway in backend.carrier_gateways.values():
+        if gateway.vpc_id == vpc_id and gateway.state != "deleted":
+            yield f"carrier gateway {gateway.id}"
     for table in backend.route_tables.values():
         if table.vpc_id == vpc_id and table.main_association_id is None:
             yield f"route table {table.id}"
@@ -135,6 +142,71 @@ def detach_internet_gateway(self, moto):
             "before detaching the gateway.",
         )
     return moto()
+
+
+@mend(EC2Response)
+def create_carrier_gateway(self, moto):
+    """A VPC has at most one carrier gateway, which takes a while."""
+    vpc_id = self._get_param("VpcId")
+    self.ec2_backend.get_vpc(vpc_id)
+    for gateway in self.ec2_backend.carrier_gateways.values():
+        if gateway.vpc_id == vpc_id and gateway.state != "deleted":
+            refuse("InvalidParameterValue", f"{vpc_id} already has a carrier gateway")
+    answer = moto()
+    gateway = answer._result["CarrierGateway"]
+    gateway.state = "pending"
+
+    def available():
+        if gateway.state == "pending":
+            gateway.state = "available"
+
+    world_of(self).after("carrier_gateway_pending", available)
+    return answer
+
+
+@mend(EC2Response)
+def delete_carrier_gateway(self, _moto):
+    """The gateway is described as deleting, then as deleted."""
+    wanted = self._get_param("CarrierGatewayId")
+    gateway = self.ec2_backend.carrier_gateways.get(wanted)
+    if gateway is None or gateway.state == "deleted":
+        refuse("InvalidCarrierGatewayID.NotFound", f"The carrier gateway ID '{wanted}' does not exist")
+    gateway.state = "deleting"
+    world_of(self).after("carrier_gateway_deleting", lambda: setattr(gateway, "state", "deleted"))
+    return ActionResult({"CarrierGateway": gateway})
+
+
+@mend(EC2Response)
+def describe_carrier_gateways(self, moto):
+    for wanted in self._get_param("CarrierGatewayIds") or []:
+        if wanted not in self.ec2_backend.carrier_gateways:
+            refuse("InvalidCarrierGatewayID.NotFound", f"The carrier gateway ID '{wanted}' does not exist")
+    return with_tags(self, moto(), "CarrierGateways")
+
+
+def with_tags(self, answer, field):
+    """Applies the filters by tag, which moto ignores for these gateways."""
+    filters = self._filters_from_querystring()
+    by_tag = {name: values for name, values in filters.items() if name.startswith("tag")}
+    answer._result[field] = generic_filter(by_tag, list(answer._result[field]))
+    return answer
+
+
+@mend(EC2Response)
+def create_egress_only_internet_gateway(self, moto):
+    self.ec2_backend.get_vpc(self._get_param("VpcId"))
+    return moto()
+
+
+@mend(EC2Response)
+def describe_egress_only_internet_gateways(self, moto):
+    """The filters are tag-key and tag:... only (EC2 API reference); moto ignores them."""
+    for wanted in self._get_param("EgressOnlyInternetGatewayIds") or []:
+        self.ec2_backend.get_egress_only_igw(wanted)
+    for name in self._filters_from_querystring():
+        if name != "tag-key" and not name.startswith("tag:"):
+            refuse("InvalidParameterValue", f"The filter '{name}' is invalid")
+    return with_tags(self, moto(), "EgressOnlyInternetGateways")
 
 
 @mend(EC2Response)

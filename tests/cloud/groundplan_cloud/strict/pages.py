@@ -9,8 +9,11 @@ from .mend import refuse, replace
 
 # EC2 takes 5 to 1000 here, as its API reference says.
 SIZES = range(5, 1001)
+SMALLER = {"describe_egress_only_internet_gateways": range(5, 256)}
 LISTS = {
+    "describe_carrier_gateways": "CarrierGateways",
     "describe_dhcp_options": "DhcpOptions",
+    "describe_egress_only_internet_gateways": "EgressOnlyInternetGateways",
     "describe_images": "Images",
     "describe_internet_gateways": "InternetGateways",
     "describe_nat_gateways": "NatGateways",
@@ -25,10 +28,12 @@ LISTS = {
 }
 
 
-def paged(field):
+def paged(name, field):
+    sizes = SMALLER.get(name, SIZES)
+
     def method(self, moto):
         size, token = self.params.get("MaxResults"), self.params.get("NextToken")
-        if size is not None and int(size) not in SIZES:
+        if size is not None and int(size) not in sizes:
             refuse(
                 "InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid."
             )
@@ -36,7 +41,7 @@ def paged(field):
         result = answer._result
         everything = list(result.get(field) or [])
         start = decode(token) if token else 0
-        end = start + int(size or SIZES[-1])
+        end = start + int(size or sizes[-1])
         result[field] = everything[start:end]
         result["NextToken"] = encode(end) if end < len(everything) else None
         return answer
@@ -59,4 +64,4 @@ def decode(token):
 
 
 for name, field in LISTS.items():
-    replace(EC2Response, name, paged(field))
+    replace(EC2Response, name, paged(name, field))

@@ -51,6 +51,8 @@ def fingerprint(params):
 for name in (
     "run_instances",
     "create_nat_gateway",
+    "create_carrier_gateway",
+    "create_egress_only_internet_gateway",
     "create_vpc_endpoint",
     "create_volume",
     "create_network_interface",

@@ -10,6 +10,8 @@ from .mend import mend, refuse, replace
 CREATIONS = {
     "allocate_address": lambda r: [r["AllocationId"]],
     "create_dhcp_options": lambda r: [r["DhcpOptions"].id],
+    "create_carrier_gateway": lambda r: [r["CarrierGateway"].id],
+    "create_egress_only_internet_gateway": lambda r: [r["EgressOnlyInternetGateway"].id],
     "create_internet_gateway": lambda r: [r["InternetGateway"].id],
     "create_nat_gateway": lambda r: [r["NatGateway"].id],
     "create_network_interface": lambda r: [r["NetworkInterface"].id],
@@ -28,6 +30,16 @@ DESCRIPTIONS = {
         "InternetGateways",
         "InternetGatewayIds",
         "InvalidInternetGatewayID.NotFound",
+    ),
+    "describe_carrier_gateways": (
+        "CarrierGateways",
+        "CarrierGatewayIds",
+        "InvalidCarrierGatewayID.NotFound",
+    ),
+    "describe_egress_only_internet_gateways": (
+        "EgressOnlyInternetGateways",
+        "EgressOnlyInternetGatewayIds",
+        "InvalidGatewayID.NotFound",
     ),
     "describe_nat_gateways": ("NatGateways", "NatGatewayIds", "NatGatewayNotFound"),
     "describe_network_interfaces": (

@@ -119,6 +119,7 @@ async fn poll(aws: &Aws, what: UntrackedKind, ids: &[&str]) -> Result<Vec<PollRe
     match what {
         UntrackedKind::Instance => poll_terminated(aws, ids).await,
         UntrackedKind::NatGateway => poll_deleted::<types::NatGateway>(aws, ids).await,
+        UntrackedKind::CarrierGateway => poll_deleted::<types::CarrierGateway>(aws, ids).await,
         UntrackedKind::VpcEndpoint => poll_deleted::<types::VpcEndpoint>(aws, ids).await,
         UntrackedKind::Volume => poll_deleted::<types::Volume>(aws, ids).await,
         UntrackedKind::LoadBalancer => load_balancer::poll_deleted(aws, ids).await,
@@ -131,6 +132,7 @@ async fn poll(aws: &Aws, what: UntrackedKind, ids: &[&str]) -> Result<Vec<PollRe
         | UntrackedKind::ElasticIp
         | UntrackedKind::SecurityGroup
         | UntrackedKind::InternetGateway
+        | UntrackedKind::EgressOnlyInternetGateway
         | UntrackedKind::RouteTable
         | UntrackedKind::Subnet
         | UntrackedKind::Record

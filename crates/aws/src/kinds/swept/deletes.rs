@@ -14,7 +14,9 @@ use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53;
 use crate::kinds::ami_copy::delete_image;
+use crate::kinds::carrier_gateway::delete_carrier_gateway;
 use crate::kinds::dhcp_options::delete_options;
+use crate::kinds::egress_only_internet_gateway::delete_egress_only_gateway;
 use crate::kinds::elastic_ip::release_address;
 use crate::kinds::hosted_zone::delete_zone;
 use crate::kinds::iam_instance_profile::delete_profile;
@@ -55,6 +57,8 @@ pub(super) fn delete<'a>(aws: &'a Aws, what: UntrackedKind, id: &'a str) -> Prov
         UntrackedKind::VpcEndpoint => Box::pin(delete_endpoint(aws, id)),
         UntrackedKind::SecurityGroup => Box::pin(security_group(aws, id)),
         UntrackedKind::InternetGateway => Box::pin(delete_gateway(aws, id, None)),
+        UntrackedKind::EgressOnlyInternetGateway => Box::pin(delete_egress_only_gateway(aws, id)),
+        UntrackedKind::CarrierGateway => Box::pin(delete_carrier_gateway(aws, id)),
         UntrackedKind::RouteTable => Box::pin(route_table(aws, id)),
         UntrackedKind::LoadBalancer => Box::pin(delete_balancer(aws, id)),
         UntrackedKind::ClassicLoadBalancer => Box::pin(classic_load_balancer(aws, id)),

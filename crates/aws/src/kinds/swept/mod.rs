@@ -66,7 +66,9 @@ impl Kind for UntrackedResource {
         refresh: &[],
         update: &[],
         delete: &[
+            "ec2:DeleteCarrierGateway",
             "ec2:DeleteDhcpOptions",
+            "ec2:DeleteEgressOnlyInternetGateway",
             "ec2:DeleteInternetGateway",
             "ec2:DeleteNatGateway",
             "ec2:DeleteNetworkInterface",
@@ -151,6 +153,8 @@ impl Kind for UntrackedResource {
             | UntrackedKind::NetworkInterface
             | UntrackedKind::SecurityGroup
             | UntrackedKind::InternetGateway
+            | UntrackedKind::EgressOnlyInternetGateway
+            | UntrackedKind::CarrierGateway
             | UntrackedKind::RouteTable
             | UntrackedKind::Subnet
             | UntrackedKind::Record
