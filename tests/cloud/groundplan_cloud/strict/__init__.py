@@ -4,6 +4,7 @@ from importlib import import_module
 
 SUBJECTS = [
     "tags",
+    "zones",
     "images",
     "backups",
     "instances",

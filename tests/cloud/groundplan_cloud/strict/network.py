@@ -112,7 +112,38 @@ def create_route(self, moto):
                 "InvalidParameterValue",
                 f"route table {table.id} and network gateway {gateway} belong to different networks",
             )
+    carrier_gateway_of(self)
     return moto()
+
+
+def carrier_gateway_of(self):
+    """Returns the carrier gateway of a request, which is in the network of the route table."""
+    wanted = self._get_param("CarrierGatewayId")
+    if not wanted:
+        return None
+    gateway = self.ec2_backend.carrier_gateways.get(wanted)
+    if gateway is None or gateway.state in ("deleting", "deleted"):
+        refuse("InvalidCarrierGatewayID.NotFound", f"The carrier gateway ID '{wanted}' does not exist")
+    table = self.ec2_backend.get_route_table(self._get_param("RouteTableId"))
+    if gateway.vpc_id != table.vpc_id:
+        refuse(
+            "InvalidParameterValue",
+            f"route table {table.id} and carrier gateway {wanted} belong to different networks",
+        )
+    return gateway
+
+
+@mend(EC2Response)
+def replace_route(self, moto):
+    """moto does not know carrier gateways here."""
+    gateway = carrier_gateway_of(self)
+    answer = moto()
+    table = self.ec2_backend.get_route_table(self._get_param("RouteTableId"))
+    wanted = self._get_param("DestinationCidrBlock")
+    for route in table.routes:
+        if wanted and route.destination_cidr_block == wanted:
+            route.carrier_gateway = gateway
+    return answer
 
 
 @mend(EC2Response)
