@@ -5,6 +5,7 @@ mod blocked;
 mod certificates;
 mod controller;
 mod crash;
+mod edge;
 mod fields;
 mod files;
 mod foreign;

@@ -176,7 +176,7 @@ impl Grown {
 }
 
 impl Desk {
-    fn route53(&self) -> aws_sdk_route53::Client {
+    pub(super) fn route53(&self) -> aws_sdk_route53::Client {
         aws_sdk_route53::Client::new(&self.cloud.sdk_config())
     }
 

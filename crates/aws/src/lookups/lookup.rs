@@ -107,6 +107,13 @@ pub enum Lookup {
         /// The region.
         region: String,
     },
+    /// The existing ones of these zones, also those that the account has not enabled, as [`ZoneFacts`].
+    Zones {
+        /// The region.
+        region: String,
+        /// The zone names, sorted.
+        names: Vec<String>,
+    },
     /// Existence of a role with this name in the account, as `bool`. A check: the result is not
     /// kept.
     Role {
@@ -217,6 +224,7 @@ impl Lookup {
                 format!("instances_named/{region}/{cluster_tag}/{}", names.join(","))
             }
             Self::ZoneTypes { region } => format!("zone_types/{region}"),
+            Self::Zones { region, names } => format!("zones/{region}/{}", names.join(",")),
             Self::Role { name } => format!("role/{name}"),
             Self::InstanceProfile { name } => format!("instance_profile/{name}"),
             Self::Policy { arn } => format!("policy/{arn}"),
@@ -264,6 +272,7 @@ impl fmt::Display for Lookup {
                 write!(f, "the instances named {}", names.join(", "))
             }
             Self::ZoneTypes { region } => write!(f, "the types of the zones of {region}"),
+            Self::Zones { names, .. } => write!(f, "the zones {}", names.join(", ")),
             Self::Role { name } => write!(f, "the role {name}"),
             Self::InstanceProfile { name } => write!(f, "the instance profile {name}"),
             Self::Policy { arn } => write!(f, "the policy {arn}"),
@@ -348,6 +357,35 @@ pub type InstancesNamed = BTreeMap<String, Vec<InstanceId>>;
 /// The type of each zone, by zone name.
 pub type ZoneTypes = BTreeMap<String, String>;
 
+/// Facts about zones, by the name of the zone.
+pub type ZoneFacts = BTreeMap<String, ZoneFact>;
+
+/// Type of Local Zones (EC2 API reference, `AvailabilityZone.ZoneType`).
+pub const LOCAL_ZONE: &str = "local-zone";
+/// Type of Wavelength Zones.
+pub const WAVELENGTH_ZONE: &str = "wavelength-zone";
+
+/// The used attributes of a zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZoneFact {
+    /// The type: `availability-zone`, `local-zone` or `wavelength-zone`.
+    pub zone_type: String,
+    /// The zone group, which an account enables as a whole: `us-east-1-nyc-1`.
+    pub group: String,
+    /// The availability zone that controls a Local or Wavelength Zone. `None` for an availability
+    /// zone.
+    pub parent: Option<String>,
+    /// True if the account can use the zone.
+    pub enabled: bool,
+}
+
+impl ZoneFact {
+    /// Returns true for a Local or Wavelength Zone.
+    pub fn is_edge(&self) -> bool {
+        [LOCAL_ZONE, WAVELENGTH_ZONE].contains(&self.zone_type.as_str())
+    }
+}
+
 /// The zones that offer an instance type, by type.
 pub type Offerings = BTreeMap<String, BTreeSet<String>>;
 
@@ -418,6 +456,9 @@ pub struct SubnetFact {
     pub cidr: Ipv4Net,
     /// The subnet's reach.
     pub reach: SubnetReach,
+    /// Attributes of a subnet in a Local or Wavelength Zone. `None` in other zones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<EdgeFact>,
     /// The clusters that own the subnet, by its tags. Empty in lookup results of older versions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub owners: BTreeSet<String>,
@@ -425,6 +466,15 @@ pub struct SubnetFact {
     /// older versions.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub vpc_owners: BTreeSet<String>,
+}
+
+/// The used attributes of a subnet in a Local or Wavelength Zone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EdgeFact {
+    /// The zone of the subnet.
+    pub zone: ZoneFact,
+    /// True if the route table has a route to an internet or carrier gateway.
+    pub public: bool,
 }
 
 /// The reach of a subnet, by its zone and routes.
@@ -436,7 +486,7 @@ pub enum SubnetReach {
     Private,
     /// The route table has a route to an internet or carrier gateway.
     Public,
-    /// The zone is a local or wavelength zone. The routes do not matter.
+    /// The zone is a local or wavelength zone. [`SubnetFact::edge`] has the routes.
     Edge,
 }
 
@@ -489,6 +539,10 @@ mod tests {
             (Lookup::PublicZone { domain: "example.com".into() }, "public_zone/example.com"),
             (Lookup::Subnets { region: region(), ids }, "subnets/us-west-2/subnet-1,subnet-2"),
             (Lookup::HostedZone { id: "Z1".into() }, "hosted_zone/Z1"),
+            (
+                Lookup::Zones { region: region(), names: vec!["us-west-2-lax-1a".to_owned()] },
+                "zones/us-west-2/us-west-2-lax-1a",
+            ),
         ] {
             assert_eq!(lookup.key(), key);
         }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_ec2::types::{self, LocationType, RouteTable, Subnet, Vpc};
+use aws_sdk_ec2::types::{
+    self, AvailabilityZoneOptInStatus, LocationType, RouteTable, Subnet, Vpc,
+};
 use aws_sdk_route53::types::HostedZone;
 use groundplan_engine::provider::{ErrorClass, ProviderError};
 use serde::Serialize;
@@ -16,9 +18,10 @@ use crate::client::outcomes::none_if;
 use crate::client::resource_type::Result;
 use crate::client::route53;
 use crate::lookups::lookup::{
-    DedicatedHostFact, FilterBy, HostedZoneFact, ImageCandidate, ImageFact, InstanceTypeFact,
-    InstanceTypes, InstancesNamed, Lookup, Offerings, PlacementGroupFact, PlacementGroups,
-    PolicyFact, SecurityGroupVpcs, SubnetCandidate, SubnetFact, SubnetReach, ZoneTypes,
+    DedicatedHostFact, EdgeFact, FilterBy, HostedZoneFact, ImageCandidate, ImageFact,
+    InstanceTypeFact, InstanceTypes, InstancesNamed, Lookup, Offerings, PlacementGroupFact,
+    PlacementGroups, PolicyFact, SecurityGroupVpcs, SubnetCandidate, SubnetFact, SubnetReach,
+    ZoneFact, ZoneFacts, ZoneTypes,
 };
 use crate::model::ids::{
     DedicatedHostId, HostedZoneId, ImageId, InstanceId, PolicyArn, PublicIpv4PoolId,
@@ -79,6 +82,10 @@ pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
         Lookup::ZoneTypes { region } => {
             here(aws, region)?;
             json(&zone_types(aws).await?)
+        }
+        Lookup::Zones { region, names } => {
+            here(aws, region)?;
+            json(&zones(aws, names).await?)
         }
         Lookup::Role { name } => {
             let call = aws.iam.get_role().role_name(name.as_str());
@@ -479,7 +486,9 @@ async fn subnets(aws: &Aws, ids: &[SubnetId]) -> Result<Vec<SubnetFact>> {
     let vpcs: Vec<&str> = vpcs.into_iter().collect();
     let tables = RouteTable::describe(aws, vec![filter("vpc-id", &vpcs)]).await?;
     let networks = ec2::by_ids::<Vpc>(aws, vpcs.iter().copied()).await?;
-    let edge = edge_zones(aws, found.values().filter_map(Subnet::availability_zone)).await?;
+    let names: BTreeSet<&str> = found.values().filter_map(Subnet::availability_zone).collect();
+    let edge = zones(aws, &names.into_iter().collect::<Vec<_>>()).await?;
+    let edge: ZoneFacts = edge.into_iter().filter(|(_, zone)| zone.is_edge()).collect();
     let facts = ids.iter().filter_map(|id| found.get(id.as_str()));
     let vpc_owners = |subnet: &Subnet| {
         let vpc = networks.get(subnet.vpc_id().unwrap_or_default());
@@ -501,38 +510,42 @@ fn owners(tags: &[types::Tag]) -> BTreeSet<String> {
     tags.iter().filter_map(owner).collect()
 }
 
-/// Returns the local and wavelength zones among these zones.
-async fn edge_zones<'a>(
-    aws: &Aws,
-    zones: impl Iterator<Item = &'a str>,
-) -> Result<BTreeSet<String>> {
-    let zones: Vec<&str> = zones.collect::<BTreeSet<_>>().into_iter().collect();
+/// Returns facts about those of these zones that exist.
+async fn zones(aws: &Aws, names: &[impl AsRef<str>]) -> Result<ZoneFacts> {
     let call = aws
         .ec2
         .describe_availability_zones()
         .all_availability_zones(true)
-        .filters(filter("zone-name", &zones));
+        .filters(filter("zone-name", names));
     let answer = aws.call("ec2", "DescribeAvailabilityZones", call.send()).await?;
     let found = answer.availability_zones.unwrap_or_default().into_iter();
-    let edge =
-        found.filter(|zone| matches!(zone.zone_type(), Some("local-zone" | "wavelength-zone")));
-    Ok(edge.filter_map(|zone| zone.zone_name).collect())
+    let fact = |zone: types::AvailabilityZone| {
+        let fact = ZoneFact {
+            zone_type: zone.zone_type.unwrap_or_else(|| "availability-zone".to_owned()),
+            group: zone.group_name.unwrap_or_default(),
+            parent: zone.parent_zone_name.filter(|name| !name.is_empty()),
+            enabled: zone.opt_in_status != Some(AvailabilityZoneOptInStatus::NotOptedIn),
+        };
+        Some((zone.zone_name?, fact))
+    };
+    let wanted = |name: &String| names.iter().any(|wanted| wanted.as_ref() == name);
+    Ok(found.filter_map(fact).filter(|(name, _)| wanted(name)).collect())
 }
 
-fn subnet_fact(
-    subnet: &Subnet,
-    tables: &[RouteTable],
-    edge: &BTreeSet<String>,
-) -> Result<SubnetFact> {
+fn subnet_fact(subnet: &Subnet, tables: &[RouteTable], edge: &ZoneFacts) -> Result<SubnetFact> {
     let call = "DescribeSubnets";
     let zone = ec2::part(call, "availabilityZone", subnet.availability_zone())?;
-    let reach = if edge.contains(zone) { SubnetReach::Edge } else { reach(subnet, tables)? };
+    let of_routes = reach(subnet, tables)?;
+    let edge = edge.get(zone).cloned();
+    let edge = edge.map(|zone| EdgeFact { zone, public: of_routes == SubnetReach::Public });
+    let reach = if edge.is_some() { SubnetReach::Edge } else { of_routes };
     Ok(SubnetFact {
         id: ec2::id(call, subnet.subnet_id())?,
         vpc: ec2::id(call, subnet.vpc_id())?,
         zone: zone.to_owned(),
         cidr: ec2::parsed(call, "cidrBlock", subnet.cidr_block())?,
         reach,
+        edge,
         owners: owners(subnet.tags()),
         vpc_owners: BTreeSet::new(),
     })

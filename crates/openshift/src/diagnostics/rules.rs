@@ -152,8 +152,10 @@ rules! {
 
     // Machine pools.
     ControlPlaneName = "control-plane-name", Warning, Installer: "`controlPlane.name` is `master`; other names have no effect";
-    PoolName = "pool-name", Error, Installer: "a compute pool is named `worker`";
-    EdgePool = "edge-pool", Error, Groundplan: "there is no `edge` pool, because this version does not support it";
+    PoolName = "pool-name", Error, Installer: "a compute pool is named `worker` or `edge`";
+    EdgePool = "edge-pool", Error, Installer, until(4, 13): "there is no `edge` pool, for which openshift-install creates subnets since 4.14";
+    EdgeZones = "edge-zones", Error, InstallerAws: "an `edge` pool has zones, unless existing subnets are in Local or Wavelength Zones";
+    WavelengthZone = "wavelength-zone", Error, InstallerAws, until(4, 14): "no zone is a Wavelength Zone (`...-wlz-...`)";
     RepeatedPool = "repeated-pool", Error, Installer: "each compute pool has a different name";
     PoolPlatform = "pool-platform", Error, Installer: "a pool has the platform of the cluster";
     Replicas = "replicas", Error, Installer: "`replicas` is not negative, and at most 10,000";

@@ -21,6 +21,8 @@ use crate::install_config::resolved::{AwsMachinePool, RootVolume};
 /// openshift/installer `pkg/asset/machines/master.go` and `worker.go`
 pub(super) const VOLUME_TYPE: &str = "gp3";
 pub(super) const VOLUME_SIZE: i32 = 120;
+/// The same, for the pool `edge`: some Local Zones lack gp3 (`defaultAWSMachinePoolPlatform`).
+const EDGE_VOLUME_TYPE: &str = "gp2";
 
 /// openshift/installer `pkg/types/aws/machinepool.go`, since 4.21
 pub(crate) const CONFIDENTIAL_COMPUTE: &Choices<ConfidentialCompute> = &[
@@ -39,10 +41,13 @@ pub(super) fn volume_types() -> Vec<(&'static str, &'static ebs::VolumeType)> {
 }
 
 /// Facts about the platform that a pool is validated and merged with.
+#[derive(Clone)]
 pub(super) struct PoolContext<'document> {
     region: Option<&'document str>,
     ami_id: Option<&'document str>,
-    has_subnets: bool,
+    pub(super) has_subnets: bool,
+    /// Type of root volumes without a type.
+    volume_type: &'static str,
     default: Option<&'document Spanned<document::AwsMachinePool>>,
     /// True if the feature gate of `hostPlacement` is enabled.
     has_dedicated_hosts: bool,
@@ -57,6 +62,7 @@ impl<'document> PoolContext<'document> {
             region: aws.and_then(|aws| aws.region.text()),
             ami_id: aws.and_then(|aws| aws.ami_id.text()),
             has_subnets: aws.is_some_and(|aws| super::aws::has_subnets(aws)),
+            volume_type: VOLUME_TYPE,
             default: aws.and_then(|aws| aws.default_machine_platform.get()),
             has_dedicated_hosts: is_enabled(document, DEDICATED_HOSTS),
             has_cluster_api: is_enabled(document, CLUSTER_API)
@@ -64,12 +70,17 @@ impl<'document> PoolContext<'document> {
         }
     }
 
+    /// Returns the context of the pool of machines in Local and Wavelength Zones.
+    pub(super) fn of_edge(&self) -> Self {
+        Self { volume_type: EDGE_VOLUME_TYPE, ..self.clone() }
+    }
+
     /// Validates the default machine platform on its own.
     pub(super) fn check(&self, report: &mut FindingCollector) {
         if let Some(default) = self.default {
             check(default, self, report);
             check_host_placement(default, false, self, report);
-            check_relations(default, &[default], &[], self.region, report);
+            check_relations(default, &[default], &[], self, report);
             metadata_service::check_reach(None, Some(default), report);
         }
     }
@@ -85,7 +96,7 @@ pub(super) fn resolve(
         check(given, around, report);
         check_merged(given, around, report);
         let layers: Vec<_> = [given].into_iter().chain(around.default).collect();
-        check_relations(given, &layers, &layers[1..], around.region, report);
+        check_relations(given, &layers, &layers[1..], around, report);
         metadata_service::check_reach(Some(given), around.default, report);
     }
     merge(given, around)
@@ -112,7 +123,7 @@ pub(super) fn merge(
         zones: list(|pool| &pool.zones),
         instance_type: first(|pool| &pool.instance_type).map(str::to_owned),
         ami_id: first(|pool| &pool.ami_id).or(around.ami_id).map(Into::into),
-        root_volume: root_volume(&layers),
+        root_volume: root_volume(&layers, around.volume_type),
         confidential_compute: confidential_compute(&layers),
         metadata_service: metadata_service::merge(&layers),
         iam_role: role.map(Into::into),
@@ -201,14 +212,14 @@ fn identity<'given>(
     both.into_iter().find(|(role, profile)| role.is_some() || profile.is_some()).unwrap_or_default()
 }
 
-fn root_volume(layers: &[&Spanned<document::AwsMachinePool>]) -> RootVolume {
+fn root_volume(layers: &[&Spanned<document::AwsMachinePool>], default: &'static str) -> RootVolume {
     let volumes: Vec<_> = layers.iter().filter_map(|layer| layer.value.root_volume.get()).collect();
     let number = |field: fn(&document::RootVolume) -> &FieldValue<i64>| {
         let given = volumes.iter().filter_map(|volume| field(&volume.value).get());
         given.filter_map(|at| i32::try_from(at.value).ok()).find(|&value| value > 0)
     };
     let volume_type = volumes.iter().find_map(|volume| volume.value.volume_type.text());
-    let volume_type = volume_type.unwrap_or(VOLUME_TYPE).to_lowercase();
+    let volume_type = volume_type.unwrap_or(default).to_lowercase();
     RootVolume {
         size: number(|volume| &volume.size).unwrap_or(VOLUME_SIZE),
         iops: number(|volume| &volume.iops).filter(|_| takes_iops(&volume_type)),
@@ -330,13 +341,14 @@ fn check_relations(
     given: &Spanned<document::AwsMachinePool>,
     layers: &[&Spanned<document::AwsMachinePool>],
     below: &[&Spanned<document::AwsMachinePool>],
-    region: Option<&str>,
+    around: &PoolContext,
     report: &mut FindingCollector,
 ) {
     let Some(volume) = given.root_volume.get() else { return };
+    let faults_of = |layers| volume_faults(&root_volume(layers, around.volume_type), around.region);
     let has_volume = below.iter().any(|layer| layer.root_volume.get().is_some());
-    let known = if has_volume { volume_faults(&root_volume(below), region) } else { Vec::new() };
-    for fault in volume_faults(&root_volume(layers), region) {
+    let known = if has_volume { faults_of(below) } else { Vec::new() };
+    for fault in faults_of(layers) {
         if known.contains(&fault) {
             continue;
         }

@@ -6,13 +6,12 @@
 use super::aws_machine_pool::{self, PoolContext};
 use super::choices::{Choices, choose};
 use super::document::{self, Document, FieldValue, Platform, Spanned};
-use crate::diagnostics::finding::{FindingCollector, did_you_mean, shown};
+use crate::diagnostics::finding::{FieldSpan, FindingCollector, did_you_mean, shown};
 use crate::diagnostics::rules::Rule;
-use crate::install_config::resolved::{Architecture, MachinePool};
+use crate::install_config::resolved::{Architecture, EDGE, MachinePool};
 
 const CONTROL_PLANE: &str = "master";
 const WORKER: &str = "worker";
-const EDGE: &str = "edge";
 /// openshift/installer `pkg/types/defaults/machinepools.go`
 pub(super) const REPLICAS: u32 = 3;
 
@@ -83,6 +82,22 @@ pub(super) fn compute(
     pools.into_iter().collect()
 }
 
+/// Returns the pool that openshift-install adds for existing subnets in Local and Wavelength Zones
+/// (`pkg/types/defaults/machinepools.go`), with as many machines as such subnets. `None` if the config
+/// names the pool, or no subnets.
+pub(super) fn implied_edge(
+    control_plane: &MachinePool,
+    compute: &[MachinePool],
+    around: &PoolContext,
+) -> Option<MachinePool> {
+    if !around.has_subnets || compute.iter().any(MachinePool::is_edge) {
+        return None;
+    }
+    let mut pool = default_pool(EDGE, control_plane.architecture, &around.of_edge());
+    (pool.replicas, pool.aws.zones) = (0, Vec::new());
+    Some(pool)
+}
+
 fn compute_pool<'given>(
     given: &'given Spanned<document::MachinePool>,
     names: &mut Vec<&'given str>,
@@ -91,6 +106,9 @@ fn compute_pool<'given>(
     report: &mut FindingCollector,
 ) -> Option<MachinePool> {
     let name = given.name.require(&given.spot, "name", report);
+    let of_edge = around.of_edge();
+    let is_edge = name.is_some_and(|name| name.value == EDGE);
+    let around = if is_edge { &of_edge } else { around };
     let read = pool(name.map_or("", |name| &name.value), given, architecture, around, report);
     let name = name?;
     if names.contains(&name.value.as_str()) {
@@ -107,22 +125,47 @@ fn compute_pool<'given>(
         WORKER => read,
         EDGE => {
             report
-                .breach(
-                    Rule::EdgePool,
-                    &name.spot,
-                    "edge pools are not supported by this version of groundplan",
-                )
+                .breach(Rule::EdgePool, &name.spot, format!("found `{EDGE}`"))
                 .hint("remove the pool; it can be added to the cluster later");
-            None
+            let mut read = read?;
+            check_edge(&name.spot, &read, around, report);
+            if read.replicas == 0 {
+                // openshift-install `pkg/asset/machines/worker.go`: one machine in each zone.
+                read.replicas = u32::try_from(read.aws.zones.len()).unwrap_or_default();
+            }
+            Some(read)
         }
         other => {
             let hint = did_you_mean(other, &[WORKER, EDGE]);
             report
                 .breach(Rule::PoolName, &name.spot, format!("found {}", shown(other)))
-                .expected(format!("`{WORKER}`"))
+                .expected(format!("`{WORKER}` or `{EDGE}`"))
                 .hint_if(hint);
             None
         }
+    }
+}
+
+/// Reports an edge pool without zones, for which there would be no subnet, and Wavelength Zones.
+fn check_edge(
+    name: &FieldSpan,
+    pool: &MachinePool,
+    around: &PoolContext,
+    report: &mut FindingCollector,
+) {
+    if pool.aws.zones.is_empty() && !around.has_subnets {
+        report
+            .breach(Rule::EdgeZones, name, "the edge pool has no `platform.aws.zones`")
+            .expected("the Local or Wavelength Zones of the machines")
+            .hint(
+                "list them with `aws ec2 describe-availability-zones --all-availability-zones \
+                 --filters Name=zone-type,Values=local-zone,wavelength-zone`",
+            );
+    }
+    if let Some(zone) = pool.aws.zones.iter().find(|zone| zone.contains("-wlz-")) {
+        report
+            .breach(Rule::WavelengthZone, name, format!("the edge pool has the zone {zone}"))
+            .expected("zones of the type local-zone only");
     }
 }
 

@@ -154,7 +154,7 @@ fn resolve(document: &Document, report: &mut FindingCollector) -> Option<Install
     }
 
     let (name, base_domain) = names?;
-    let (control_plane, compute) = pools?;
+    let Pools { control_plane, compute, implied_edge } = pools?;
     Some(InstallConfig {
         name,
         base_domain,
@@ -162,6 +162,7 @@ fn resolve(document: &Document, report: &mut FindingCollector) -> Option<Install
         networking: networking?,
         control_plane,
         compute,
+        implied_edge,
         aws: aws?,
         credentials_mode,
         fips,
@@ -174,8 +175,12 @@ fn resolve(document: &Document, report: &mut FindingCollector) -> Option<Install
     })
 }
 
-/// The pool of the control plane, and the pools of workers.
-type Pools = (MachinePool, Vec<MachinePool>);
+/// The machine pools.
+struct Pools {
+    control_plane: MachinePool,
+    compute: Vec<MachinePool>,
+    implied_edge: Option<MachinePool>,
+}
 
 fn pools(document: &Document, report: &mut FindingCollector) -> Option<Pools> {
     let around = aws_machine_pool::PoolContext::of(document);
@@ -183,12 +188,14 @@ fn pools(document: &Document, report: &mut FindingCollector) -> Option<Pools> {
     let control_plane = machine_pool::control_plane(document, &around, report);
     let architecture = control_plane.as_ref().map(|pool| pool.architecture);
     let compute = machine_pool::compute(document, architecture, &around, report);
-    Some((control_plane?, compute?))
+    let (control_plane, compute) = (control_plane?, compute?);
+    let implied_edge = machine_pool::implied_edge(&control_plane, &compute, &around);
+    Some(Pools { control_plane, compute, implied_edge })
 }
 
-/// Returns the number of distinct zones that the pools name. Pools without zones do not count,
-/// because their zones are not known yet.
-fn zones((control_plane, compute): &Pools) -> usize {
-    let pools = compute.iter().chain([control_plane]);
+/// Returns the number of distinct availability zones that the pools name. Pools without zones do not
+/// count, because their zones are not known yet.
+fn zones(Pools { control_plane, compute, .. }: &Pools) -> usize {
+    let pools = compute.iter().filter(|pool| !pool.is_edge()).chain([control_plane]);
     pools.flat_map(|pool| &pool.aws.zones).collect::<BTreeSet<_>>().len()
 }

@@ -30,6 +30,9 @@ pub struct InstallConfig {
     pub control_plane: MachinePool,
     /// The pools of workers; one of them is called `worker`.
     pub compute: Vec<MachinePool>,
+    /// The pool of machines in existing subnets of Local and Wavelength Zones, if `compute` names none.
+    /// `None` without existing subnets.
+    pub implied_edge: Option<MachinePool>,
     /// `platform.aws`
     pub aws: AwsPlatform,
     /// Credentials of the cluster's operators for AWS calls. `None` means that the operators detect
@@ -130,7 +133,7 @@ pub struct ClusterNetwork {
 /// A group of machines with the same settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachinePool {
-    /// `master` or `worker`
+    /// `master`, `worker` or `edge`
     pub name: String,
     /// Number of machines.
     pub replicas: u32,
@@ -141,6 +144,16 @@ pub struct MachinePool {
     /// EC2 settings of the machines, with defaults merged in.
     pub aws: AwsMachinePool,
 }
+
+impl MachinePool {
+    /// Returns true for the pool of machines in Local and Wavelength Zones.
+    pub fn is_edge(&self) -> bool {
+        self.name == EDGE
+    }
+}
+
+/// Name of the pool of machines in Local and Wavelength Zones.
+pub(crate) const EDGE: &str = "edge";
 
 /// An instruction set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::install_config::{
     MachinePool, Networking, Publish, RootVolume, TrustBundlePolicy,
 };
 use crate::topology::lookups::{
-    DedicatedHostFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup,
-    Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
+    DedicatedHostFact, EdgeFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes,
+    Lookup, Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach, ZoneFact, ZoneFacts,
 };
 use crate::topology::{
     Assets, ClusterSpec, CompileError, CompileOptions, Compiled, PUBLIC_ONLY, PlacedConfig,
@@ -45,6 +45,8 @@ pub struct ExampleCluster {
 pub struct ExampleCloud {
     /// Availability zones, in the order of the AWS response.
     pub zones: Vec<String>,
+    /// Local and Wavelength Zones.
+    pub edge_zones: ZoneFacts,
     /// Zones that lack an instance type, by type. Other types are available in all zones.
     pub not_offered: BTreeMap<String, BTreeSet<String>>,
     /// Existing images.
@@ -119,10 +121,47 @@ impl ExampleCluster {
                     zone: zone.clone(),
                     cidr: cidr.parse().expect("BUG: written above"),
                     reach,
+                    edge: None,
                     owners: BTreeSet::new(),
                     vpc_owners: BTreeSet::new(),
                 });
             }
+        }
+        world
+    }
+
+    /// Returns the standard cluster with machines in a Local Zone and in a Wavelength Zone.
+    pub fn edge() -> Self {
+        let mut world = Self::standard();
+        let mut pool = pool("edge");
+        pool.replicas = 0;
+        pool.aws.zones = vec![LOCAL_ZONE.into(), WAVELENGTH_ZONE.into()];
+        pool.aws.root_volume.volume_type = "gp2".into();
+        world.config.compute.push(pool);
+        world
+    }
+
+    /// Returns the cluster in an existing network with a private subnet in a Local Zone and a public
+    /// one in a Wavelength Zone.
+    pub fn existing_edge() -> Self {
+        let mut world = Self::existing_network();
+        let mut implied = pool("edge");
+        implied.replicas = 0;
+        world.config.implied_edge = Some(implied);
+        for (zone, public, cidr) in
+            [(LOCAL_ZONE, false, "10.0.192.0/20"), (WAVELENGTH_ZONE, true, "10.0.208.0/20")]
+        {
+            let id = format!("subnet-edge-{}", &zone["us-west-2-".len()..]);
+            let fact = world.cloud.edge_zones[zone].clone();
+            world.config.aws.subnets.push(id.as_str().into());
+            world.cloud.subnets.push(SubnetFact {
+                id: id.as_str().into(),
+                zone: zone.into(),
+                cidr: cidr.parse().expect("BUG: written above"),
+                reach: SubnetReach::Edge,
+                edge: Some(EdgeFact { zone: fact, public }),
+                ..world.cloud.subnets[0].clone()
+            });
         }
         world
     }
@@ -234,6 +273,11 @@ impl ExampleCloud {
             | Lookup::LoadBalancers { .. }
             | Lookup::ClassicLoadBalancers { .. } => json!([]),
             Lookup::InstancesNamed { .. } | Lookup::PlacementGroups { .. } => json!({}),
+            Lookup::Zones { names, .. } => {
+                let ordinary = self.zones.iter().map(|zone| (zone.clone(), ordinary_zone()));
+                let all = ordinary.chain(self.edge_zones.clone());
+                json!(all.filter(|(zone, _)| names.contains(zone)).collect::<ZoneFacts>())
+            }
             Lookup::ZoneTypes { .. } => {
                 let ordinary = |zone: &String| (zone.clone(), "availability-zone");
                 json!(self.zones.iter().map(ordinary).collect::<BTreeMap<_, _>>())
@@ -276,7 +320,8 @@ impl ExampleCloud {
         let none = BTreeSet::new();
         let offering = |name: &String| {
             let lacking = self.not_offered.get(name).unwrap_or(&none);
-            self.zones.iter().filter(|zone| !lacking.contains(*zone)).cloned().collect()
+            let zones = self.zones.iter().chain(self.edge_zones.keys());
+            zones.filter(|zone| !lacking.contains(*zone)).cloned().collect()
         };
         types.iter().map(|name| (name.clone(), offering(name))).collect()
     }
@@ -285,6 +330,14 @@ impl ExampleCloud {
 fn cloud() -> ExampleCloud {
     ExampleCloud {
         zones: ["us-west-2a", "us-west-2b", "us-west-2c"].map(String::from).into(),
+        edge_zones: [
+            (LOCAL_ZONE.to_owned(), edge_zone("local-zone", "us-west-2-lax-1", "us-west-2b")),
+            (
+                WAVELENGTH_ZONE.to_owned(),
+                edge_zone("wavelength-zone", "us-west-2-wl1", "us-west-2a"),
+            ),
+        ]
+        .into(),
         not_offered: BTreeMap::new(),
         images: [("ami-0demo".into(), image())].into(),
         public_zone: Some("Z0PUBLIC".into()),
@@ -301,6 +354,21 @@ fn cloud() -> ExampleCloud {
     }
 }
 
+/// Local Zone of the example cloud.
+pub const LOCAL_ZONE: &str = "us-west-2-lax-1a";
+/// Wavelength Zone of the example cloud.
+pub const WAVELENGTH_ZONE: &str = "us-west-2-wl1-las-wlz-1";
+
+fn edge_zone(zone_type: &str, group: &str, parent: &str) -> ZoneFact {
+    let parent = Some(parent.to_owned());
+    ZoneFact { zone_type: zone_type.to_owned(), group: group.to_owned(), parent, enabled: true }
+}
+
+fn ordinary_zone() -> ZoneFact {
+    let (zone_type, group) = ("availability-zone".to_owned(), "us-west-2".to_owned());
+    ZoneFact { zone_type, group, parent: None, enabled: true }
+}
+
 /// Returns an image without an architecture, which fits every machine.
 pub fn image() -> ImageFact {
     ImageFact { root_device: "/dev/xvda".into(), architecture: None, state: None }
@@ -314,6 +382,7 @@ fn config() -> InstallConfig {
         networking: networking(),
         control_plane: pool("master"),
         compute: vec![pool("worker")],
+        implied_edge: None,
         aws: platform(),
         credentials_mode: None,
         fips: false,

@@ -18,45 +18,82 @@ pub struct Split {
     pub private: Vec<Ipv4Net>,
     /// CIDRs of the subnets with a route to the internet gateway.
     pub public: Vec<Ipv4Net>,
+    /// CIDRs of the private subnets in Local and Wavelength Zones, in the order of these zones.
+    pub edge_private: Vec<Ipv4Net>,
+    /// CIDRs of the public subnets in Local and Wavelength Zones. Empty if the layout has none.
+    pub edge_public: Vec<Ipv4Net>,
 }
 
-/// Divides a network for `zones` zones, at least one. `public`: the cluster is published.
+/// Numbers of zones, which determine the subnets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubnetCounts {
+    /// Availability zones, at least one.
+    pub(super) zones: usize,
+    /// Local and Wavelength Zones.
+    pub(super) edge: usize,
+    /// True if the cluster is published.
+    pub(super) public: bool,
+}
+
+/// Divides a network into subnets.
 pub(super) fn split(
     how: CidrSplit,
     network: Ipv4Net,
-    zones: usize,
-    public: bool,
+    counts: SubnetCounts,
 ) -> Result<Split, CompileError> {
     let cut = || match how {
-        CidrSplit::Halves => halves(network, zones),
-        CidrSplit::Blocks => blocks(network, zones, public),
+        CidrSplit::Halves => halves(network, counts),
+        CidrSplit::Blocks => blocks(network, counts),
     };
     let fits = |split: &Split| {
         let nets = split.private.iter().chain(&split.public);
+        let nets = nets.chain(&split.edge_private).chain(&split.edge_public);
         nets.chain([&network]).all(|net| PREFIXES.contains(&net.prefix_len()))
     };
-    cut().filter(fits).ok_or(CompileError::NetworkSize { network, zones })
+    let SubnetCounts { zones, edge, .. } = counts;
+    cut().filter(fits).ok_or(CompileError::NetworkSize { network, zones: zones + edge })
 }
 
-/// Private subnets in the lower half, public subnets in the upper half.
-fn halves(network: Ipv4Net, zones: usize) -> Option<Split> {
-    let pool = |half| {
-        let half = block(network, 1, half)?;
-        // A single zone uses half of the half, so that other zones can follow.
-        if zones == 1 { block(half, 1, 0) } else { Some(half) }
-    };
-    Some(Split { private: slices(pool(0)?, zones)?, public: slices(pool(1)?, zones)? })
+/// Private subnets in the lower half, public subnets in the upper half. Subnets in Local and Wavelength
+/// Zones share the upper half of the upper half.
+fn halves(network: Ipv4Net, SubnetCounts { zones, edge, .. }: SubnetCounts) -> Option<Split> {
+    // A single zone uses half of its range, so that other zones can follow.
+    let pool = |range, zones| if zones == 1 { block(range, 1, 0) } else { Some(range) };
+    let (lower, mut upper) = (block(network, 1, 0)?, block(network, 1, 1)?);
+    let (mut edge_private, mut edge_public) = (Vec::new(), Vec::new());
+    if edge > 0 {
+        let range = block(upper, 1, 1)?;
+        upper = block(upper, 1, 0)?;
+        edge_private = slices(pool(block(range, 1, 0)?, edge)?, edge)?;
+        edge_public = slices(pool(block(range, 1, 1)?, edge)?, edge)?;
+    }
+    Some(Split {
+        private: slices(pool(lower, zones)?, zones)?,
+        public: slices(pool(upper, zones)?, zones)?,
+        edge_private,
+        edge_public,
+    })
 }
 
-/// Returns one block for each private subnet, and the next block for all public subnets. One more is
-/// free; the number of blocks is a power of two.
-fn blocks(network: Ipv4Net, zones: usize, public: bool) -> Option<Split> {
-    let count = zones + 1 + usize::from(public);
+/// Returns one block for each private subnet, the next block for all public subnets, and the block after
+/// it for all subnets in Local and Wavelength Zones. One more is free; the number of blocks is a power of
+/// two.
+fn blocks(network: Ipv4Net, SubnetCounts { zones, edge, public }: SubnetCounts) -> Option<Split> {
+    let count = zones + 1 + usize::from(public) + usize::from(edge > 0);
     let mut blocks = slices(network, count)?;
     let of_public = blocks[zones];
+    let (mut edge_private, mut edge_public) = (Vec::new(), Vec::new());
+    if edge > 0 {
+        // One more is free here, too.
+        let subnets = if public { 2 * edge } else { edge };
+        edge_private = slices(blocks[zones + 1], subnets + 1)?;
+        edge_private.truncate(subnets);
+        edge_public = edge_private.split_off(edge);
+    }
     blocks.truncate(zones);
     // The network has public subnets in either case: the egress of private subnets needs them.
-    Some(Split { private: blocks, public: slices(of_public, zones)? })
+    let public = slices(of_public, zones)?;
+    Some(Split { private: blocks, public, edge_private, edge_public })
 }
 
 fn slices(pool: Ipv4Net, count: usize) -> Option<Vec<Ipv4Net>> {
@@ -81,8 +118,9 @@ mod tests {
     use super::*;
 
     fn cut(network: &str, zones: usize) -> (String, String) {
-        let Split { private, public } =
-            split(CidrSplit::Halves, network.parse().unwrap(), zones, true).unwrap();
+        let counts = SubnetCounts { zones, edge: 0, public: true };
+        let Split { private, public, .. } =
+            split(CidrSplit::Halves, network.parse().unwrap(), counts).unwrap();
         let text =
             |nets: Vec<Ipv4Net>| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         (text(private), text(public))
@@ -136,10 +174,56 @@ mod tests {
         }
     }
 
+    /// Vectors of the formulas of both layouts for 10.0.0.0/16: availability zones, edge zones, then
+    /// private / public / edge private / edge public.
+    #[test]
+    fn subnets_in_edge_zones_are_cut_as_the_reference_cuts_them() {
+        let vectors = [
+            (
+                CidrSplit::Halves,
+                (3, 1, true),
+                "10.0.0.0/19 10.0.32.0/19 10.0.64.0/19 / 10.0.128.0/20 10.0.144.0/20 10.0.160.0/20 \
+                 / 10.0.192.0/20 / 10.0.224.0/20",
+            ),
+            (
+                CidrSplit::Halves,
+                (3, 3, true),
+                "10.0.0.0/19 10.0.32.0/19 10.0.64.0/19 / 10.0.128.0/20 10.0.144.0/20 10.0.160.0/20 \
+                 / 10.0.192.0/21 10.0.200.0/21 10.0.208.0/21 / 10.0.224.0/21 10.0.232.0/21 \
+                 10.0.240.0/21",
+            ),
+            (
+                CidrSplit::Halves,
+                (1, 1, false),
+                "10.0.0.0/18 / 10.0.128.0/19 / 10.0.192.0/20 / 10.0.224.0/20",
+            ),
+            (
+                CidrSplit::Blocks,
+                (3, 1, true),
+                "10.0.0.0/19 10.0.32.0/19 10.0.64.0/19 / 10.0.96.0/21 10.0.104.0/21 10.0.112.0/21 \
+                 / 10.0.128.0/21 / 10.0.136.0/21",
+            ),
+            (
+                CidrSplit::Blocks,
+                (3, 2, false),
+                "10.0.0.0/19 10.0.32.0/19 10.0.64.0/19 / 10.0.96.0/21 10.0.104.0/21 10.0.112.0/21 \
+                 / 10.0.128.0/21 10.0.136.0/21 / ",
+            ),
+        ];
+        for (how, (zones, edge, public), expected) in vectors {
+            let counts = SubnetCounts { zones, edge, public };
+            let cut = split(how, "10.0.0.0/16".parse().unwrap(), counts).unwrap();
+            let words = [cut.private, cut.public, cut.edge_private, cut.edge_public]
+                .map(|nets| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            assert_eq!(words.join(" / "), expected, "{how:?} {counts:?}");
+        }
+    }
+
     #[test]
     fn a_network_that_aws_could_not_be_given_is_an_error() {
         let refused = |network: &str, zones| {
-            split(CidrSplit::Halves, network.parse().unwrap(), zones, true).is_err()
+            let counts = SubnetCounts { zones, edge: 0, public: true };
+            split(CidrSplit::Halves, network.parse().unwrap(), counts).is_err()
         };
         assert!(refused("10.0.0.0/27", 1) && !refused("10.0.0.0/26", 1));
         assert!(refused("10.0.0.0/26", 3) && !refused("10.0.0.0/25", 3));

@@ -421,13 +421,61 @@ pub enum CompileError {
         /// The zone.
         zone: String,
     },
-    /// A pool has a zone without a private subnet.
-    #[error("no private subnet is in {zone}")]
+    /// A pool has a zone without a subnet for it.
+    #[error("no {sort} subnet is in {zone}")]
     NoSubnetInZone {
         /// Field with the zones of the pool.
         field: String,
         /// The zone.
         zone: String,
+        /// Sort of the subnet: `private`, or `edge` for the edge pool.
+        sort: &'static str,
+    },
+    /// An edge pool has no zones, and no existing subnet is in a Local or Wavelength Zone.
+    #[error("the edge pool has no zone: none of the subnets is in a Local or Wavelength Zone")]
+    NoEdgeZone {
+        /// Field with the zones of the pool.
+        field: String,
+    },
+    /// A zone of the edge pool does not exist.
+    #[error("{region} has no zone {zone}")]
+    EdgeZoneUnknown {
+        /// Field that names the zone.
+        field: String,
+        /// The zone.
+        zone: String,
+        /// The region.
+        region: String,
+    },
+    /// A zone of the edge pool is no Local or Wavelength Zone.
+    #[error("{zone} is of the type {zone_type}")]
+    NotEdgeZone {
+        /// Field that names the zone.
+        field: String,
+        /// The zone.
+        zone: String,
+        /// The type of the zone.
+        zone_type: String,
+    },
+    /// The account cannot use a zone of the edge pool.
+    #[error("the zone group {group} of {zone} is not enabled in this account")]
+    ZoneNotEnabled {
+        /// Field that names the zone.
+        field: String,
+        /// The zone.
+        zone: String,
+        /// The zone group.
+        group: String,
+        /// The region.
+        region: String,
+    },
+    /// The recorded lookup result lacks the zone of an existing subnet.
+    #[error("the zone of the subnet {id} is not recorded")]
+    EdgeUnknown {
+        /// Index of the subnet in the config.
+        index: usize,
+        /// The subnet.
+        id: SubnetId,
     },
     /// The hosted zone does not exist.
     #[error("the hosted zone {id} does not exist")]
@@ -503,6 +551,10 @@ impl CompileError {
             Unsupported { field, .. }
             | NoZone { field, .. }
             | NoSubnetInZone { field, .. }
+            | NoEdgeZone { field }
+            | EdgeZoneUnknown { field, .. }
+            | NotEdgeZone { field, .. }
+            | ZoneNotEnabled { field, .. }
             | ImageNotFound { field, .. }
             | ImageNotReady { field, .. }
             | ImageArchitecture { field, .. }
@@ -532,6 +584,7 @@ impl CompileError {
             | RoleOfSubnet { index, .. }
             | SeveralVpcs { index, .. }
             | SubnetOutside { index, .. }
+            | EdgeUnknown { index, .. }
             | NetworkOwned { index, .. } => return Some(format!("platform.aws.subnets[{index}]")),
             PublicOnlyInternal => "publish",
             NoPublicSubnets | NoPrivateSubnet | NoPublicSubnet { .. } | ZoneOfRole { .. } => {
@@ -558,6 +611,8 @@ impl CompileError {
             ImageNotReady { .. } => "an image that is available".into(),
             ImageArchitecture { wanted, .. } => format!("an image for {wanted}"),
             ZoneUnavailable { region, .. } => format!("an availability zone of {region}"),
+            EdgeZoneUnknown { region, .. } => format!("a Local or Wavelength Zone of {region}"),
+            NotEdgeZone { .. } => "a zone of the type local-zone or wavelength-zone".into(),
             TypeUnknown { region, .. } => format!("an instance type of {region}"),
             TypeTooSmall { least, .. } => format!("at least {least}"),
             TypeArchitecture { wanted, .. } => format!("an instance type of {wanted}"),
@@ -583,7 +638,7 @@ impl CompileError {
     pub fn hint(&self) -> Option<String> {
         use CompileError::*;
         let hint = match self {
-            Unanswered { .. } | Unreadable { .. } => {
+            Unanswered { .. } | Unreadable { .. } | EdgeUnknown { .. } => {
                 "run `groundplan plan` with access to AWS, which repeats the lookup".into()
             }
             Unsupported { hint, .. } => (*hint).into(),
@@ -623,9 +678,23 @@ impl CompileError {
                 )
             }
             ZoneUnavailable { .. } => {
-                "list the zones with `aws ec2 describe-availability-zones`; local and wavelength \
-                 zones are not supported"
+                "list the zones with `aws ec2 describe-availability-zones`; Local and Wavelength \
+                 Zones belong to a compute pool named `edge`"
                     .into()
+            }
+            EdgeZoneUnknown { region, .. } => format!(
+                "list the zones with `aws ec2 describe-availability-zones --region {region} \
+                 --all-availability-zones`"
+            ),
+            NotEdgeZone { zone, .. } => {
+                format!("move {zone} to the zones of the pool `worker`, or remove it")
+            }
+            ZoneNotEnabled { group, region, .. } => format!(
+                "enable the group: aws ec2 modify-availability-zone-group --region {region} \
+                 --group-name {group} --opt-in-status opted-in"
+            ),
+            NoEdgeZone { .. } => {
+                "list a subnet in a Local or Wavelength Zone, or remove the pool `edge`".into()
             }
             TypeUnknown { .. } => {
                 "check the spelling, or list the types with `aws ec2 describe-instance-types`"
@@ -702,8 +771,11 @@ impl CompileError {
             NoPublicSubnet { zone } => {
                 format!("list a public subnet in {zone}, or set `publish: Internal`")
             }
-            NoSubnetInZone { zone, .. } => {
-                format!("list a private subnet of {zone} in `platform.aws.subnets`")
+            NoSubnetInZone { zone, sort: "edge", .. } => {
+                format!("list a subnet of {zone} in `platform.aws.subnets`")
+            }
+            NoSubnetInZone { zone, sort, .. } => {
+                format!("list a {sort} subnet of {zone} in `platform.aws.subnets`")
             }
             ZoneNotFound { .. } => {
                 "check the id and the account of the credentials (AWS_PROFILE)".into()

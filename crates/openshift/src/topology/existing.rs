@@ -9,7 +9,7 @@ use ipnet::Ipv4Net;
 
 use super::{CompileError, CompileErrors};
 use crate::install_config::{InstallConfig, Publish, SubnetRole};
-use crate::topology::lookups::{ConfigLookups, SubnetFact, SubnetReach};
+use crate::topology::lookups::{ConfigLookups, EdgeFact, SubnetFact, SubnetReach, ZoneFact};
 
 /// Subnets by zone.
 pub(crate) type ByZone = BTreeMap<String, SubnetId>;
@@ -29,8 +29,21 @@ pub(crate) struct Existing {
     pub(crate) internal: ByZone,
     /// Subnets for the bootstrap machine.
     pub(crate) bootstrap: ByZone,
+    /// Subnets in Local and Wavelength Zones, by zone.
+    pub(crate) edge: BTreeMap<String, EdgeSubnet>,
     /// All subnets, in the order of their IDs.
     pub(crate) all: BTreeMap<SubnetId, SubnetReach>,
+}
+
+/// An existing subnet in a Local or Wavelength Zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EdgeSubnet {
+    /// The subnet.
+    pub(crate) id: SubnetId,
+    /// True if its machines get public addresses.
+    pub(crate) public: bool,
+    /// The zone.
+    pub(crate) zone: ZoneFact,
 }
 
 /// Returns the existing network. `None` if the config names no subnets or they are unsuitable; the
@@ -84,10 +97,8 @@ fn sort(
     let (_, first) = subnets.first()?;
     for (index, subnet) in subnets {
         flaws.extend(misplaced(&config.networking.machine_networks, *index, subnet, first));
-        if subnet.reach == SubnetReach::Edge {
-            flaws.push(edge(*index));
-        }
     }
+    let edge = edge_subnets(config, subnets, flaws);
     let mut of = |sort: &'static str, is_meant: &dyn Fn(&SubnetFact) -> bool| {
         let usable = subnets.iter().filter(|(_, subnet)| subnet.reach != SubnetReach::Edge);
         by_zone(sort, usable.filter(|(_, subnet)| is_meant(subnet)), flaws)
@@ -103,7 +114,8 @@ fn sort(
             Publish::External => public.clone(),
             Publish::Internal => private.clone(),
         };
-        return Some(Existing { vpc, internal: private.clone(), private, public, bootstrap, all });
+        let internal = private.clone();
+        return Some(Existing { vpc, internal, private, public, bootstrap, edge, all });
     }
     let mut with = |role: SubnetRole| {
         let has =
@@ -119,8 +131,48 @@ fn sort(
         public: with(SubnetRole::ControlPlaneExternalLb),
         internal: with(SubnetRole::ControlPlaneInternalLb),
         bootstrap: with(SubnetRole::BootstrapNode),
+        edge,
         all,
     })
+}
+
+/// Returns the subnets in Local and Wavelength Zones by zone. Reports a second subnet of a zone, and roles
+/// that do not fit (openshift/installer `pkg/asset/installconfig/aws/validation.go`: subnets in edge zones,
+/// and no others, have the role `EdgeNode`).
+fn edge_subnets(
+    config: &InstallConfig,
+    subnets: &[(usize, &SubnetFact)],
+    flaws: &mut Vec<CompileError>,
+) -> BTreeMap<String, EdgeSubnet> {
+    let mut by_zone: BTreeMap<String, EdgeSubnet> = BTreeMap::new();
+    for (index, subnet) in subnets {
+        let roles = config.aws.subnet_roles.get(&subnet.id);
+        let is_edge = subnet.reach == SubnetReach::Edge;
+        if roles.is_some_and(|roles| roles.contains(&SubnetRole::EdgeNode) != is_edge) {
+            flaws.push(CompileError::unsupported(
+                format!("platform.aws.vpc.subnets[{index}].roles"),
+                match is_edge {
+                    true => "the subnet is in an edge zone, and its role is not `EdgeNode`",
+                    false => "the role is `EdgeNode`, and the subnet is in no edge zone",
+                },
+                "set `EdgeNode` for the subnets in Local and Wavelength Zones only",
+            ));
+        }
+        let (zone, id) = (subnet.zone.clone(), subnet.id.clone());
+        let Some(EdgeFact { zone: fact, public }) = subnet.edge.as_ref().filter(|_| is_edge) else {
+            // Only a lookup result of an older version has no facts about the zone.
+            flaws.extend(is_edge.then(|| CompileError::EdgeUnknown { index: *index, id }));
+            continue;
+        };
+        let edge = EdgeSubnet { id, public: *public, zone: fact.clone() };
+        if let Some(first) = by_zone.insert(zone.clone(), edge).map(|edge| edge.id)
+            && first != subnet.id
+        {
+            let (second, sort) = (subnet.id.clone(), "edge");
+            flaws.push(CompileError::SecondSubnet { index: *index, first, second, sort, zone });
+        }
+    }
+    by_zone
 }
 
 /// Returns subnets for one purpose by zone. Reports a second subnet of a zone.
@@ -259,12 +311,4 @@ pub(super) fn exposed(config: &InstallConfig, existing: &Existing) -> Option<Str
             public.join(", ")
         )
     })
-}
-
-fn edge(index: usize) -> CompileError {
-    CompileError::unsupported(
-        format!("platform.aws.subnets[{index}]"),
-        "subnets in local and wavelength zones are not supported",
-        "list subnets in ordinary availability zones only",
-    )
 }

@@ -14,8 +14,9 @@ use super::placement::{self, PoolField};
 use super::{CompileError, CompileOptions, image};
 use crate::install_config::{InstallConfig, Publish};
 pub use groundplan_aws::lookups::lookup::{
-    DedicatedHostFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes, Lookup,
-    Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach,
+    DedicatedHostFact, EdgeFact, HostedZoneFact, ImageFact, InstanceTypeFact, InstanceTypes,
+    Lookup, Offerings, PolicyFact, SecurityGroupVpcs, SubnetFact, SubnetReach, WAVELENGTH_ZONE,
+    ZoneFact, ZoneFacts,
 };
 
 /// Key, beside the lookup results, of the decision that the machines have public subnets (`true`). A
@@ -30,7 +31,8 @@ pub fn needed_lookups(
     options: &CompileOptions,
 ) -> Vec<Lookup> {
     let mut lookups = BTreeSet::new();
-    lookups.extend(placement::needed_lookups(config));
+    let has_edge = may_have_edge_subnets(config, &LookupView::new(lookup_cache));
+    lookups.extend(placement::needed_lookups(config, has_edge));
     lookups.extend(image::lookup(config, options));
     if !config.aws.subnets.is_empty() {
         lookups.insert(subnets(config));
@@ -39,6 +41,13 @@ pub fn needed_lookups(
     lookups.extend(public_zone(config));
     lookups.extend(dedicated_hosts(config));
     lookups.into_iter().filter(|lookup| !lookup_cache.contains_key(&lookup.key())).collect()
+}
+
+/// Returns true if an existing subnet is in a Local or Wavelength Zone, and if the lookup of the subnets
+/// has no result yet.
+pub(super) fn may_have_edge_subnets(config: &InstallConfig, lookup_cache: &LookupView) -> bool {
+    let known = lookup_cache.answer::<Vec<SubnetFact>>(&subnets(config));
+    known.is_err() || known.is_ok_and(|all| all.iter().any(|one| one.edge.is_some()))
 }
 
 fn subnets(config: &InstallConfig) -> Lookup {
@@ -77,6 +86,8 @@ pub(crate) struct ConfigLookups {
     pub(crate) availability_zones: Parsed<Vec<String>>,
     /// Zones that offer the candidate types of each pool, in the order of the pools.
     pub(crate) offerings: Vec<Parsed<Offerings>>,
+    /// Local and Wavelength Zones of a new network. `None` if no pool has any.
+    pub(crate) edge_zones: Option<Parsed<ZoneFacts>>,
     /// Existing subnets by ID. `None` if the config names no subnets.
     pub(crate) subnets: Option<Parsed<BTreeMap<SubnetId, SubnetFact>>>,
     /// Private hosted zone of the user. The outer `None` means that the config names no zone.
@@ -103,6 +114,7 @@ impl ConfigLookups {
             public_only: lookup_cache.0.get(PUBLIC_ONLY) == Some(&Value::Bool(true)),
             availability_zones: lookup_cache.answer(&placement::availability_zones(config)),
             offerings: offerings.collect(),
+            edge_zones: placement::edge_zones(config).map(|lookup| lookup_cache.answer(&lookup)),
             subnets: has_subnets.then(|| lookup_cache.answer(&subnets(config)).map(by_id)),
             hosted_zone: config
                 .aws

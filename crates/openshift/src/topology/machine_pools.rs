@@ -10,22 +10,28 @@ use groundplan_aws::model::ids::{
 };
 use groundplan_aws::model::metadata_options::MetadataService;
 
+
 use super::placement::PoolPlacement;
 use super::{ClusterSpec, CompileError, CompileErrors};
 use crate::install_config::{MachinePool, RootVolume};
+use crate::topology::lookups::ZoneFacts;
 
 /// A group of machines with the same settings, and its placement.
 #[derive(Clone, Debug)]
 pub(crate) struct PoolSpec {
-    /// Name of the pool: `master` or `worker`.
+    /// Name of the pool: `master`, `worker` or `edge`.
     pub(crate) name: String,
     /// Number of machines.
     pub(crate) replicas: u32,
     /// Zones in the order of the config. Without zones in the config: all zones that offer the
     /// instance type, sorted.
     pub(crate) zones: Vec<String>,
-    /// Instance type.
+    /// Instance type, except in the zones of `types`.
     pub(crate) instance_type: String,
+    /// Instance types by zone, of an edge pool.
+    types: BTreeMap<String, String>,
+    /// The zones of an edge pool. Empty for other pools.
+    pub(crate) edge: ZoneFacts,
     /// The root volume.
     pub(crate) root_volume: RootVolume,
     /// Memory encryption by the processor.
@@ -55,9 +61,11 @@ impl PoolSpec {
         let aws = &machines.aws;
         Self {
             name: machines.name.clone(),
-            replicas: machines.replicas,
+            replicas: place.replicas(machines),
             zones: place.zones.clone(),
             instance_type: place.instance_type.clone(),
+            types: place.types.clone(),
+            edge: place.edge.clone(),
             root_volume: aws.root_volume.clone(),
             confidential_compute: aws.confidential_compute,
             metadata_service: aws.metadata_service,
@@ -77,11 +85,21 @@ impl PoolSpec {
 
     /// Returns the number of machines in each zone. The first zones get the remainder.
     pub(crate) fn replicas_by_zone(&self) -> impl Iterator<Item = (&str, u32)> {
-        let (total, zones) = (self.replicas, u32::try_from(self.zones.len()).unwrap_or(1).max(1));
-        let (each, over) = (total / zones, total % zones);
-        let replicas = (0..zones).map(move |index| each + u32::from(index < over));
-        self.zones.iter().map(String::as_str).zip(replicas)
+        by_zone(&self.zones, self.replicas)
     }
+
+    /// Returns the instance type of the machines in a zone.
+    pub(crate) fn type_in(&self, zone: &str) -> &str {
+        self.types.get(zone).unwrap_or(&self.instance_type)
+    }
+}
+
+/// Returns the number of machines in each zone, of `total` machines. The first zones get the remainder.
+pub(super) fn by_zone(zones: &[String], total: u32) -> impl Iterator<Item = (&str, u32)> {
+    let count = u32::try_from(zones.len()).unwrap_or(1).max(1);
+    let (each, over) = (total / count, total % count);
+    let replicas = (0..count).map(move |index| each + u32::from(index < over));
+    zones.iter().map(String::as_str).zip(replicas)
 }
 
 /// Workers, which the cluster itself creates as soon as it runs.

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::existing::{self, Existing};
-use super::lookups::{ConfigLookups, LookupView};
-use super::machine_pools::Workers;
+use super::lookups::{ConfigLookups, LookupView, may_have_edge_subnets};
+use super::machine_pools::{Workers, by_zone};
 use super::placement::{self, PoolField, PoolPlacement};
 use super::{CompileError, CompileErrors};
 use crate::install_config::{InstallConfig, Publish};
@@ -34,7 +34,8 @@ impl<'a> PlacedConfig<'a> {
     pub fn of(config: &'a InstallConfig, lookup_cache: &'a BTreeMap<String, Value>) -> Self {
         let (mut errors, mut warnings) = (CompileErrors::default(), Vec::new());
         let lookup_cache = LookupView::new(lookup_cache);
-        let pools = placement::pools(config);
+        let has_edge = may_have_edge_subnets(config, &lookup_cache);
+        let pools = placement::pools(config, has_edge);
         let lookups = ConfigLookups::parse(config, &pools, &lookup_cache);
         if lookups.public_only && config.publish == Publish::Internal {
             errors.add(CompileError::PublicOnlyInternal);
@@ -50,12 +51,23 @@ impl<'a> PlacedConfig<'a> {
     /// Returns the workers. Skips pools that the lookup cache cannot place.
     pub fn workers(&self) -> Vec<Workers> {
         let workers = self.pools.iter().filter(|(pool, _)| !pool.is_control_plane());
-        let workers = workers.filter_map(|(pool, place)| {
-            let instance_type = place.as_ref()?.instance_type.clone();
-            let machines = &pool.machines;
-            let (pool, metadata_service) = (machines.name.clone(), machines.aws.metadata_service);
-            Some(Workers { pool, metadata_service, instance_type, replicas: machines.replicas })
-        });
-        workers.collect()
+        let workers = workers.filter_map(|(pool, place)| Some((pool, place.as_ref()?)));
+        let of_pool = |(pool, place): (&PoolField, &PoolPlacement)| {
+            let machines = pool.machines;
+            let of_type = |instance_type: &str, replicas| Workers {
+                pool: machines.name.clone(),
+                metadata_service: machines.aws.metadata_service,
+                instance_type: instance_type.to_owned(),
+                replicas,
+            };
+            let replicas = place.replicas(machines);
+            match place.types.is_empty() {
+                true => vec![of_type(&place.instance_type, replicas)],
+                false => by_zone(&place.zones, replicas)
+                    .map(|(zone, replicas)| of_type(place.type_in(zone), replicas))
+                    .collect(),
+            }
+        };
+        workers.flat_map(of_pool).collect()
     }
 }

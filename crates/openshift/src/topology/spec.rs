@@ -3,7 +3,7 @@
 //! The builders of the graph and the manifests of the Machine API read their part of it, and never
 //! the install-config. Makes no lookups and creates nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groundplan_aws::kinds::instance::PRESIGNED_URL;
 use groundplan_aws::model::ids::{HostedZoneId, PolicyArn, PublicIpv4PoolId};
@@ -12,7 +12,7 @@ use groundplan_engine::state::Cluster;
 use ipnet::Ipv4Net;
 use secrecy::SecretString;
 
-use super::cidr::{self, Split};
+use super::cidr::{self, Split, SubnetCounts};
 use super::dns::{self, DnsSpec};
 use super::existing::Existing;
 use super::image::{self, ImageSpec};
@@ -22,6 +22,7 @@ use super::naming::ResourceNames;
 use super::placed::PlacedConfig;
 use super::{Assets, CompileError, CompileErrors, CompileOptions, ignition};
 use crate::install_config::{CredentialsMode, InstallConfig, Publish};
+use crate::topology::lookups::{WAVELENGTH_ZONE, ZoneFact};
 
 /// A resolved cluster. Two clusters with equal specs and assets have the same graph.
 #[derive(Clone, Debug)]
@@ -71,6 +72,8 @@ pub(crate) enum NetworkSpec {
         range: Ipv4Net,
         /// All zones that a pool uses, sorted.
         zones: Vec<String>,
+        /// Local and Wavelength Zones of the edge pool, sorted.
+        edge: Vec<EdgeZone>,
         /// CIDRs of the subnets, in the order of the zones.
         split: Split,
     },
@@ -83,6 +86,18 @@ pub(crate) enum NetworkSpec {
         /// ARN of the role for the hosted zone of another account.
         hosted_zone_role: Option<String>,
     },
+}
+
+/// A Local or Wavelength Zone of a new network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EdgeZone {
+    /// Name of the zone.
+    pub(crate) name: String,
+    /// True for a Wavelength Zone, whose public subnet routes to the carrier gateway.
+    pub(crate) is_wavelength: bool,
+    /// Availability zone with the NAT gateway for the private subnet: the parent of the zone, or else
+    /// the first zone.
+    pub(crate) parent: String,
 }
 
 /// Resources for the bootstrap.
@@ -214,18 +229,35 @@ impl PlacedConfig<'_> {
         }
         let range = self.config.networking.machine_networks[0];
         let zones = zones(pools);
+        let edge = edge_zones(pools, &zones);
         let public = self.config.publish == Publish::External;
-        let split = errors.keep(cidr::split(layout.0.split, range, zones.len(), public))?;
-        Some(NetworkSpec::Own { range, zones, split })
+        let counts = SubnetCounts { zones: zones.len(), edge: edge.len(), public };
+        let split = errors.keep(cidr::split(layout.0.split, range, counts))?;
+        Some(NetworkSpec::Own { range, zones, edge, split })
     }
 }
 
-/// Returns all zones that a pool uses, sorted. Zones beyond the number of masters are unused,
+/// Returns the zones of the edge pools, sorted. `zones` are the availability zones of the network.
+fn edge_zones(pools: &[PoolSpec], zones: &[String]) -> Vec<EdgeZone> {
+    let facts: BTreeMap<&String, &ZoneFact> = pools.iter().flat_map(|pool| &pool.edge).collect();
+    let edge = |(name, fact): (&String, &ZoneFact)| {
+        let parent = fact.parent.as_ref().filter(|parent| zones.contains(parent));
+        EdgeZone {
+            name: name.clone(),
+            is_wavelength: fact.zone_type == WAVELENGTH_ZONE,
+            parent: parent.unwrap_or(&zones[0]).clone(),
+        }
+    };
+    facts.into_iter().map(edge).collect()
+}
+
+/// Returns all availability zones that a pool uses, sorted. Zones beyond the number of masters are unused,
 /// unlike those of workers, whose number may change.
 fn zones(pools: &[PoolSpec]) -> Vec<String> {
     let (masters, workers) = pools.split_at(1);
     let masters = masters.iter().flat_map(PoolSpec::zone_of_each);
-    let workers = workers.iter().flat_map(|pool| &pool.zones).map(String::as_str);
+    let workers = workers.iter().filter(|pool| pool.edge.is_empty());
+    let workers = workers.flat_map(|pool| &pool.zones).map(String::as_str);
     let zones: BTreeSet<&str> = masters.chain(workers).collect();
     zones.into_iter().map(str::to_owned).collect()
 }

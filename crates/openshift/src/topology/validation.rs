@@ -131,9 +131,10 @@ impl<'a> Checks<'a> {
     }
 
     /// Returns true if the zones of the pool need a check. With existing subnets, the compiler
-    /// checks that each zone has one.
+    /// checks that each zone has one. It also checks the zones of edge pools.
     fn names_zones(&self, pool: &PoolField) -> bool {
-        !pool.zones_are_open() && self.config.aws.subnets.is_empty()
+        let is_new = self.config.aws.subnets.is_empty();
+        !pool.zones_are_open() && is_new && !pool.machines.is_edge()
     }
 
     fn available(&self) -> Option<BTreeSet<String>> {
@@ -154,16 +155,18 @@ impl<'a> Checks<'a> {
     }
 
     fn instance_types(&self) -> Lookup {
-        let types = self.pools.iter().map(|(_, place)| place.instance_type.clone());
-        let types: BTreeSet<String> = types.collect();
+        let types = self.pools.iter().flat_map(|(_, place)| place.all_types());
+        let types: BTreeSet<String> = types.map(str::to_owned).collect();
         Lookup::InstanceTypes { region: self.region(), types: types.into_iter().collect() }
     }
 
     fn types(&self, errors: &mut CompileErrors) {
         let Some(types) = self.answer::<InstanceTypes>(&self.instance_types()) else { return };
-        for (pool, place) in &self.pools {
+        let all = self.pools.iter().flat_map(|(pool, place)| {
+            place.all_types().into_iter().map(move |instance_type| (pool, instance_type.to_owned()))
+        });
+        for (pool, instance_type) in all {
             let field = || format!("{}.platform.aws.type", pool.field);
-            let instance_type = place.instance_type.clone();
             let Some(fact) = types.get(&instance_type) else {
                 let region = self.region();
                 errors.add(CompileError::TypeUnknown { field: field(), instance_type, region });
@@ -198,12 +201,15 @@ impl<'a> Checks<'a> {
     fn offers(&self, errors: &mut CompileErrors) {
         let exists = |zone: &String| self.available().is_none_or(|all| all.contains(zone));
         let types: Option<InstanceTypes> = self.answer(&self.instance_types());
-        for (pool, PoolPlacement { zones, instance_type, .. }) in &self.pools {
-            let known = types.as_ref().is_none_or(|types| types.contains_key(instance_type));
+        for (pool, place) in &self.pools {
             let offerings: Option<Offerings> = self.answer(&pool.offerings(self.config));
-            let Some(offerings) = offerings.filter(|_| known) else { continue };
-            let offered = offerings.get(instance_type).cloned().unwrap_or_default();
-            for (index, zone) in zones.iter().enumerate() {
+            let Some(offerings) = offerings else { continue };
+            for (index, zone) in place.zones.iter().enumerate() {
+                let instance_type = place.type_in(zone);
+                if types.as_ref().is_some_and(|types| !types.contains_key(instance_type)) {
+                    continue;
+                }
+                let offered = offerings.get(instance_type).cloned().unwrap_or_default();
                 if offered.contains(zone) || self.names_zones(pool) && !exists(zone) {
                     continue;
                 }
@@ -211,7 +217,7 @@ impl<'a> Checks<'a> {
                     true => format!("{}.platform.aws.type", pool.field),
                     false => format!("{}[{index}]", pool.zones_field()),
                 };
-                let (instance_type, zone) = (instance_type.clone(), zone.clone());
+                let (instance_type, zone) = (instance_type.to_owned(), zone.clone());
                 errors.add(CompileError::NotOffered { field, instance_type, zone });
             }
         }
@@ -221,7 +227,9 @@ impl<'a> Checks<'a> {
     /// the compiler checks it.
     fn worker_images(&self) -> Vec<(&'a PoolField<'a>, Lookup)> {
         let workers = self.pools.iter().map(|(pool, _)| *pool);
-        let workers = workers.filter(|pool| !pool.is_control_plane() && pool.machines.replicas > 0);
+        let workers = workers.filter(|pool| {
+            !pool.is_control_plane() && (pool.machines.replicas > 0 || pool.machines.is_edge())
+        });
         let asked = workers.filter_map(|pool| {
             let id = pool.machines.aws.ami_id.clone()?;
             Some((pool, Lookup::Image { region: self.region(), id }))

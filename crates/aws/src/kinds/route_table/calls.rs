@@ -221,6 +221,7 @@ async fn create_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
     let call = match &route.via {
         Via::InternetGateway(gateway) => call.gateway_id(gateway.get().as_str()),
         Via::NatGateway(gateway) => call.nat_gateway_id(gateway.get().as_str()),
+        Via::CarrierGateway(gateway) => call.carrier_gateway_id(gateway.get().as_str()),
     };
     match aws.call("ec2", "CreateRoute", call.send()).await {
         Err(error) if error.is(&["RouteAlreadyExists"]) => replace_route(aws, id, route).await,
@@ -234,6 +235,7 @@ async fn replace_route(aws: &Aws, id: &str, route: &Route) -> Result<()> {
     let call = match &route.via {
         Via::InternetGateway(gateway) => call.gateway_id(gateway.get().as_str()),
         Via::NatGateway(gateway) => call.nat_gateway_id(gateway.get().as_str()),
+        Via::CarrierGateway(gateway) => call.carrier_gateway_id(gateway.get().as_str()),
     };
     let replaced = aws.call("ec2", "ReplaceRoute", call.send()).await;
     ec2::retry_when(replaced, &["InvalidRoute.NotFound"]).map(drop)

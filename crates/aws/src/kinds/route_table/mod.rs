@@ -16,7 +16,9 @@ use crate::facts::{
     Actions, ArnForm, BilledAmount, DriftFields, Kind, PlanSubject, QuotaCount, Repeat,
     SecurityFields, Summary, Surroundings, SweepMethod,
 };
-use crate::model::ids::{InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId};
+use crate::model::ids::{
+    CarrierGatewayId, InternetGatewayId, NatGatewayId, RouteTableId, SubnetId, VpcId,
+};
 use crate::model::untracked::UntrackedKind;
 use crate::summary::{labelled, name, names};
 
@@ -53,6 +55,8 @@ pub enum Via {
     InternetGateway(Input<InternetGatewayId>),
     /// NAT gateway.
     NatGateway(Input<NatGatewayId>),
+    /// Carrier gateway, for subnets in Wavelength Zones.
+    CarrierGateway(Input<CarrierGatewayId>),
 }
 
 /// Returns a route as a member of a set: its destination identifies it.
@@ -149,6 +153,7 @@ impl Kind for RouteTable {
             let via = match &route.via {
                 Via::InternetGateway(gateway) => name(gateway),
                 Via::NatGateway(gateway) => name(gateway),
+                Via::CarrierGateway(gateway) => name(gateway),
             };
             format!("{} -> {via}", route.destination)
         };
@@ -164,7 +169,7 @@ impl Kind for RouteTable {
     }
 }
 
-/// Returns `public` for a subnet whose route table has a route to an internet gateway, and `private`
+/// Returns `public` for a subnet whose route table has a route to an internet or carrier gateway, and `private`
 /// for a subnet of another route table of the plan. `None` if no route table names the subnet.
 pub(crate) fn access(subnet: &Surroundings<'_>) -> Option<&'static str> {
     let tables = subnet.values.of_kind(RouteTable::SCHEMA.kind);
@@ -175,7 +180,7 @@ pub(crate) fn access(subnet: &Surroundings<'_>) -> Option<&'static str> {
         _ => false,
     };
     let table: RouteTable = tables.find(|table: &RouteTable| table.subnets.iter().any(names))?;
-    let is_public = table.routes.iter().any(|route| matches!(route.via, Via::InternetGateway(_)));
+    let is_public = table.routes.iter().any(|route| !matches!(route.via, Via::NatGateway(_)));
     Some(if is_public { "public" } else { "private" })
 }
 

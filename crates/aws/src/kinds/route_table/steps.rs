@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 
 use super::{Route, RouteTable, Via};
 use crate::client::route_tables::{bare_table, is_main, live_associations};
-use crate::model::ids::{InternetGatewayId, NatGatewayId, SubnetId};
+use crate::model::ids::{CarrierGatewayId, InternetGatewayId, NatGatewayId, SubnetId};
 
 /// Single call that changes a route table.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,11 +176,12 @@ fn live_route(table: &types::RouteTable, destination: Ipv4Net) -> Option<&types:
 }
 
 fn via(route: &types::Route) -> Option<Via> {
-    match (route.gateway_id(), route.nat_gateway_id()) {
-        (Some(id), _) if id.starts_with("igw-") => {
+    match (route.gateway_id(), route.nat_gateway_id(), route.carrier_gateway_id()) {
+        (Some(id), ..) if id.starts_with("igw-") => {
             Some(Via::InternetGateway(InternetGatewayId::from(id).into()))
         }
-        (_, Some(id)) => Some(Via::NatGateway(NatGatewayId::from(id).into())),
+        (_, Some(id), _) => Some(Via::NatGateway(NatGatewayId::from(id).into())),
+        (_, _, Some(id)) => Some(Via::CarrierGateway(CarrierGatewayId::from(id).into())),
         _ => None,
     }
 }

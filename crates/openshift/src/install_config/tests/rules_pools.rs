@@ -3,15 +3,49 @@
 use super::*;
 use crate::diagnostics::Severity;
 
+const EDGE: &str = "- name: edge\n  platform: {aws: {zones: [us-west-2-lax-1a]}}\nmetadata:\n";
+
 #[test]
-fn an_edge_pool_is_checked_and_not_supported() {
-    let edge = "- name: edge\n  platform: {aws: {zones: [us-west-2-lax-1a]}}\nmetadata:\n";
+fn an_edge_pool_has_a_machine_in_each_of_its_zones() {
+    let read = config(&with(&[("metadata:\n", EDGE)]));
+    let pool = &read.compute[1];
+    assert!(pool.is_edge() && read.implied_edge.is_none());
+    assert_eq!((pool.replicas, &*pool.aws.zones), (1, &["us-west-2-lax-1a".to_owned()][..]));
+    assert_eq!(pool.aws.root_volume.volume_type, "gp2", "some Local Zones lack gp3");
+    let asked = EDGE.replace("edge\n", "edge\n  replicas: 4\n");
+    assert_eq!(config(&with(&[("metadata:\n", &asked)])).compute[1].replicas, 4);
+    let typed = EDGE.replace("zones:", "rootVolume: {type: gp3, size: 120}, zones:");
+    let read = config(&with(&[("metadata:\n", &typed)]));
+    assert_eq!(read.compute[1].aws.root_volume.volume_type, "gp3");
+}
+
+#[test]
+fn an_edge_pool_in_a_new_network_names_zones_of_the_region() {
+    let wrong = EDGE.replace("us-west-2-lax-1a", "us-east-1-bos-1a");
     one_error(
-        &with(&[("metadata:\n", edge)]),
-        "compute[1].name: edge pools are not supported by this version",
+        &with(&[("metadata:\n", &wrong)]),
+        "compute[1].platform.aws.zones[0]: found `us-east-1-bos-1a`",
     );
-    let wrong = edge.replace("us-west-2-lax-1a", "us-east-1-bos-1a");
-    assert_eq!(findings(&with(&[("metadata:\n", &wrong)]), Severity::Error).len(), 2);
+    one_error(
+        &with(&[("metadata:\n", "- name: edge\nmetadata:\n")]),
+        "compute[1].name: the edge pool has no `platform.aws.zones`",
+    );
+}
+
+#[test]
+fn releases_differ_in_the_zones_of_an_edge_pool() {
+    let errors = |text: &str, release: &str| {
+        let read = read_for(text, Some(release.parse().unwrap()));
+        let errors = read.findings.into_iter().filter(|one| one.severity == Severity::Error);
+        errors.map(|one| one.rule.id()).collect::<Vec<_>>()
+    };
+    let local = with(&[("metadata:\n", EDGE)]);
+    assert_eq!(errors(&local, "4.13"), ["edge-pool"]);
+    assert_eq!(errors(&local, "4.14"), <[&str; 0]>::default());
+    let edge = EDGE.replace("us-west-2-lax-1a", "us-west-2-wl1-las-wlz-1");
+    let wavelength = with(&[("metadata:\n", &edge)]);
+    assert_eq!(errors(&wavelength, "4.14"), ["wavelength-zone"]);
+    assert_eq!(errors(&wavelength, "4.15"), <[&str; 0]>::default());
 }
 
 #[test]

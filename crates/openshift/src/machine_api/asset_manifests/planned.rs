@@ -264,7 +264,8 @@ fn subnet_of(instance: &Instance, graph: &Graph) -> Option<Input<SubnetId>> {
 fn existing(network: &NetworkSpec) -> BTreeMap<SubnetId, String> {
     let NetworkSpec::Existing { subnets, .. } = network else { return BTreeMap::new() };
     let by_zone = subnets.private.iter().chain(&subnets.public);
-    by_zone.map(|(zone, id)| (id.clone(), zone.clone())).collect()
+    let edge = subnets.edge.iter().map(|(zone, edge)| (zone, &edge.id));
+    by_zone.chain(edge).map(|(zone, id)| (id.clone(), zone.clone())).collect()
 }
 
 /// Joins the results of all candidates. `is_known` is true if there are no other candidates.

@@ -8,9 +8,11 @@ use crate::machine_api::types::{
     ControlPlaneMachineSet, ControlPlaneMachineSetSpec, ControlPlaneMachineTemplate,
     ControlPlaneTemplate, FailureDomainPlacement, FailureDomainSubnet, FailureDomains,
     LabelSelector, Labels, MACHINE_SET_LABEL, Machine, MachineSet, MachineSetSpec, MachineSpec,
-    MachineTemplate, NAMESPACE, ObjectMeta, ProviderSpec, ROLE_LABEL, TYPE_LABEL, TemplateMeta,
+    MachineTemplate, NAMESPACE, ObjectMeta, ProviderSpec, ROLE_LABEL, TYPE_LABEL, Taint,
+    TemplateMeta,
 };
 use crate::topology::ClusterSpec;
+use crate::topology::lookups::ZoneFact;
 use crate::topology::machine_pools::{MachinePools, ResolvedPool};
 
 /// Returns the masters, distributed over the zones in turn.
@@ -63,9 +65,13 @@ pub(super) fn workers(cluster: &ClusterSpec, pool: &ResolvedPool) -> Vec<Machine
         let own = || Labels::from([(MACHINE_SET_LABEL.into(), name.clone())]);
         let selected: Labels = cluster_labels(cluster).into_iter().chain(own()).collect();
         let labels = role_labels(cluster, pool).into_iter().chain(own()).collect();
+        let spec = spec(&provider::in_zone(cluster, pool, Role::Worker, zone));
         let template = MachineTemplate {
             metadata: template_meta(cluster, labels),
-            spec: spec(&provider::in_zone(cluster, pool, Role::Worker, zone)),
+            spec: match pool.spec.edge.get(zone) {
+                Some(fact) => of_edge(spec, fact),
+                None => spec,
+            },
         };
         let spec = MachineSetSpec {
             replicas: Some(count(replicas)),
@@ -77,6 +83,23 @@ pub(super) fn workers(cluster: &ClusterSpec, pool: &ResolvedPool) -> Vec<Machine
         MachineSet { metadata, spec, ..MachineSet::new() }
     };
     pool.spec.replicas_by_zone().map(set).collect()
+}
+
+/// Role of nodes in Local and Wavelength Zones.
+const EDGE_ROLE: &str = "node-role.kubernetes.io/edge";
+
+/// Adds the labels and the taint of nodes in a Local or Wavelength Zone, which keep other workloads away
+/// (openshift/enhancements `aws-custom-edge-machineset-local-zones`).
+fn of_edge(mut spec: MachineSpec, zone: &ZoneFact) -> MachineSpec {
+    spec.metadata.labels = Labels::from([
+        (EDGE_ROLE.into(), String::new()),
+        ("machine.openshift.io/zone-type".into(), zone.zone_type.clone()),
+        ("machine.openshift.io/zone-group".into(), zone.group.clone()),
+        ("machine.openshift.io/parent-zone-name".into(), zone.parent.clone().unwrap_or_default()),
+    ]);
+    spec.taints =
+        vec![Taint { key: EDGE_ROLE.into(), effect: "NoSchedule".into(), ..Taint::default() }];
+    spec
 }
 
 fn failure_domain(cluster: &ClusterSpec, zone: &str) -> AwsFailureDomain {

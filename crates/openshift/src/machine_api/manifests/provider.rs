@@ -67,6 +67,11 @@ pub(super) fn in_zone(
     let mut config = anywhere(cluster, pool, role);
     config.placement.availability_zone = zone.to_owned();
     config.subnet = subnet(cluster, zone);
+    config.instance_type = pool.spec.type_in(zone).to_owned();
+    if let NetworkSpec::Existing { subnets, .. } = &cluster.network {
+        let is_public = subnets.edge.get(zone).is_some_and(|edge| edge.public);
+        config.public_ip = is_public.then_some(true);
+    }
     if let Some(id) = pool.spec.hosts.get(zone) {
         config.placement.tenancy = "host".into();
         config.placement.host = Some(HostPlacement::on(id.as_str()));
@@ -78,7 +83,8 @@ pub(super) fn in_zone(
 pub(super) fn subnet(cluster: &ClusterSpec, zone: &str) -> ResourceReference {
     match &cluster.network {
         NetworkSpec::Existing { subnets, .. } => {
-            ResourceReference::id(subnets.private[zone].0.clone())
+            let edge = subnets.edge.get(zone).map(|edge| &edge.id);
+            ResourceReference::id(edge.unwrap_or_else(|| &subnets.private[zone]).0.clone())
         }
         NetworkSpec::Own { .. } => {
             let layout = cluster.names.layout;

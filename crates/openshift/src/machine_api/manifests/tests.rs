@@ -14,7 +14,7 @@ use crate::install_config;
 use crate::machine_api::types::{
     AwsMachineProviderConfig, ControlPlaneMachineSet, Machine, MachineSet, read,
 };
-use crate::test_support::example_cluster::{ExampleCluster, image};
+use crate::test_support::example_cluster::{ExampleCluster, LOCAL_ZONE, image};
 use crate::topology::lookups::DedicatedHostFact;
 use crate::topology::{
     CompileError, CompileOptions, IgnitionFile, Layout, PlacedConfig, RecordedIgnition, Stream,
@@ -393,4 +393,57 @@ fn a_file_that_was_left_over_is_known_by_its_name() {
     assert!(is_ours("99_openshift-machine-api_master-control-plane-machine-set.yaml"));
     assert!(!is_ours("99_openshift-cluster-api_worker-user-data-secret.yaml"));
     assert!(!is_ours("99_openshift-machineconfig_99-master-ssh.yaml"));
+}
+
+/// Values of `MachineSets` of openshift-install (`pkg/asset/machines/aws/machinesets.go`).
+#[test]
+fn machine_sets_in_edge_zones_have_the_labels_and_the_taint_of_their_nodes() {
+    let mut world = ExampleCluster::edge();
+    world.cloud.not_offered.insert("m6i.xlarge".into(), [LOCAL_ZONE.to_owned()].into());
+    let rendered = of(&world);
+    let set = &rendered["99_openshift-cluster-api_worker-machineset-3.yaml"];
+    assert_eq!(set["metadata"]["name"], "demo-x7k2p-edge-us-west-2-lax-1a");
+    assert_eq!(set["spec"]["replicas"], 1);
+    let template = &set["spec"]["template"];
+    for label in ["role", "type"] {
+        let label = format!("machine.openshift.io/cluster-api-machine-{label}");
+        assert_eq!(template["metadata"]["labels"][label], "edge");
+    }
+    assert_eq!(
+        template["spec"]["metadata"],
+        json!({"labels": {
+            "machine.openshift.io/parent-zone-name": "us-west-2b",
+            "machine.openshift.io/zone-group": "us-west-2-lax-1",
+            "machine.openshift.io/zone-type": "local-zone",
+            "node-role.kubernetes.io/edge": "",
+        }})
+    );
+    let taint = json!([{"effect": "NoSchedule", "key": "node-role.kubernetes.io/edge"}]);
+    assert_eq!(template["spec"]["taints"], taint);
+    let config = provider_config(set);
+    assert_eq!(config["instanceType"], "m5.xlarge");
+    assert_eq!(config["placement"]["availabilityZone"], LOCAL_ZONE);
+    assert_eq!(config["blockDevices"][0]["ebs"]["volumeType"], "gp2");
+    assert_eq!(config["userDataSecret"]["name"], "worker-user-data");
+    assert_eq!(config["iamInstanceProfile"]["id"], "demo-x7k2p-worker-profile");
+    assert_eq!(config["publicIp"], Value::Null);
+    let name = json!(["demo-x7k2p-private-us-west-2-lax-1a"]);
+    assert_eq!(config["subnet"]["filters"][0]["values"], name);
+    let other = &rendered["99_openshift-cluster-api_worker-machineset-4.yaml"];
+    assert_eq!(provider_config(other)["instanceType"], "m6i.xlarge");
+    let worker = &rendered["99_openshift-cluster-api_worker-machineset-0.yaml"];
+    assert_eq!(worker["spec"]["template"]["spec"].get("taints"), None);
+}
+
+#[test]
+fn machines_in_an_existing_public_edge_subnet_get_public_addresses() {
+    let rendered = of(&ExampleCluster::existing_edge());
+    let config = |index: u32| {
+        let set = format!("99_openshift-cluster-api_worker-machineset-{index}.yaml");
+        provider_config(&rendered[&set]).clone()
+    };
+    assert_eq!(config(3)["subnet"], json!({"id": "subnet-edge-lax-1a"}));
+    assert_eq!(config(3)["publicIp"], Value::Null);
+    assert_eq!(config(4)["subnet"], json!({"id": "subnet-edge-wl1-las-wlz-1"}));
+    assert_eq!(config(4)["publicIp"], true);
 }

@@ -47,6 +47,7 @@ fn stream([amd64, arm64]: [&str; 2]) -> Stream {
 /// Returns the subnets of the user: the first three are private, and the others public.
 fn subnets(ids: &[SubnetId]) -> Vec<SubnetFact> {
     let fact = |(index, id): (usize, &SubnetId)| SubnetFact {
+        edge: None,
         id: id.clone(),
         vpc: "vpc-existing".into(),
         zone: format!("us-east-1{}", ["a", "b", "c"][index % 3]),

@@ -149,6 +149,8 @@ pub(crate) const RELEASE_4_16: &ReleaseLayout = &ReleaseLayout {
     tags: ClusterTags::ClusterApi,
     has_dhcp_options: false,
     split: CidrSplit::Blocks,
+    // The provider gives both gateways the same name (`getGatewayTagParams`).
+    carrier_gateway: "igw",
     public_routes: PublicRoutes::PerZone(Prefix("rt-public-")),
     private_routes: Prefix("rt-private-"),
     public_subnet: SubnetLayout {

@@ -75,6 +75,8 @@ pub(crate) struct ReleaseLayout {
     pub(crate) split: CidrSplit,
     /// The internet gateway.
     pub(crate) internet_gateway: &'static str,
+    /// The carrier gateway, for Wavelength Zones.
+    pub(crate) carrier_gateway: &'static str,
     /// The route tables of the public subnets.
     pub(crate) public_routes: PublicRoutes,
     /// The route table of the private subnet in a zone.
@@ -132,8 +134,13 @@ pub(crate) enum CidrSplit {
 /// Route tables of the public subnets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PublicRoutes {
-    /// The main route table of the VPC serves all of them.
-    Main(&'static str),
+    /// The main route table of the VPC serves all of them, and another table those in Wavelength Zones.
+    Main {
+        /// The main route table.
+        main: &'static str,
+        /// The route table with a route to the carrier gateway.
+        carrier: &'static str,
+    },
     /// Each subnet has a route table.
     PerZone(Prefix),
 }

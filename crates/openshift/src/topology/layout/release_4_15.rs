@@ -72,7 +72,8 @@ pub(crate) const RELEASE_4_15: &ReleaseLayout = &ReleaseLayout {
     has_dhcp_options: true,
     split: CidrSplit::Halves,
     internet_gateway: "igw",
-    public_routes: PublicRoutes::Main("public"),
+    carrier_gateway: "cagw",
+    public_routes: PublicRoutes::Main { main: "public", carrier: "public-carrier" },
     private_routes: Prefix("private-"),
     public_subnet: SubnetLayout { name: Prefix("public-"), tag: None },
     private_subnet: SubnetLayout {

@@ -153,7 +153,7 @@ fn subnets_that_cannot_be_the_network_are_refused_by_name() {
     assert!(matches!(error, CompileError::SubnetOutside { index: 1, .. }), "{error}");
 
     let error = refused(|world| world.cloud.subnets[0].reach = SubnetReach::Edge);
-    assert!(matches!(error, CompileError::Unsupported { .. }), "{error}");
+    assert!(matches!(error, CompileError::EdgeUnknown { index: 0, .. }), "{error}");
 
     let error = refused(|world| {
         world.config.aws.subnets.retain(|id| id.as_str().contains("public"));

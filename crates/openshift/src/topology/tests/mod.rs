@@ -2,6 +2,7 @@
 
 mod checks;
 mod cluster_api;
+mod edge;
 mod existing;
 mod machines;
 mod refusals;

@@ -53,6 +53,7 @@ fn add_subnets(world: &mut ExampleCluster) {
         let (id, zone) = (SubnetId(format!("subnet-{id}")), format!("us-east-1{zone}"));
         world.config.aws.subnets.push(id.clone());
         world.cloud.subnets.push(SubnetFact {
+            edge: None,
             id,
             vpc: "vpc-existing".into(),
             zone,

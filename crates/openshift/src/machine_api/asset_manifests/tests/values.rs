@@ -2,6 +2,7 @@ use groundplan_aws::model::metadata_options::{Authentication, HopLimit};
 
 use super::*;
 use crate::install_config::CredentialsMode;
+use crate::machine_api::manifests;
 
 #[test]
 fn c81_masters_in_another_order_of_zones_are_a_difference() {
@@ -261,4 +262,22 @@ fn manual_credentials_are_demanded_only_in_manual_mode() {
     let assets =
         assets.with("openshift-machine-api-aws-cloud-credentials-credentials.yaml", secret);
     assert_eq!(fit(&world, &assets).unwrap().warnings, Vec::<String>::new());
+}
+
+/// Machine sets of the edge pool in the assets fit a plan with edge subnets, and no other plan.
+#[test]
+fn c81_machine_sets_in_edge_zones_fit_the_subnets_of_the_plan() {
+    for world in [ExampleCluster::edge(), ExampleCluster::existing_edge()] {
+        let spec = world.spec();
+        let rendered = manifests::manifests(&spec.machine_pools().unwrap(), &world.assets);
+        let mut assets = InstallerAssets::without_machines();
+        for manifest in rendered {
+            assets = assets.with(&manifest.name, manifest.content.text());
+        }
+        assert_eq!(said(&world, &assets), Vec::<String>::new());
+        if world.config.aws.subnets.is_empty() {
+            let without = said(&ExampleCluster::standard(), &assets).join("\n");
+            assert!(without.contains("demo-x7k2p-private-us-west-2-lax-1a"), "{without}");
+        }
+    }
 }
