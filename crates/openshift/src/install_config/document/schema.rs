@@ -247,7 +247,7 @@ section! {
         /// `Disabled`; groundplan does not support `Enabled`, which leaves all DNS records to the user.
         user_provisioned_dns: String = "userProvisionedDNS" since(4, 18),
         /// Not supported by groundplan, except `IPv4`.
-        ip_family: String = "ipFamily" since(5, 0),
+        ip_family: String = "ipFamily" since(4, 22),
         /// No effect in groundplan. A failed deletion of the bucket with the bootstrap Ignition stops nothing else; the next run tries again.
         best_effort_delete: bool = "bestEffortDeleteIgnition" since(4, 16),
     }
