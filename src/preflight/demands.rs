@@ -381,7 +381,10 @@ pub fn launches(site: &PreflightInputs, workers: &[Workers]) -> Vec<Launch> {
     let mut launches: Vec<Launch> = steps.filter_map(of_step).collect();
     if begins(site) {
         let image = launches.iter().find_map(|launch| launch.image.clone());
-        launches.extend(workers.iter().filter(|pool| pool.replicas > 0).map(|pool| Launch {
+        // An edge pool has an entry for each type.
+        let mut named = BTreeSet::new();
+        let pools = workers.iter().filter(|one| one.replicas > 0 && named.insert(&one.pool));
+        launches.extend(pools.map(|pool| Launch {
             subject: format!("workers of the pool `{}`", pool.pool),
             image: image.clone(),
             request: metadata_options(pool.metadata_service),
