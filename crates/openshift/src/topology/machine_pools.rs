@@ -10,7 +10,6 @@ use groundplan_aws::model::ids::{
 };
 use groundplan_aws::model::metadata_options::MetadataService;
 
-
 use super::placement::PoolPlacement;
 use super::{ClusterSpec, CompileError, CompileErrors};
 use crate::install_config::{MachinePool, RootVolume};
