@@ -93,6 +93,8 @@ const BLOCKERS: &[&str] = &[
 /// Reads that explain why a new cluster is late.
 const INSTALLATION: &[&str] =
     &["ec2:DescribeInstances", "ec2:GetConsoleOutput", "elasticloadbalancing:DescribeTargetHealth"];
+/// Reads of the gate before session tokens become required.
+const GATE: &[&str] = &["cloudwatch:GetMetricData"];
 /// Reads of an audit of metadata options.
 const AUDIT: &[&str] = &[
     "cloudwatch:GetMetricData",
@@ -275,6 +277,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
             SWEEP.into(),
             BLOCKERS.into(),
             protections(),
+            GATE.into(),
         ],
         Task::Apply => vec![
             of_kinds(|facts| without_untracked(facts, Actions::all), None),
@@ -282,6 +285,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
             CLUSTER_LOOKUPS.into(),
             PREFLIGHT.into(),
             BLOCKERS.into(),
+            GATE.into(),
         ],
         Task::Destroy => vec![
             of_kinds(|facts| [facts.actions.refresh, facts.actions.delete].concat(), None),
@@ -294,6 +298,7 @@ pub fn actions(task: Task) -> BTreeSet<&'static str> {
             MACHINE_LOOKUPS.into(),
             MANIFEST_LOOKUPS.into(),
             PREFLIGHT.into(),
+            GATE.into(),
             vec!["iam:PassRole"],
         ],
         Task::Controller => vec![

@@ -275,6 +275,7 @@ fn roles_that_do_not_fit_the_subnets_are_refused() {
     assert_eq!(
         zones,
         [
+            "the role is `EdgeNode`, and the subnet is in no edge zone",
             "us-west-2a has a subnet with the role ControlPlaneInternalLB, but none with the role \
              ClusterNode",
             "us-west-2a has a subnet with the role IngressControllerLB, but none with the role \
