@@ -102,7 +102,10 @@ fn a_lock_is_taken_away_only_from_the_run_that_is_named_and_cannot_be_ended() {
     assert!(refused.err.contains(&id), "{}", refused.err);
 
     let wrong = desk.expect(7, &["unlock", "another", "--force"]);
-    assert!(wrong.err.contains(&format!("groundplan unlock {id}")), "{}", wrong.err);
+    // A run that lives is not proposed for an unlock.
+    assert!(wrong.err.contains(&id), "{}", wrong.err);
+    assert!(wrong.err.contains(&format!("`kill {}`", std::process::id())), "{}", wrong.err);
+    assert!(!wrong.err.contains("groundplan unlock"), "{}", wrong.err);
     let alive = desk.expect(7, &["unlock", &id]);
     let ended = format!("end the process with `kill {}` instead", std::process::id());
     assert!(alive.err.contains(&ended), "{}", alive.err);

@@ -35,110 +35,114 @@ use crate::model::owner_of_tag;
 /// If AWS does not respond, or the response cannot be used, such as two public zones for one
 /// domain.
 pub async fn answer(aws: &Aws, lookup: &Lookup) -> Result<Value> {
+    // Boxed, so that the frame of this function stays small: a debug build has every arm in it.
     match lookup {
         Lookup::AvailabilityZones { region } => {
             here(aws, region)?;
-            json(&availability_zones(aws).await?)
+            json(&Box::pin(availability_zones(aws)).await?)
         }
         Lookup::InstanceTypeOfferings { region, types } => {
             here(aws, region)?;
-            json(&offerings(aws, types).await?)
+            json(&Box::pin(offerings(aws, types)).await?)
         }
         Lookup::Image { region, id } => {
             here(aws, region)?;
-            json(&image(aws, id).await?)
+            json(&Box::pin(image(aws, id)).await?)
         }
-        Lookup::PublicZone { domain } => json(&public_zone(aws, domain).await?),
+        Lookup::PublicZone { domain } => json(&Box::pin(public_zone(aws, domain)).await?),
         Lookup::Subnets { region, ids } => {
             here(aws, region)?;
-            json(&subnets(aws, ids).await?)
+            json(&Box::pin(subnets(aws, ids)).await?)
         }
-        Lookup::HostedZone { id } => json(&hosted_zone(aws, id).await?),
+        Lookup::HostedZone { id } => json(&Box::pin(hosted_zone(aws, id)).await?),
         Lookup::InstanceTypes { region, types } => {
             here(aws, region)?;
-            json(&instance_types(aws, types).await?)
+            json(&Box::pin(instance_types(aws, types)).await?)
         }
         Lookup::SecurityGroups { region, ids } => {
             here(aws, region)?;
-            json(&security_groups(aws, ids).await?)
+            json(&Box::pin(security_groups(aws, ids)).await?)
         }
         Lookup::ImagesBy { region, filters } => {
             here(aws, region)?;
-            json(&images_by(aws, filters).await?)
+            json(&Box::pin(images_by(aws, filters)).await?)
         }
         Lookup::SubnetsBy { region, filters } => {
             here(aws, region)?;
-            json(&subnets_by(aws, filters).await?)
+            json(&Box::pin(subnets_by(aws, filters)).await?)
         }
         Lookup::SecurityGroupsBy { region, filters } => {
             here(aws, region)?;
-            let found = types::SecurityGroup::describe(aws, sdk_filters(filters)).await?;
+            let found = Box::pin(types::SecurityGroup::describe(aws, sdk_filters(filters))).await?;
             json(&found.into_iter().filter_map(|group| group.group_id).collect::<Vec<_>>())
         }
         Lookup::InstancesNamed { region, cluster_tag, names } => {
             here(aws, region)?;
-            json(&instances_named(aws, cluster_tag, names).await?)
+            json(&Box::pin(instances_named(aws, cluster_tag, names)).await?)
         }
         Lookup::ZoneTypes { region } => {
             here(aws, region)?;
-            json(&zone_types(aws).await?)
+            json(&Box::pin(zone_types(aws)).await?)
         }
         Lookup::Zones { region, names } => {
             here(aws, region)?;
-            json(&zones(aws, names).await?)
+            json(&Box::pin(zones(aws, names)).await?)
         }
         Lookup::Role { name } => {
             let call = aws.iam.get_role().role_name(name.as_str());
-            let answer = aws.call("iam", "GetRole", call.send()).await;
+            let answer = Box::pin(aws.call("iam", "GetRole", call.send())).await;
             json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
         Lookup::InstanceProfile { name } => {
             let call = aws.iam.get_instance_profile().instance_profile_name(name.as_str());
-            let answer = aws.call("iam", "GetInstanceProfile", call.send()).await;
+            let answer = Box::pin(aws.call("iam", "GetInstanceProfile", call.send())).await;
             json(&none_if(answer, &["NoSuchEntity"])?.is_some())
         }
-        Lookup::Policy { arn } => json(&policy(aws, arn).await?),
+        Lookup::Policy { arn } => json(&Box::pin(policy(aws, arn)).await?),
         Lookup::DedicatedHosts { region, ids } => {
             here(aws, region)?;
-            json(&dedicated_hosts(aws, ids).await?)
+            json(&Box::pin(dedicated_hosts(aws, ids)).await?)
         }
         Lookup::PublicIpv4Pool { region, id } => {
             here(aws, region)?;
-            json(&public_ipv4_pool(aws, id).await?)
+            json(&Box::pin(public_ipv4_pool(aws, id)).await?)
         }
         Lookup::KeyPairs { region } => {
             here(aws, region)?;
             let call = aws.ec2.describe_key_pairs();
-            let pairs = aws.call("ec2", "DescribeKeyPairs", call.send()).await?.key_pairs;
+            let pairs = Box::pin(aws.call("ec2", "DescribeKeyPairs", call.send())).await?.key_pairs;
             let names = pairs.unwrap_or_default().into_iter().filter_map(|pair| pair.key_name);
             json(&names.collect::<Vec<_>>())
         }
         Lookup::CapacityReservations { region } => {
             here(aws, region)?;
-            json(&capacity_reservations(aws).await?)
+            json(&Box::pin(capacity_reservations(aws)).await?)
         }
         Lookup::PlacementGroups { region } => {
             here(aws, region)?;
-            json(&placement_groups(aws).await?)
+            json(&Box::pin(placement_groups(aws)).await?)
         }
         Lookup::LoadBalancers { region, names } => {
             here(aws, region)?;
-            let found = elb::load_balancers(aws, BalancerKey::Name, names).await?.into_iter();
+            let found =
+                Box::pin(elb::load_balancers(aws, BalancerKey::Name, names)).await?.into_iter();
             json(&found.filter_map(|one| one.load_balancer_name).collect::<Vec<_>>())
         }
         Lookup::ClassicLoadBalancers { region, names } => {
             here(aws, region)?;
-            json(&elb::classic_load_balancers(aws, names).await?)
+            json(&Box::pin(elb::classic_load_balancers(aws, names)).await?)
         }
         Lookup::AssumedRole { arn } => {
             let call = aws.sts.assume_role().role_arn(arn).role_session_name(SESSION);
-            match aws.call("sts", "AssumeRole", call.send()).await {
+            match Box::pin(aws.call("sts", "AssumeRole", call.send())).await {
                 Ok(_) => json(&true),
                 Err(error) if error.is(&["AccessDenied"]) => json(&false),
                 Err(error) => Err(error),
             }
         }
-        Lookup::RecordsBelow { zone, domain } => json(&records_below(aws, zone, domain).await?),
+        Lookup::RecordsBelow { zone, domain } => {
+            json(&Box::pin(records_below(aws, zone, domain)).await?)
+        }
     }
 }
 
