@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io::{self, Write};
 
 use groundplan_aws::imds_audit::{
-    Audit, AuditedMachine, AuditedTemplate, Finding, Judged, UnreadPart, findings,
+    Audit, AuditedMachine, AuditedTemplate, Finding, Judged, UnreadPart, UseOfV1, findings,
 };
 use groundplan_aws::model::effective_metadata::{Cause, Manager};
 use groundplan_aws::model::metadata_options::{HttpTokens, MetadataOptions};
@@ -99,7 +99,7 @@ impl Summary {
                 Judged::Used { .. } => self.used += 1,
                 Judged::Unknown => self.use_unknown += 1,
             }
-            let rejections = machine.use_of_v1.as_ref().map_or(0, |used| used.rejections());
+            let rejections = machine.use_of_v1.as_ref().map_or(0, UseOfV1::rejections);
             self.rejected += usize::from(rejections > 0);
             let is_drifted = one.is_drifted(machine);
             self.drifted += usize::from(is_drifted);
@@ -298,7 +298,7 @@ pub fn fields(one: &RegionAudit<'_>) -> Vec<(&'static str, Value)> {
             "tokens_by": audit.cause_of_tokens(machine).map(by),
             "recorded": one.wanted.get(&machine.id), "differs": one.is_drifted(machine),
             "v1_requests": requests, "v1_last_day": last_day,
-            "v1_rejected": machine.use_of_v1.as_ref().map(|used| used.rejections()),
+            "v1_rejected": machine.use_of_v1.as_ref().map(UseOfV1::rejections),
             "findings": findings(machine),
         });
         ("imds_machine", fields)
@@ -318,7 +318,7 @@ pub fn fields(one: &RegionAudit<'_>) -> Vec<(&'static str, Value)> {
 
 #[cfg(test)]
 mod tests {
-    use groundplan_aws::imds_audit::{DAY, UseOfV1, Window};
+    use groundplan_aws::imds_audit::{DAY, Window};
     use groundplan_aws::model::effective_metadata::{AccountDefaults, ImdsSupport};
     use groundplan_aws::model::metadata_options::HopLimit;
 

@@ -150,7 +150,8 @@ async fn records_in_a_zone_of_another_account_live_and_go_through_its_role() {
     desk.expect(0, &["apply", "--auto-approve"]);
     let dns = aws_sdk_route53::Client::new(&owner.sdk_config());
     let records = dns.list_resource_record_sets().hosted_zone_id(&zone).send().await.unwrap();
-    let names = records.resource_record_sets().iter().map(|record| record.name());
+    let names =
+        records.resource_record_sets().iter().map(aws_sdk_route53::types::ResourceRecordSet::name);
     let names: Vec<&str> = names.filter(|name| name.starts_with("api")).collect();
     assert_eq!(names, ["api-int.demo.example.com.", "api.demo.example.com."]);
     desk.expect(0, &["plan", "--detailed-exitcode"]);
@@ -193,11 +194,15 @@ async fn subnets_with_roles_are_used_as_their_roles_say() {
     desk.expect(0, &["apply", "--auto-approve", "--release", "4.20"]);
     let elb = aws_sdk_elasticloadbalancingv2::Client::new(&desk.cloud.sdk_config());
     let found = elb.describe_load_balancers().send().await.unwrap();
-    let zones = found.load_balancers().iter().flat_map(|one| one.availability_zones());
+    let zones = found
+        .load_balancers()
+        .iter()
+        .flat_map(aws_sdk_elasticloadbalancingv2::types::LoadBalancer::availability_zones);
     let subnets: Vec<_> = zones.filter_map(|zone| zone.subnet_id()).collect();
     assert_eq!(subnets, [&balancers]);
     let described = desk.ec2().describe_instances().send().await.unwrap();
-    let instances = described.reservations().iter().flat_map(|one| one.instances());
+    let instances =
+        described.reservations().iter().flat_map(aws_sdk_ec2::types::Reservation::instances);
     for instance in instances {
         assert_eq!(instance.subnet_id(), Some(machines.as_str()));
     }

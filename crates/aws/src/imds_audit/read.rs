@@ -176,16 +176,22 @@ fn of_template(options: Option<&types::LaunchTemplateInstanceMetadataOptions>) -
         _ => None,
     };
     MetadataOptions {
-        http_tokens: match options.http_tokens().map(|tokens| tokens.as_str()) {
+        http_tokens: match options.http_tokens().map(types::LaunchTemplateHttpTokensState::as_str) {
             Some("required") => Some(HttpTokens::Required),
             Some("optional") => Some(HttpTokens::Optional),
             _ => None,
         },
-        http_endpoint: switch(options.http_endpoint().map(|endpoint| endpoint.as_str())),
+        http_endpoint: switch(
+            options.http_endpoint().map(types::LaunchTemplateInstanceMetadataEndpointState::as_str),
+        ),
         http_put_response_hop_limit: options
             .http_put_response_hop_limit()
             .and_then(|hops| HopLimit::new(hops.into())),
-        instance_metadata_tags: switch(options.instance_metadata_tags().map(|tags| tags.as_str())),
+        instance_metadata_tags: switch(
+            options
+                .instance_metadata_tags()
+                .map(types::LaunchTemplateInstanceMetadataTagsState::as_str),
+        ),
     }
 }
 

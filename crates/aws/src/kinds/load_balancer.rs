@@ -515,7 +515,9 @@ mod calls {
             return recorded;
         }
         let zones = balancer.availability_zones().iter();
-        let addresses = zones.flat_map(|zone| zone.load_balancer_addresses());
+        let addresses = zones.flat_map(
+            aws_sdk_elasticloadbalancingv2::types::AvailabilityZone::load_balancer_addresses,
+        );
         let ids = addresses.filter_map(|one| one.allocation_id()).map(AllocationId::from);
         in_recorded_order(recorded, ids.map(Input::Known).collect())
     }

@@ -613,11 +613,9 @@ fn is_loopback(url: &Url) -> bool {
 /// Reports fields of later releases that groundplan does not support. Ignoring them would create a
 /// different cluster.
 fn check_unsupported(given: &Spanned<document::AwsPlatform>, report: &mut FindingCollector) {
-    for (name, given, harmless) in [("ipFamily", &given.ip_family, "IPv4")] {
-        let asked = given.get().filter(|at| !at.value.is_empty() && at.value != harmless);
-        if let Some(at) = asked {
-            report.breach(Rule::Unsupported, &at.spot, unsupported(name));
-        }
+    let family = given.ip_family.get();
+    if let Some(at) = family.filter(|at| !at.value.is_empty() && at.value != "IPv4") {
+        report.breach(Rule::Unsupported, &at.spot, unsupported("ipFamily"));
     }
     if let Some(at) = given.best_effort_delete.get().filter(|at| at.value) {
         report

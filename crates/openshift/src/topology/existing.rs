@@ -161,7 +161,7 @@ fn edge_subnets(
         let (zone, id) = (subnet.zone.clone(), subnet.id.clone());
         let Some(EdgeFact { zone: fact, public }) = subnet.edge.as_ref().filter(|_| is_edge) else {
             // Only a lookup result of an older version has no facts about the zone.
-            flaws.extend(is_edge.then(|| CompileError::EdgeUnknown { index: *index, id }));
+            flaws.extend(is_edge.then_some(CompileError::EdgeUnknown { index: *index, id }));
             continue;
         };
         let edge = EdgeSubnet { id, public: *public, zone: fact.clone() };

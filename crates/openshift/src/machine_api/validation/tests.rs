@@ -896,9 +896,9 @@ fn every_rule_of_machines_is_broken_by_a_case() {
 #[test]
 fn what_a_conversion_to_cluster_api_would_change_is_a_warning() {
     let found = |authoritative: &str, options: Value| -> Vec<String> {
-        let mut object = machine(&[("metadataServiceOptions", options)]);
-        object["spec"]["authoritativeAPI"] = authoritative.into();
-        let findings = super::object::findings(kind::ManifestKind::Machine, &object);
+        let mut value = machine(&[("metadataServiceOptions", options)]);
+        value["spec"]["authoritativeAPI"] = authoritative.into();
+        let findings = object::findings(ManifestKind::Machine, &value);
         let of_rule = findings.iter().filter(|one| one.rule == Rule::MachineConversion);
         of_rule.map(|one| one.path.rsplit('.').next().unwrap().to_owned()).collect()
     };
