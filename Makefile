@@ -50,6 +50,7 @@ fuzz: need-cargo
 	@CARGO_TARGET_DIR="$(TARGET)/fuzz" fuzz/run $(FUZZ)
 
 # CRASH='--every 10' takes a sample, CRASH='--homes local' half of it, and CRASH=--help says what else.
+# GROUNDPLAN_RELEASE=5.0 selects the layout.
 crash-matrix: need-cargo need-python
 	cargo build --quiet --bin groundplan
 	@tests/cloud/play tests/cloud/trials/crash_matrix.py "$(TARGET)/debug/groundplan" $(CRASH)

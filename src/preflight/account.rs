@@ -118,11 +118,12 @@ fn tags(launches: &[Launch], account: AccountLayers, region: &str) -> Option<Dia
     .with_detail(format!("no `instanceMetadataTags`: {rejected}"))
     .with_detail(WHY_NO_TAGS);
     finding.detail.extend(manager(account.defaults, "InstanceMetadataTags", "enabled"));
-    Some(finding.with_hint(
+    Some(finding.with_hint(by_manager(
+        account.defaults,
         "set `metadataService.instanceMetadataTags: Disabled` for these machine pools; workers of the \
-         cluster's own machine controller need another account default: aws ec2 \
-         modify-instance-metadata-defaults --instance-metadata-tags no-preference",
-    ))
+         cluster's own machine controller need another account default",
+        &format!("--region {region} --instance-metadata-tags no-preference"),
+    )))
 }
 
 fn endpoint(launches: &[Launch], account: AccountLayers, region: &str) -> Option<Diagnostic> {
@@ -136,11 +137,22 @@ fn endpoint(launches: &[Launch], account: AccountLayers, region: &str) -> Option
     .with_detail(format!("no `httpEndpoint`: {rejected}"))
     .with_detail(WHY_ENABLED);
     finding.detail.extend(manager(account.defaults, "HttpEndpoint", "disabled"));
-    Some(finding.with_hint(
+    Some(finding.with_hint(by_manager(
+        account.defaults,
         "set `metadataService.httpEndpoint: Enabled` for these machine pools; workers of the cluster's \
-         own machine controller need another account default: aws ec2 \
-         modify-instance-metadata-defaults --http-endpoint no-preference",
-    ))
+         own machine controller need another account default",
+        &format!("--region {region} --http-endpoint no-preference"),
+    )))
+}
+
+/// Returns a hint with the way to another default: a command, or the organisation.
+fn by_manager(defaults: &AccountDefaults, hint: &str, options: &str) -> String {
+    match defaults.managed_by {
+        Manager::Account => {
+            format!("{hint}: aws ec2 modify-instance-metadata-defaults {options}")
+        }
+        Manager::DeclarativePolicy => format!("{hint}, which only the organisation can change"),
+    }
 }
 
 /// Returns the new machines for which `is_meant`; `None` if there are none.

@@ -63,7 +63,7 @@ pub fn judge(
         let mut finding = Diagnostic::error(
             Code::ImdsV1Used,
             format!(
-                "{} without a session token in the last {days} days, and the plan rejects them",
+                "{} without a session token in the last {days} days, which fail after this plan",
                 match used.len() {
                     1 => "a machine answered requests".to_owned(),
                     several => format!("{several} machines answered requests"),
@@ -89,14 +89,17 @@ pub fn judge(
         let names: Vec<&str> = unknown.iter().map(|flip| flip.address.as_str()).collect();
         let mut note = Diagnostic::warning(
             Code::ImdsV1UseUnknown,
-            "it is unknown if these machines still use IMDSv1, which the plan rejects",
+            "it is unknown if these machines still use IMDSv1, which fails after this plan",
         )
         .with_detail(names.join(", "));
         note.detail.extend(uses.as_ref().err().map(ToString::to_string));
-        report.notes.push(note.with_hint(
-            "allow cloudwatch:GetMetricData; CloudWatch has values for machines that have run for \
-             some minutes",
-        ));
+        report.notes.push(note.with_hint(match uses {
+            Err(_) => "allow cloudwatch:GetMetricData",
+            Ok(_) => {
+                "read the metric MetadataNoToken of these machines: some days have no value \
+                 (or wait until the machines have run for the whole period)"
+            }
+        }));
     }
     report
 }

@@ -32,10 +32,17 @@ impl DeniedAction {
             .with_detail(format!("needed for {what_for}"))
             .with_detail(format!("denied to {caller}"));
         finding.detail.extend(why.iter().filter(|line| !line.is_empty()).cloned());
-        finding.with_hint(format!(
+        let allow = format!(
             "allow {action} for {caller}, or pass --preflight=false if the policy has conditions \
              that only the real call meets"
-        ))
+        );
+        finding.with_hint(match action.as_str() {
+            "iam:CreateRole" => format!(
+                "{allow}; if the account demands a permissions boundary, set \
+                 `platform.aws.permissionsBoundary`"
+            ),
+            _ => allow,
+        })
     }
 }
 

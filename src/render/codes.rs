@@ -171,7 +171,7 @@ codes! {
     }
     Preflight "Preflight" {
         DryRunExecuted = "dry-run-executed", [7]: "the endpoint executed a call that was meant as a dry run";
-        ImdsV1Used = "tokenless-requests", [7]: "machines still use IMDSv1, which the plan rejects";
+        ImdsV1Used = "tokenless-requests", [7]: "machines still use IMDSv1, which fails after the plan";
         ImdsV1UseUnknown = "tokenless-unknown", [0]: "it is unknown if machines still use IMDSv1";
         AuditIncomplete = "audit-incomplete", [2]: "a part of an audit could not be read";
         PreflightIncomplete = "preflight-incomplete", [0]: "a check before the apply could not be made";

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use groundplan_aws::configured_region;
 use groundplan_aws::imds_audit::{Scope, Window, read};
 use groundplan_aws::model::metadata_options::MetadataOptions;
-use groundplan_aws::{AwsSettings, Caller};
+use groundplan_aws::{AwsSettings, Caller, fails_every_call};
 use groundplan_engine::apply::Shutdown;
+use groundplan_engine::provider::ProviderError;
 use groundplan_engine::state::State;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -23,6 +24,7 @@ use crate::cli::session::locked_state::read_unlocked;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::state_errors::nothing_recorded;
 use crate::render::imds::{RegionAudit, Summary, WantedOptions, fields, write};
+use crate::render::{Code, Diagnostic};
 
 pub(crate) async fn run(
     arguments: &Arguments,
@@ -55,11 +57,23 @@ async fn audit(arguments: &ImdsAudit, common: &CommonArgs, ui: &mut Ui) -> Resul
     regions.dedup();
     let window = Window::of_days(arguments.days, Timestamp::now().as_second());
     let mut summary = Summary::default();
+    let is_one_of_many = regions.len() > 1;
+    let places = regions.join(", ");
     for region in regions {
         let settings = AwsSettings { region: region.clone(), ..AwsSettings::default() };
         let connection = reach(settings, None, ui).await?;
-        let audit = read(connection.aws(), &selected.scope, window).await;
-        let audit = audit.map_err(|error| CommandError::call("list the machines", &error))?;
+        let audit = match read(connection.aws(), &selected.scope, window).await {
+            Ok(audit) => audit,
+            // Other regions are still worth reading.
+            Err(error) if is_one_of_many && !fails_every_call(&error) => {
+                ui.diagnostic(&unread_region(&region, &error))?;
+                summary.unread += 1;
+                continue;
+            }
+            Err(error) => {
+                return Err(CommandError::call(&format!("list the machines in {region}"), &error));
+            }
+        };
         let Caller { account, .. } = connection.caller();
         let wanted = &selected.wanted;
         let one = RegionAudit { region: &region, account, audit: &audit, wanted };
@@ -72,9 +86,28 @@ async fn audit(arguments: &ImdsAudit, common: &CommonArgs, ui: &mut Ui) -> Resul
         }
         summary.add(&one);
     }
+    if let (Scope::Cluster(infra_id), 0) = (&selected.scope, summary.machines) {
+        // No machine is no proof: the infra ID or the region may be wrong.
+        ui.diagnostic(&nothing_found(infra_id, &places))?;
+        summary.unread += 1;
+    }
     ui.text(|out| summary.write(out))?;
     ui.print_json("imds_summary", &summary)?;
     Ok(if summary.is_clean() { Exit::Done } else { Exit::Changes })
+}
+
+fn unread_region(region: &str, error: &ProviderError) -> Diagnostic {
+    let summary = format!("the machines in {region} could not be listed");
+    Diagnostic::warning(Code::AuditIncomplete, summary)
+        .with_detail(error.to_string())
+        .with_hint("allow ec2:DescribeInstances there, or run the audit again")
+}
+
+fn nothing_found(infra_id: &str, places: &str) -> Diagnostic {
+    let summary = format!("cluster {infra_id} has no machine in {places}");
+    Diagnostic::warning(Code::AuditIncomplete, summary)
+        .with_detail("the infra ID or the region may be wrong: nothing was audited")
+        .with_hint("list the clusters of a region with `groundplan imds audit --all-clusters`")
 }
 
 async fn selected(arguments: &ImdsAudit, common: &CommonArgs, ui: &mut Ui) -> Result<Selected> {

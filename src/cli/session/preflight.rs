@@ -12,6 +12,7 @@ use crate::cli::session::aws_session::AwsSession;
 use crate::cli::session::locked_state::OpenState;
 use crate::cli::session::signals::unless_stopped;
 use crate::cli::session::stages::{PlanInputs, Planned, Purpose};
+use crate::cli::session::targeting;
 use crate::preflight::demands::PreflightInputs;
 use crate::preflight::{self, PreflightReport};
 
@@ -27,8 +28,10 @@ impl<P: Purpose, I: PlanInputs> Planned<'_, P, I> {
             graph: self.inputs.graph().unwrap_or(&nothing),
             state: self.inputs.state(self.held.state()),
         };
+        let accepted = &gate.accept_imdsv1_use;
+        targeting::ensure_known("--accept-imdsv1-use", accepted, site.graph, site.state)?;
         let aws = self.connection.aws();
-        let asking = preflight::gate(aws, &site, &gate.accept_imdsv1_use, gate.imdsv1_days);
+        let asking = preflight::gate(aws, &site, accepted, gate.imdsv1_days);
         let asking = async { refuse(Box::pin(asking).await, ui) };
         unless_stopped(self.session.stop, asking).await
     }

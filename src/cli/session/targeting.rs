@@ -53,6 +53,17 @@ pub(crate) fn recorded_by(patterns: &[String], state: &State) -> Result<BTreeSet
     all("ADDRESS", patterns, &recorded(state).collect(), state)
 }
 
+/// Rejects a pattern that matches neither a desired nor a recorded resource.
+pub(crate) fn ensure_known(
+    flag: &str,
+    patterns: &[String],
+    desired: &Graph,
+    state: &State,
+) -> Result<()> {
+    let wanted = desired.nodes().iter().map(|node| &node.address);
+    all(flag, patterns, &wanted.chain(recorded(state)).collect(), state).map(drop)
+}
+
 fn recorded(state: &State) -> impl Iterator<Item = &Address> {
     rows(state).map(|(address, ..)| address)
 }

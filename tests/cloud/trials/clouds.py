@@ -1,6 +1,7 @@
 """Test clouds and the accounts in them, as a trial sees them: starts, asks, plants, ends."""
 
 import json
+import os
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -43,8 +44,9 @@ class Account:
         )
 
     def environment(self):
-        """What sends a child process here and nowhere else."""
-        return {
+        """What sends a child process here and nowhere else, and the layout that the caller asks for."""
+        layout = {name: os.environ[name] for name in ["GROUNDPLAN_RELEASE"] if name in os.environ}
+        return layout | {
             "AWS_ACCESS_KEY_ID": f"AKIATEST{self.number}",
             "AWS_SECRET_ACCESS_KEY": "not-a-secret",
             "AWS_REGION": REGION,

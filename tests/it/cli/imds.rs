@@ -153,6 +153,29 @@ fn c85_what_cannot_be_read_is_unknown_and_not_clean() {
 }
 
 #[test]
+fn c85_no_machine_is_no_clean_audit() {
+    let desk = Desk::new();
+    desk.write_config("Optional", "a");
+    desk.apply();
+    for arguments in [
+        &["--cluster", "demo", "--region", "us-east-1"][..],
+        &["--infra-id", "nope-xxxxx", "--region", "us-west-2"],
+    ] {
+        let ran = desk.expect(2, &[&["imds", "audit"][..], arguments].concat());
+        assert!(ran.err.contains("warning[audit-incomplete]: cluster "), "{}", ran.err);
+        assert!(ran.err.contains(" has no machine in us-"), "{}", ran.err);
+    }
+    let unknown = ["plan", "--accept-imdsv1-use", "instance.master-9"];
+    desk.write_config("Required", "a");
+    let ran = desk.expect(64, &unknown);
+    assert!(
+        ran.err.contains("no resource of this cluster matches --accept-imdsv1-use"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn c85_an_audit_needs_a_cluster_and_a_region() {
     let desk = Desk::new();
     let ran = desk.expect(1, &["imds", "audit", "--cluster", "demo"]);

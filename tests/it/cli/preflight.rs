@@ -276,8 +276,13 @@ async fn a_cluster_in_an_account_that_demands_a_permissions_boundary_needs_the_f
     };
     let arn = format!("arn:aws:iam::{}:policy/boundary", desk.cloud.account());
     desk.cloud.require_boundary(Some(&arn));
-    // The condition of the policy has no value in the simulation, so the preflight reports nothing.
-    let ran = desk.expect(1, APPLY);
+    // A role without a boundary has no value for the condition of the policy, in the simulation as in
+    // the call.
+    let ran = desk.expect(7, APPLY);
+    assert!(ran.err.contains("error[call-denied]: iam:CreateRole is not allowed"), "{}", ran.err);
+    assert!(ran.err.contains("set `platform.aws.permissionsBoundary`"), "{}", ran.err);
+    assert_eq!(desk.cloud.mutating_calls(), 0);
+    let ran = desk.expect(1, &["apply", "--auto-approve", "--preflight=false"]);
     assert!(ran.err.contains("with an explicit deny in a permissions boundary"), "{}", ran.err);
     assert!(ran.err.contains("hint: set `platform.aws.permissionsBoundary` to"), "{}", ran.err);
 

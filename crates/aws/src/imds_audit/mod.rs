@@ -47,7 +47,7 @@ pub struct Audit {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnreadPart {
     /// IAM action.
-    pub action: &'static str,
+    pub action: String,
     /// Message of AWS.
     pub message: String,
 }
@@ -360,7 +360,7 @@ mod tests {
             Audit { machines: vec![machine(Some(HttpTokens::Required))], ..Audit::default() };
         assert!(audit.is_clean());
         let message = "denied".to_owned();
-        audit.unread.push(UnreadPart { action: "cloudwatch:GetMetricData", message });
+        audit.unread.push(UnreadPart { action: "cloudwatch:GetMetricData".into(), message });
         assert!(!audit.is_clean());
     }
 }

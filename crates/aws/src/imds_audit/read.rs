@@ -68,9 +68,8 @@ pub async fn read(aws: &Aws, scope: &Scope, window: Window) -> Result<Audit> {
     let (machines, templates, account) =
         tokio::join!(machines(aws, scope), templates(aws, scope), metadata_defaults(aws));
     audit.machines = machines?;
-    audit.templates =
-        audit.keep("ec2:DescribeLaunchTemplateVersions", templates).unwrap_or_default();
-    audit.account = audit.keep("ec2:GetInstanceMetadataDefaults", account);
+    audit.templates = audit.keep("ec2", templates).unwrap_or_default();
+    audit.account = audit.keep("ec2", account);
     let of_machines = audit.machines.iter().filter_map(|machine| machine.image.clone());
     let of_templates = audit.templates.iter().filter_map(|template| template.image.clone());
     let images: BTreeSet<String> = of_machines.chain(of_templates).collect();
@@ -81,8 +80,8 @@ pub async fn read(aws: &Aws, scope: &Scope, window: Window) -> Result<Audit> {
         },
         metrics(aws, &ids, window),
     );
-    audit.images = audit.keep("ec2:DescribeImages", images).unwrap_or_default();
-    if let Some(mut metrics) = audit.keep("cloudwatch:GetMetricData", metrics) {
+    audit.images = audit.keep("ec2", images).unwrap_or_default();
+    if let Some(mut metrics) = audit.keep("cloudwatch", metrics) {
         for machine in &mut audit.machines {
             machine.use_of_v1 = metrics.remove(&machine.id);
         }
@@ -107,8 +106,11 @@ pub async fn uses(aws: &Aws, ids: &[String], window: Window) -> Result<BTreeMap<
 }
 
 impl Audit {
-    fn keep<T>(&mut self, action: &'static str, part: Result<T>) -> Option<T> {
-        let unread = |error: ProviderError| UnreadPart { action, message: error.to_string() };
+    fn keep<T>(&mut self, service: &str, part: Result<T>) -> Option<T> {
+        let unread = |error: ProviderError| UnreadPart {
+            action: format!("{service}:{}", error.call),
+            message: error.to_string(),
+        };
         part.map_err(|error| self.unread.push(unread(error))).ok()
     }
 }

@@ -136,7 +136,7 @@ fn to_results(result: &EvaluationResult) -> Vec<SimulatedAction> {
     let judgement = |resource: Option<&str>, decision, missing: &[String]| SimulatedAction {
         action: result.eval_action_name().to_owned(),
         resource: resource.unwrap_or("*").to_owned(),
-        decision: self::decision(decision, missing),
+        decision: self::decision(decision, missing, result.eval_action_name()),
         by_organization,
     };
     let each = result.resource_specific_results();
@@ -151,10 +151,18 @@ fn to_results(result: &EvaluationResult) -> Vec<SimulatedAction> {
     each.collect()
 }
 
-fn decision(decision: &PolicyEvaluationDecisionType, missing: &[String]) -> SimulationResult {
+fn decision(
+    decision: &PolicyEvaluationDecisionType,
+    missing: &[String],
+    action: &str,
+) -> SimulationResult {
+    // A creation without a boundary lacks this key in the real call, too.
+    let is_certain = |key: &String| {
+        action == "iam:CreateRole" && key.eq_ignore_ascii_case("iam:PermissionsBoundary")
+    };
     match decision {
         PolicyEvaluationDecisionType::Allowed => SimulationResult::Allowed,
-        _ if !missing.is_empty() => SimulationResult::Depends,
+        _ if !missing.iter().all(is_certain) => SimulationResult::Depends,
         PolicyEvaluationDecisionType::ExplicitDeny => SimulationResult::Forbidden,
         _ => SimulationResult::NotAllowed,
     }
@@ -185,13 +193,22 @@ mod tests {
     fn a_no_that_hangs_on_a_condition_is_no_no() {
         let missing = ["aws:RequestTag/team".to_owned()];
         let implicit = PolicyEvaluationDecisionType::ImplicitDeny;
-        assert_eq!(decision(&implicit, &missing), SimulationResult::Depends);
-        assert_eq!(decision(&implicit, &[]), SimulationResult::NotAllowed);
+        assert_eq!(decision(&implicit, &missing, "ec2:CreateVpc"), SimulationResult::Depends);
+        assert_eq!(decision(&implicit, &[], "ec2:CreateVpc"), SimulationResult::NotAllowed);
         let explicit = PolicyEvaluationDecisionType::ExplicitDeny;
-        assert_eq!(decision(&explicit, &[]), SimulationResult::Forbidden);
+        assert_eq!(decision(&explicit, &[], "ec2:CreateVpc"), SimulationResult::Forbidden);
         assert_eq!(
-            decision(&PolicyEvaluationDecisionType::Allowed, &missing),
+            decision(&PolicyEvaluationDecisionType::Allowed, &missing, "ec2:CreateVpc"),
             SimulationResult::Allowed
         );
+    }
+    #[test]
+    fn a_role_without_a_boundary_is_certainly_created_without_one() {
+        let explicit = PolicyEvaluationDecisionType::ExplicitDeny;
+        let boundary = ["iam:PermissionsBoundary".to_owned()];
+        assert_eq!(decision(&explicit, &boundary, "iam:CreateRole"), SimulationResult::Forbidden);
+        assert_eq!(decision(&explicit, &boundary, "iam:PutRolePolicy"), SimulationResult::Depends);
+        let both = ["iam:PermissionsBoundary".to_owned(), "aws:RequestTag/team".to_owned()];
+        assert_eq!(decision(&explicit, &both, "iam:CreateRole"), SimulationResult::Depends);
     }
 }

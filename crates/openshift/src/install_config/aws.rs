@@ -298,7 +298,8 @@ fn permissions_boundary(
     given: &Spanned<document::AwsPlatform>,
     report: &mut FindingCollector,
 ) -> Option<PolicyArn> {
-    let at = given.permissions_boundary.filled()?;
+    // An empty value may come from a template, and would remove the boundary of all roles.
+    let at = given.permissions_boundary.get()?;
     warn_of_extension(&at.spot, report);
     let region = given.region.text().filter(|region| is_region(region));
     let partition = region.map(|region| Partition::of_region(region).name);
