@@ -122,7 +122,9 @@ fn tags(launches: &[Launch], account: AccountLayers, region: &str) -> Option<Dia
         account.defaults,
         "set `metadataService.instanceMetadataTags: Disabled` for these machine pools; workers of the \
          cluster's own machine controller need another account default",
-        &format!("--region {region} --instance-metadata-tags no-preference"),
+        &format!(
+            "aws ec2 modify-instance-metadata-defaults --region {region} --instance-metadata-tags no-preference"
+        ),
     )))
 }
 
@@ -141,16 +143,16 @@ fn endpoint(launches: &[Launch], account: AccountLayers, region: &str) -> Option
         account.defaults,
         "set `metadataService.httpEndpoint: Enabled` for these machine pools; workers of the cluster's \
          own machine controller need another account default",
-        &format!("--region {region} --http-endpoint no-preference"),
+        &format!(
+            "aws ec2 modify-instance-metadata-defaults --region {region} --http-endpoint no-preference"
+        ),
     )))
 }
 
 /// Returns a hint with the way to another default: a command, or the organisation.
-fn by_manager(defaults: &AccountDefaults, hint: &str, options: &str) -> String {
+fn by_manager(defaults: &AccountDefaults, hint: &str, command: &str) -> String {
     match defaults.managed_by {
-        Manager::Account => {
-            format!("{hint}: aws ec2 modify-instance-metadata-defaults {options}")
-        }
+        Manager::Account => format!("{hint}: {command}"),
         Manager::DeclarativePolicy => format!("{hint}, which only the organisation can change"),
     }
 }
